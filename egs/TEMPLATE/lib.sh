@@ -1,0 +1,61 @@
+# shellcheck shell=bash disable=SC2154
+# What the stages of tsx.sh are written with; the variables are its options.
+
+log() {
+    echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
+}
+
+die() { # [--status N] MESSAGE
+    local status=1
+    if [ "$1" = --status ]; then status=$2 && shift 2; fi
+    echo "${0##*/}: $*" >&2
+    exit "${status}"
+}
+
+# stage_on N TITLE: whether stage N is to run; if so, says what it does.
+stage_on() {
+    [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ] || return 1
+    echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) stage $1: $2"
+}
+
+# require_file FILE... --stage N: the files exist, or say which stage makes them.
+require_file() {
+    local files=() file
+    while [ "$1" != --stage ]; do files+=("$1") && shift; done
+    for file in "${files[@]}"; do
+        [ -e "${file}" ] || die "missing ${file}: run stage $2"
+    done
+}
+
+# require_config FILE: a file of conf/ exists, or say which there are.
+require_config() {
+    local kind=${1##*/}
+    [ -f "$1" ] || die --status 2 "no file $1; there are:" "${1%/*}/${kind%%_*}"*.yaml
+}
+
+# follow LOG... -- COMMAND: run it; show the progress lines of its logs (see utils/follow.py).
+follow() { ${python} utils/follow.py "$@"; }
+
+# array CMD LOG COMMAND: run COMMAND in ${nj} parts through CMD (run.pl ...), with the logs
+# LOG.1.log, LOG.2.log ...; then put the parts together.
+array() {
+    local cmd=$1 log=$2
+    shift 2
+    follow "${log}.*.log" -- ${cmd} JOB=1:"${nj}" "${log}.JOB.log" \
+        "$@" --num_jobs "${nj}" --job JOB
+    "$@" --num_jobs "${nj}" --merge
+}
+
+# log_end FILE: what espnet2.bin.launch printed before it repeats the whole log.
+log_end() { sed -e "/^Command .* returned non-zero/,\$d" -e '/ INFO: /d' "$1" | tail -n 15; }
+
+# training_threads: ${num_threads}, or what suits where training runs.
+training_threads() {
+    if [ "${num_threads}" -gt 0 ]; then
+        echo "${num_threads}"
+    elif [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
+        getconf _NPROCESSORS_ONLN
+    else
+        echo 1
+    fi
+}

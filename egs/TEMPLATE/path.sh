@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# The programs a recipe finds; sourced in the recipe's directory, any number of times.
+TSX_ROOT=$(cd ../.. && pwd)
+
+# The environment that tools/install.sh made, unless another one is active.
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${TSX_ROOT}/.venv/bin/python3" ]; then
+    PATH="${TSX_ROOT}/.venv/bin:${PATH}"
+fi
+
+# With ESPNET_ROOT, that checkout's run.pl, slurm.pl ... are used instead of ours.
+PATH="${PWD}/utils:${PATH}"
+if [ -n "${ESPNET_ROOT:-}" ]; then
+    PATH="${ESPNET_ROOT}/egs2/TEMPLATE/asr1/utils:${PATH}"
+fi
+export PATH
+
+export LC_ALL=C PYTHONIOENCODING=UTF-8
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the processors
+export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-"^lo,docker,virbr,vmnet,vboxnet"}

@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# From a corpus to a table of SI-SDR, in stages. Called by egs/<dataset>/run.sh in its directory;
+# local/data.sh of the data set is all that differs.
+set -euo pipefail
+. ./lib.sh
+
+# Each line is an option, its default and its help.
+stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train,
+stop_stage=9            # last stage:  6 infer, 7 score, 8 report, 9 pack
+nj=4                    # jobs of an array (stages 2, 3, 6, 7); results do not depend on it
+ngpu=0                  # GPUs of a node for training (0: processors)
+num_nodes=1             # nodes for training
+num_threads=0           # threads of a training process (0: all processors here, 1 with a GPU)
+gpu_inference=false     # extract on GPUs, one a job
+python=python3          # interpreter
+
+datadir=data            # made by stage 1
+dumpdir=dump            # made by stages 2 to 4
+expdir=exp              # experiments
+train_set=train         # sets of clips under datadir
+valid_set=valid         # made into validation mixtures
+test_sets="test"        # made into test mixtures, one set or several
+
+fs=8000                 # sampling rate of models and mixtures in Hz
+mixing=random           # how the classes of a mixture are drawn: random, different, same
+difficulty=hard         # levels and overlap: hard, easy
+mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
+num_valid=3000          # validation mixtures
+num_test=5000           # test mixtures, of each test set
+seed=1                  # of the validation and test mixtures
+
+language_model=all-MiniLM-L6-v2 # of the text conditions: a known name, a hub name or a directory
+text_pooling=mean       # from the vectors of the words to the phrase's
+
+train_config=conf/train_oct.yaml # model, objective and training
+train_args=             # more options of the training command, e.g. "--max_epoch 3"
+tag=                    # name under expdir (default: <train config>_<mixing>_<difficulty>)
+inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
+audio_format=wav        # of the extracted sounds: wav (float32), flac
+
+readonly options_elsewhere=local/data.sh # its options are taken too, and handed to it
+. utils/parse_options.sh
+[ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
+[ "${stage}" -le "${stop_stage}" ] ||
+    die --status 2 "--stage ${stage} lies after --stop_stage ${stop_stage}"
+[ "${nj}" -ge 1 ] || die --status 2 "--nj must be at least 1"
+. ./path.sh
+. ./cmd.sh
+
+mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
+require_config "${mix_config}"
+require_config "${train_config}"
+train_name=${train_config##*/}
+tag=${tag:-${train_name%.yaml}_${mixing}_${difficulty}}
+clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
+mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
+kind=_${mixing}_${difficulty}
+text=${dumpdir}/text/${language_model##*/}
+[ "${text_pooling}" = mean ] || text+=_${text_pooling}
+exp=${expdir}/${tag}
+
+if stage_on 1 "data: ${datadir}"; then
+    local/data.sh --datadir "${datadir}" --nj "${nj}" --python "${python}" \
+        "${options_forwarded[@]}"
+fi
+
+if stage_on 2 "format: ${clips}"; then
+    for set in ${train_set} ${valid_set} ${test_sets}; do
+        require_file "${datadir}/${set}/wav.scp" --stage 1
+        array "${train_cmd} --name format" "${clips}/log/format_${set}" \
+            ${python} -m tsx_espnet.bin.format \
+            --data "${datadir}/${set}" --out "${clips}/${set}" --fs "${fs}"
+    done
+fi
+
+if stage_on 3 "mix: ${mixtures}"; then
+    for set in ${valid_set} ${test_sets}; do
+        require_file "${clips}/${train_set}/.done" "${clips}/${set}/.done" --stage 2
+        num_mixtures=${num_test}
+        [ "${set}" != "${valid_set}" ] || num_mixtures=${num_valid}
+        array "${train_cmd} --name mix" "${clips}/log/mix_${set}${kind}" \
+            ${python} -m tsx_espnet.bin.mix --clips "${clips}/${set}" \
+            --out "${mixtures}/${set}${kind}" --config "${mix_config}" --seed "${seed}" \
+            --num_mixtures "${num_mixtures}" --classes "${clips}/${train_set}/classes.txt"
+    done
+fi
+
+if stage_on 4 "text embeddings: ${text}.safetensors"; then
+    sets=()
+    for set in ${train_set} ${valid_set} ${test_sets}; do
+        require_file "${clips}/${set}/.done" --stage 2
+        sets+=("${clips}/${set}")
+    done
+    follow "${text}.log" -- ${train_cmd} --name embed_text "${text}.log" \
+        ${python} -m tsx_espnet.bin.embed_text --data "${sets[@]}" --pooling "${text_pooling}" \
+        --language_model "${language_model}" --out "${text}.safetensors"
+fi
+
+if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
+    require_file "${clips}/${train_set}/.done" --stage 2
+    require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
+    require_file "${text}.safetensors" --stage 4
+    mkdir -p "${exp}"
+    threads=$(training_threads)
+    OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
+        ${python} -m espnet2.bin.launch \
+        --cmd "${cuda_cmd} --name ${tag} --num_threads ${threads}" \
+        --log "${exp}/train.log" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
+        --init_file_prefix "${exp}/.dist_init_" --multiprocessing_distributed true -- \
+        ${python} -m tsx_espnet.bin.train --config "${train_config}" \
+        --mixing_config "${mix_config}" --train_clips "${clips}/${train_set}" \
+        --valid_mixtures "${mixtures}/${valid_set}${kind}" \
+        --text_embeddings "${text}.safetensors" --output_dir "${exp}" --resume true \
+        ${train_args} || die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
+fi
+
+if stage_on 6 "infer: ${exp}/infer"; then
+    require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
+    infer_cmd=${decode_cmd} infer_ngpu=0
+    if ${gpu_inference}; then infer_cmd="${cuda_cmd} --gpu 1" infer_ngpu=1; fi
+    for set in ${test_sets}; do
+        require_file "${mixtures}/${set}${kind}/.done" --stage 3
+        array "${infer_cmd} --name infer" "${exp}/log/infer_${set}${kind}" \
+            ${python} -m tsx_espnet.bin.infer --exp "${exp}" --model_file "${inference_model}" \
+            --mixtures "${mixtures}/${set}${kind}" --out "${exp}/infer/${set}${kind}" \
+            --audio_format "${audio_format}" --ngpu "${infer_ngpu}"
+    done
+fi
+
+if stage_on 7 "score: ${exp}/infer"; then
+    for set in ${test_sets}; do
+        require_file "${exp}/infer/${set}${kind}/.done" --stage 6
+        array "${decode_cmd} --name score" "${exp}/log/score_${set}${kind}" \
+            ${python} -m tsx_espnet.bin.score --mixtures "${mixtures}/${set}${kind}" \
+            --estimates "${exp}/infer/${set}${kind}"
+    done
+fi
+
+if stage_on 8 "report: ${exp}/RESULTS.md"; then
+    for set in ${test_sets}; do
+        require_file "${exp}/infer/${set}${kind}/scores.csv" --stage 7
+        ${python} -m tsx_espnet.bin.report --exp "${exp}" \
+            --mixtures "${mixtures}/${set}${kind}" --set "${set}${kind}"
+    done
+fi
+
+if stage_on 9 "pack: ${exp}/${tag}.zip"; then
+    require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
+    ${python} -m tsx_espnet.bin.pack --exp "${exp}" --out "${exp}/${tag}.zip"
+fi
+
+log "done, in ${SECONDS} s"

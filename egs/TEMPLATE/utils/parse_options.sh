@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# Options of a script, in Kaldi's manner: a script sets its defaults, then sources this file.
+#
+#     nj=4          # number of jobs
+#     some_name=    # what it is
+#     . utils/parse_options.sh
+#
+# Then `--nj 8`, `--some-name x` and `--some_name=x` set these variables, and --help prints those
+# lines: one declaration is default, option and help.  An option is a line `name=value` at the start
+# of a line before the one that sources this file.  A value replaces a value of its own kind: true
+# or false, or a whole number.  Parsing stops at the first word that is no option.  An option
+# `config` that is set names a file to source; an empty option `cmd` is an error.
+#
+# A script may set `options_elsewhere` to other scripts of this kind: their options are accepted too
+# and collected, unchecked, in the array `options_forwarded`.
+
+# shellcheck disable=SC2034  # read by the script that sources this file
+options_forwarded=()
+
+_option_lines() { sed -n -e '/parse_options\.sh/q' -e '/^[a-z][a-z0-9_]*=/p' -- "$@"; }
+
+_option_names() { _option_lines "$1" | sed -e 's/=.*//'; }
+
+_option_help() { # SCRIPT: its options, their help and values
+    local line name value
+    _option_lines "$1" | while IFS= read -r line; do
+        name=${line%%=*} value=${line#*=}
+        if [ "$1" != "$0" ] && _option_names "$0" | grep -qx "${name}"; then continue; fi
+        value=${value%% #*} && value=${value%"${value##*[! ]}"}
+        if [ "$1" = "$0" ]; then value=${!name}; fi
+        case ${line} in *' # '*) line=${line#*' # '} ;; *) line= ;; esac
+        printf '  --%-18s %s\n' "${name}" "${line}${value:+ [${value}]}"
+    done
+}
+
+_option_error() { echo "${0##*/}: $*" >&2; exit 2; }
+
+_nearest() { # WORD NAMES...: the name with the fewest edits, if these are few
+    printf '%s\n' "$@" | awk '
+        function min(x, y) { return x < y ? x : y }
+        NR == 1 { word = $0; n = length(word); best = 1 + n / 2.5; next }
+        {
+            m = length($0)
+            for (j = 0; j <= m; j++) row[j] = j
+            for (i = 1; i <= n; i++) {
+                corner = row[0]; row[0] = i
+                for (j = 1; j <= m; j++) {
+                    above = row[j]
+                    same = substr(word, i, 1) == substr($0, j, 1)
+                    row[j] = min(min(above, row[j - 1]) + 1, corner + !same)
+                    corner = above
+                }
+            }
+            if (row[m] < best) { best = row[m]; name = $0 }
+        }
+        END { if (name) print " (did you mean --" name "?)" }'
+}
+
+_parse_options() {
+    local names others="" script word name value old
+    names=$(_option_names "$0")
+    for script in ${options_elsewhere:-}; do others+=$(_option_names "${script}")$'\n'; done
+    _option_count=0
+    while [ -n "${1:-}" ]; do
+        word=$1
+        case ${word} in
+        --help | -h)
+            echo "Usage: ${0##*/} [--option value]...    In brackets: the values as they stand."
+            for script in "$0" ${options_elsewhere:-}; do _option_help "${script}"; done
+            exit 0
+            ;;
+        --?*) ;;
+        *) break ;;
+        esac
+        name=${word#--} && name=${name%%=*} && name=${name//-/_}
+        case $'\n'${names}$'\n'${others} in
+        *$'\n'"${name}"$'\n'*) ;;
+        *)
+            # shellcheck disable=SC2086
+            _option_error "no option ${word%%=*}$(_nearest "${name}" ${names} ${others})"
+            ;;
+        esac
+        if [ "${word}" != "${word#*=}" ]; then
+            value=${word#*=}
+        elif [ $# -ge 2 ]; then
+            value=$2 && shift && _option_count=$((_option_count + 1))
+        else
+            _option_error "option --${name} needs a value"
+        fi
+        shift && _option_count=$((_option_count + 1))
+        case $'\n'${names}$'\n' in
+        *$'\n'"${name}"$'\n'*) ;;
+        *) options_forwarded+=("--${name}" "${value}") && continue ;;
+        esac
+        old=${!name}
+        case ${old} in
+        true | false)
+            [[ ${value} =~ ^(true|false)$ ]] ||
+                _option_error "option --${name}: expected true or false, found '${value}'"
+            ;;
+        *[!0-9]* | '') ;;
+        *)
+            [[ ${value} =~ ^[0-9]+$ ]] ||
+                _option_error "option --${name}: expected a whole number, found '${value}'"
+            ;;
+        esac
+        printf -v "${name}" '%s' "${value}"
+    done
+    case $'\n'${names}$'\n' in
+    *$'\n'cmd$'\n'*) [ -n "${cmd}" ] || _option_error "option --cmd is empty" ;;
+    esac
+}
+
+_parse_options "$@"
+shift "${_option_count}"
+if [ -n "${config:-}" ] && _option_names "$0" | grep -qx config; then
+    # shellcheck disable=SC1090
+    . "${config}"
+fi

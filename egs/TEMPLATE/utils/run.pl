@@ -1,0 +1,210 @@
+#!/usr/bin/env perl
+# Run a command, or an array of them, on this machine, with the command line and the log format
+# of Kaldi's script of this name:
+#
+#     run.pl [options] [JOB=1:N] LOG COMMAND...       e.g.  run.pl JOB=1:4 log/x.JOB.log echo JOB
+#
+# Every JOB in LOG and COMMAND becomes the number of the job.  A word with white space is quoted
+# for the shell, any other reaches it as it is (so \| and \> work).  Known options:
+#     --max-jobs-run N, -tc N   how many run at once (default: the processors, or GPUs / --gpu)
+#     --gpu N                   GPUs of a job; jobs of an array get their own CUDA_VISIBLE_DEVICES
+# Other options (--mem, --time, --name, --num-threads, --config ...) take one value, unused here.
+# Exit status 0 if every job ended with 0, else 1.  When this script is interrupted, terminated or
+# even killed, so are the jobs, with all their children.
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
+use IO::Handle;
+use POSIX qw(WNOHANG setpgid _exit);
+
+my $grace = 10;   # seconds between SIGTERM and SIGKILL
+my (%option, %job_of, @gpus);
+my ($starting, $stopped_by) = (0, '');
+my ($name, $first, $last) = ('', 1, 1);
+
+sub fail { print STDERR "run.pl: @_\n"; exit 1; }
+
+sub parse_arguments {
+    while (@ARGV) {
+        if ($ARGV[0] =~ /^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$/) {
+            fail("two job ranges, $name and $1") if $name;
+            ($name, $first, $last) = ($1, $2, $3 // $2);
+            fail("bad job range $ARGV[0]: expected NAME=FIRST:LAST with 1 <= FIRST <= LAST")
+              if $first < 1 or $first > $last;
+            shift @ARGV;
+        } elsif ($ARGV[0] =~ /^--?(.+)$/) {
+            (my $key = $1) =~ tr/-/_/;
+            shift @ARGV;
+            next if $key eq 'V';
+            fail("option $key needs a value and a command after it") if @ARGV < 2;
+            shift @ARGV if $key eq 'pe';    # -pe smp 4
+            my $value = shift @ARGV;
+            $key = 'max_jobs_run' if $key eq 'tc';
+            fail("option --$key: expected a whole number, found '$value'")
+              if $key =~ /^(gpu|max_jobs_run)$/ and $value !~ /^\d+$/;
+            $option{$key} = $value
+              unless $key eq 'max_jobs_run' and ($option{$key} || $value) < $value;
+        } else {
+            last;
+        }
+    }
+    fail("usage: run.pl [options] [JOB=1:N] LOG COMMAND...") if @ARGV < 2;
+    fail("the log of an array must contain $name, found $ARGV[0]")
+      if $last > $first and $ARGV[0] !~ /\Q$name\E/;
+}
+
+# One line for bash from the words of the command.
+sub shell_line {
+    return join ' ', map { /^\S+$/ ? $_ : /"/ ? "'" . s/'/'\\''/gr . "'" : "\"$_\"" } @_;
+}
+
+sub visible_gpus {
+    return grep { /\S/ } split /,/, $ENV{CUDA_VISIBLE_DEVICES} if defined $ENV{CUDA_VISIBLE_DEVICES};
+    return map { /^GPU (\d+):/ ? $1 : () } `nvidia-smi -L 2>/dev/null`;
+}
+
+sub concurrency {
+    return $option{max_jobs_run} if $option{max_jobs_run};
+    my $jobs = $last - $first + 1;
+    if ($option{gpu}) {
+        my $sets = int(@gpus / $option{gpu});
+        return $sets > 0 ? $sets : 1;
+    }
+    chomp(my $processors = `getconf _NPROCESSORS_ONLN 2>/dev/null` || 1);
+    return $jobs < 1.4 * $processors ? $jobs : $processors;
+}
+
+# The devices of the slot a job runs in, or undef to leave the variable alone.
+sub devices_of_slot {
+    my ($slot) = @_;
+    return undef unless $option{gpu} and $last > $first and @gpus >= $option{gpu};
+    my $set = $slot % int(@gpus / $option{gpu});
+    return join ',', @gpus[$set * $option{gpu} .. ($set + 1) * $option{gpu} - 1];
+}
+
+sub log_line {
+    my ($log, $mode, $text) = @_;
+    open(my $stream, $mode, $log) or fail("cannot write $log: $!");
+    print $stream $text;
+    close($stream) or fail("cannot write $log: $!");
+}
+
+sub now { my $date = `date`; chomp $date; return $date; }
+
+# A process that outlives SIGKILL of this one, just long enough to end the jobs.
+sub start_guard {
+    pipe(my $reader, my $writer) or fail("pipe: $!");
+    defined(my $pid = fork) or fail("fork: $!");
+    if ($pid == 0) {
+        setpgid(0, 0);
+        $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+        open(STDIN, '<', '/dev/null');
+        open(STDOUT, '>', '/dev/null');
+        open(STDERR, '>', '/dev/null');
+        close $writer;
+        my %running;
+        while (my $line = <$reader>) {
+            $line =~ /^\+(\d+)/ ? $running{$1} = 1 : $line =~ /^-(\d+)/ ? delete $running{$1} : 0;
+        }
+        end_groups(keys %running);
+        _exit(0);
+    }
+    close $reader;
+    $writer->autoflush(1);
+    return $writer;
+}
+
+sub end_groups {
+    my @groups = @_ or return;
+    kill 'TERM', map { -$_ } @groups;
+    for (1 .. 20 * $grace) {
+        1 while waitpid(-1, WNOHANG) > 0;
+        return unless grep { kill 0, -$_ } @groups;
+        select undef, undef, undef, 0.05;
+    }
+    kill 'KILL', map { -$_ } @groups;
+}
+
+sub stop_all {
+    $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+    print STDERR "run.pl: stopped by SIG$stopped_by\n";
+    end_groups(keys %job_of);
+    $SIG{$stopped_by} = 'DEFAULT';
+    kill $stopped_by, $$;
+}
+
+sub start_job {
+    my ($number, $slot, $guard) = @_;
+    my ($log, @command) = @ARGV;
+    s/\Q$name\E/$number/g for $name ? ($log, @command) : ();
+    make_path(dirname($log), { error => \my $errors });
+    my $line = shell_line(@command);
+    log_line($log, '>', "# $line\n# Started at " . now() . "\n#\n");
+    $starting = 1;
+    defined(my $pid = fork) or fail("fork: $!");
+    if ($pid == 0) {
+        setpgid(0, 0);
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+        my $devices = devices_of_slot($slot);
+        $ENV{CUDA_VISIBLE_DEVICES} = $devices if defined $devices;
+        open(STDIN, '<', '/dev/null');
+        open(STDOUT, '>>', $log) or _exit(126);
+        open(STDERR, '>&', \*STDOUT) or _exit(126);
+        exec 'bash', '-c', $line or do { print STDERR "cannot run bash: $!\n"; _exit(126); };
+    }
+    setpgid($pid, $pid);
+    print $guard "+$pid\n";
+    $job_of{$pid} = { log => $log, started => time, slot => $slot };
+    $starting = 0;
+    stop_all() if $stopped_by;
+}
+
+# Wait for one job; write the end of its log; return the job.
+sub finish_job {
+    my ($guard) = @_;
+    my $pid = waitpid(-1, 0);
+    return undef unless $job_of{$pid};
+    my ($code, $signal) = ($? >> 8, $? & 127);
+    print $guard "-$pid\n";
+    my $job = delete $job_of{$pid};
+    my $seconds = time - $job->{started};
+    my $how = "code $code" . ($signal ? "; signal $signal" : '');
+    log_line($job->{log}, '>>', "# Accounting: time=$seconds threads=1\n# Ended ($how) at "
+      . now() . ", elapsed time $seconds seconds\n");
+    $job->{failed} = $code || $signal;
+    return $job;
+}
+
+sub show_failure {
+    my ($failed, $total, $log) = @_;
+    (my $pattern = $ARGV[0]) =~ s/\Q$name\E/*/g if $name;
+    print STDERR $total == 1
+      ? "run.pl: job failed, log is in $log\n"
+      : "run.pl: $failed / $total failed, log is in $pattern\n";
+    open(my $stream, '<', $log) or return;
+    my @lines = grep { !/^#/ and /\S/ } <$stream>;
+    splice @lines, 0, @lines - 10 if @lines > 10;
+    print STDERR $total == 1 ? "" : "run.pl: the end of $log:\n", map { s/.*\r(?=.)//r } @lines;
+}
+
+parse_arguments();
+@gpus = visible_gpus() if $option{gpu};
+my $guard = start_guard();
+$SIG{PIPE} = 'IGNORE';
+$SIG{$_} = sub { $stopped_by = $_[0]; stop_all() unless $starting; } for qw(INT TERM HUP);
+
+my ($next, $failed, $failed_log) = ($first, 0, '');
+my @slots = (0 .. concurrency() - 1);
+while ($next <= $last or %job_of) {
+    if ($next <= $last and @slots) {
+        start_job($next++, shift @slots, $guard);
+    } elsif (my $job = finish_job($guard)) {
+        push @slots, $job->{slot};
+        ($failed, $failed_log) = ($failed + 1, $failed_log || $job->{log}) if $job->{failed};
+    }
+}
+if ($failed) {
+    show_failure($failed, $last - $first + 1, $failed_log);
+    exit 1;
+}

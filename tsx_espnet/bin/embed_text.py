@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Embed every phrase the sources of some data directories can be asked by (stage 4)."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import List, Sequence
+
+from tsx_espnet.condition import phrases_of
+from tsx_espnet.error import run_command
+from tsx_espnet.files import read_table
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", nargs="+", required=True, help="directories with utt2labels")
+    parser.add_argument("--out", required=True, help="the table to write (.safetensors)")
+    parser.add_argument(
+        "--language_model",
+        default="all-MiniLM-L6-v2",
+        help="all-MiniLM-L6-v2 (from the package that carries it), a hub name or a directory",
+    )
+    parser.add_argument("--pooling", default="mean", choices=["mean", "first"])
+    return parser
+
+
+def phrases_in(directory: str) -> List[str]:
+    """Every phrase of the sources of a data directory, captions included."""
+    captions_file = Path(directory) / "utt2captions"
+    captions = read_table(captions_file) if captions_file.is_file() else {}
+    found = set()
+    for name, labels in read_table(Path(directory) / "utt2labels").items():
+        found.update(phrases_of(labels.split(","), json.loads(captions.get(name, "[]"))))
+    return sorted(found)
+
+
+def main(argv: Sequence[str] = None) -> None:
+    args = get_parser().parse_args(argv)
+    phrases = sorted(set().union(*(phrases_in(directory) for directory in args.data)))
+
+    from tsx_espnet.progress import progress
+    from tsx_espnet.text.encoder import LanguageModel
+    from tsx_espnet.text.table import TextTable
+
+    if Path(args.out).is_file():
+        table = TextTable.read(args.out)
+        same_model = (table.language_model, table.pooling) == (args.language_model, args.pooling)
+        if same_model and set(phrases) <= set(table):
+            print(f"{args.out}: already holds all {len(phrases)} phrases")
+            return
+    table = LanguageModel(args.language_model, args.pooling).table(
+        phrases, progress=lambda batches: progress(batches, "embedding phrases")
+    )
+    table.write(args.out)
+    print(f"{args.out}: {len(table)} phrases, {table.dim} dimensions ({args.language_model})")
+
+
+if __name__ == "__main__":
+    run_command(main)

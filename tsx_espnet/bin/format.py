@@ -1,0 +1,32 @@
+"""Bring the clips of a data directory to one rate (mono, 16 bit) and measure their energies."""
+
+import argparse
+from typing import Optional, Sequence
+
+from tsx_espnet.error import run_command
+from tsx_espnet.jobs import add_job_arguments, check_job_arguments
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", required=True, metavar="DIR", help="data directory with wav.scp and utt2labels"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+    parser.add_argument("--fs", required=True, type=int, help="sampling rate of the result in Hz")
+    add_job_arguments(parser)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Format the whole set, one job's part of it, or put the finished parts together."""
+    args = get_parser().parse_args(argv)
+    check_job_arguments(args)
+    from tsx_espnet.formatting.stage import format_set
+
+    format_set(args.data, args.out, args.fs, args.num_jobs, args.job, args.merge)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,44 @@
+"""Stage 8: write RESULTS.md with tables, figures and sounds, and print the table."""
+
+import argparse
+from typing import Optional, Sequence
+
+from tsx_espnet.error import TSXError, run_command
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--exp",
+        required=True,
+        metavar="DIR",
+        help="the experiment (stage 5); RESULTS.md goes there",
+    )
+    parser.add_argument(
+        "--mixtures", required=True, metavar="DIR", help="the test mixtures (stage 3)"
+    )
+    parser.add_argument(
+        "--set", metavar="NAME", help="scores are in EXP/infer/NAME (default: name of --mixtures)"
+    )
+    parser.add_argument(
+        "--examples", type=int, default=3, metavar="N", help="number of mixtures to listen to"
+    )
+    parser.add_argument(
+        "--data_kind", choices=("synthetic", "recordings"), help="what the sounds are"
+    )
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Write the report of one experiment on one test set."""
+    args = get_parser().parse_args(argv)
+    if args.examples < 0:
+        raise TSXError(f"--examples must be at least 0, found {args.examples}")
+    from tsx_espnet.scoring.report import report
+
+    print(report(args.exp, args.mixtures, args.set, args.examples, args.data_kind))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,37 @@
+"""Stage 7: score the estimates of a set of mixtures, into ``scores.csv`` beside them."""
+
+import argparse
+from typing import Optional, Sequence
+
+from tsx_espnet.error import run_command
+from tsx_espnet.jobs import add_job_arguments, check_job_arguments
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mixtures", required=True, metavar="DIR", help="the mixtures (stage 3)")
+    parser.add_argument(
+        "--estimates",
+        required=True,
+        metavar="DIR",
+        help="their estimates (stage 6); scores.csv is written here",
+    )
+    parser.add_argument(
+        "--skip_bss", action="store_true", help="leave out BSS-eval's SDR, SIR and SAR (slower)"
+    )
+    add_job_arguments(parser)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Score a whole set, one job's part of it, or put the finished parts together."""
+    args = get_parser().parse_args(argv)
+    check_job_arguments(args)
+    from tsx_espnet.scoring.score import score
+
+    print(score(args.mixtures, args.estimates, args.skip_bss, args.num_jobs, args.job, args.merge))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,102 @@
+"""From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
+
+import inspect
+from typing import Any, Dict, List, Mapping, Tuple
+
+import torch
+
+from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
+from tsx_espnet.layers.consistency import MixtureConsistency
+from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.plugin import find
+from tsx_espnet.vocabulary import Vocabulary
+
+
+def build_model(
+    config: Mapping[str, Any], vocabulary: Vocabulary, training: bool = True
+) -> ESPnetTSXModel:
+    """The model of a configuration (``config.yaml`` of an experiment as a dict).
+
+    Args:
+        config: ``encoder``, ``encoder_conf``, ``extractor``, ``decoder``, ``conditions``,
+            ``embedding_dim``, ``consistency``, and for training ``objective`` and ``criterions``.
+        vocabulary: sizes of the tables of the conditions.
+        training: build the objective and the criterions too.
+    """
+    conditions = config["conditions"]
+    dim = config["embedding_dim"]
+    encoder = find("encoder", config["encoder"])(**config["encoder_conf"])
+    extractor = build_extractor(
+        config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
+    )
+    consistency = None
+    if config["consistency"] not in (None, "none"):
+        consistency = MixtureConsistency(config["consistency"], encoder.output_dim)
+    objective, criterions = None, []
+    if training:
+        objective = find("objective", config["objective"])(
+            tuple(conditions), **config["objective_conf"]
+        )
+        criterions = build_criterions(config["criterions"])
+    return ESPnetTSXModel(
+        encoder=encoder,
+        extractor=extractor,
+        decoder=find("decoder", config["decoder"])(**config["decoder_conf"]),
+        conditioners={
+            name: build_conditioner(name, conf, dim, vocabulary)
+            for name, conf in conditions.items()
+        },
+        consistency=consistency,
+        objective=objective,
+        criterions=criterions,
+    )
+
+
+def build_extractor(
+    name: str, input_dim: int, embedding_dim: int, conf: Mapping[str, Any]
+) -> AbsTSXExtractor:
+    """One of our extractors, or one of ESPnet's behind our contract."""
+    extractor = find("extractor", name)
+    if issubclass(extractor, AbsTSXExtractor):
+        return extractor(input_dim, condition_dim=embedding_dim, **conf)
+    size = conf.get("spk_emb_dim")
+    if "use_spk_emb" in inspect.signature(extractor).parameters and (
+        not conf.get("use_spk_emb") or size != embedding_dim
+    ):
+        raise ValueError(
+            f"--extractor {name} takes the condition as a speaker embedding: expected "
+            f"extractor_conf use_spk_emb: true and spk_emb_dim: {embedding_dim} "
+            f"(--embedding_dim), found {conf.get('use_spk_emb', False)} and {size}"
+        )
+    return ESPnetExtractor(extractor(input_dim, **conf))
+
+
+def build_conditioner(
+    name: str, conf: Mapping[str, Any], embedding_dim: int, vocabulary: Vocabulary
+) -> torch.nn.Module:
+    """The conditioner of one condition; ``conf`` holds its kind and its options."""
+    options: Dict[str, Any] = {"conditioner": "text" if name == "text" else "onehot", **(conf or {})}
+    kind = options.pop("conditioner")
+    if kind == "onehot":
+        options.setdefault("num_values", vocabulary.num_values(name))
+    elif vocabulary.text_table is not None:
+        options.setdefault("input_dim", vocabulary.text_table.dim)
+    return find("conditioner", kind)(embedding_dim, **options)
+
+
+def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
+    """(weight, criterion) pairs from ESPnet's ``--criterions`` list.
+
+    The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.
+    """
+    criterions = []
+    for spec in specs:
+        wrapper = spec.get("wrapper", "fixed_order")
+        if wrapper != "fixed_order":
+            raise ValueError(
+                f"--criterions {spec['name']}: expected wrapper fixed_order (the objective decides "
+                f"on the order of the sources), found {wrapper}"
+            )
+        weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
+        criterions.append((weight, find("criterion", spec["name"])(**spec.get("conf", {}))))
+    return criterions

@@ -1,0 +1,46 @@
+"""A condition as the extractor sees it."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class ConditionEmbedding:
+    """Embeddings of one condition for a batch of mixtures.
+
+    Args:
+        embedding: (B, L, D); a vector condition has L = 1.
+        mask: (B, L) bool, True where the embedding is real. A row without any True means that the
+            condition does not tell the target from the rest in that mixture.
+    """
+
+    embedding: torch.Tensor
+    mask: torch.Tensor
+
+    def __post_init__(self):
+        if self.embedding.dim() != 3 or self.mask.shape != self.embedding.shape[:2]:
+            raise ValueError(
+                "expected embedding (B, L, D) and mask (B, L), found "
+                f"{tuple(self.embedding.shape)} and {tuple(self.mask.shape)}"
+            )
+
+    @property
+    def applicable(self) -> torch.Tensor:
+        """(B,) bool: the mixtures in which the condition tells the target from the rest."""
+        return self.mask.any(dim=1)
+
+    def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
+        """The condition of some of the mixtures; ``rows`` (R,) indices."""
+        return ConditionEmbedding(self.embedding[rows], self.mask[rows])
+
+    def vector(self) -> torch.Tensor:
+        """(B, D): the mean over the real positions, zero where there is none."""
+        weight = self.mask.unsqueeze(-1).to(self.embedding.dtype)
+        return (self.embedding * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+
+    @classmethod
+    def null(cls, reference: torch.Tensor, dim: int) -> "ConditionEmbedding":
+        """"No condition" for the batch of ``reference`` (B, ...): one zero vector each."""
+        size = reference.shape[0]
+        return cls(reference.new_zeros(size, 1, dim), reference.new_ones(size, 1).bool())

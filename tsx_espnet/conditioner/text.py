@@ -1,0 +1,37 @@
+"""Text conditions."""
+
+import torch
+
+from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+
+
+class TextConditioner(AbsConditioner):
+    """A trainable linear layer with ReLU on vectors of a frozen language model.
+
+    The vectors are looked up in a table beforehand (see ``tsx_espnet.text``), so the language model
+    is neither in the training process nor in the checkpoint. Pooling belongs to the table: mean
+    over tokens for the proposed text baseline, the first token for the one of Liu et al. (2022);
+    "Optimal condition training ...", section 3.3.
+
+    Args:
+        output_dim: D.
+        input_dim: size E of the language model's vectors.
+
+    Shape:
+        value (B, L, E), lengths (B,), 0 = not applicable -> embedding (B, L, D), mask (B, L)
+    """
+
+    def __init__(self, output_dim: int, input_dim: int = 384):
+        super().__init__()
+        self.linear = torch.nn.Linear(input_dim, output_dim)
+
+    def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
+        if value.shape[-1] != self.linear.in_features:
+            raise ValueError(
+                f"expected text vectors of size {self.linear.in_features} "
+                f"(--conditions text.input_dim), found {value.shape[-1]}"
+            )
+        positions = torch.arange(value.shape[1], device=value.device)
+        mask = positions < lengths.to(value.device).unsqueeze(1)
+        return ConditionEmbedding(torch.relu(self.linear(value)), mask)

@@ -1,0 +1,65 @@
+"""The contract of our extractors, and ESPnet's own behind the same contract."""
+
+from abc import abstractmethod
+from collections import OrderedDict
+from typing import Dict, Optional, Tuple
+
+import torch
+from espnet2.enh.extractor.abs_extractor import AbsExtractor
+
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+
+
+class AbsTSXExtractor(AbsExtractor):
+    """An extractor that answers a ``ConditionEmbedding`` with target and other features.
+
+    It is an ESPnet extractor too: in stock ``enh_tse`` the embedding arrives as ``enroll_ref1``.
+    """
+
+    @abstractmethod
+    def extract(
+        self, feature: torch.Tensor, lengths: torch.Tensor, condition: ConditionEmbedding
+    ) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
+        """Features of the target and of the rest.
+
+        Shape:
+            feature (B, F, N), lengths (B,) frames -> target (B, F, N), other (B, F, N) or None;
+            None leaves the rest to be the mixture minus the target.
+        """
+
+    def forward(
+        self,
+        input: torch.Tensor,
+        ilens: torch.Tensor,
+        input_aux: torch.Tensor,
+        ilens_aux: torch.Tensor,
+        suffix_tag: str = "",
+        additional: Optional[Dict] = None,
+    ) -> Tuple[torch.Tensor, torch.Tensor, OrderedDict]:
+        """ESPnet's interface: ``input_aux`` is an embedding (B, D), or a sequence (B, L, D) of them."""
+        if input_aux.dim() == 2:
+            input_aux = input_aux.unsqueeze(1)
+        length = input_aux.shape[1]
+        positions = torch.arange(length, device=input_aux.device)
+        mask = positions < ilens_aux.to(input_aux.device).clamp(max=length).unsqueeze(1)
+        target, _ = self.extract(input, ilens, ConditionEmbedding(input_aux, mask))
+        return target, ilens, OrderedDict()
+
+
+class ESPnetExtractor(AbsTSXExtractor):
+    """One of ESPnet's extractors under our contract.
+
+    The condition vector takes the place of the speaker embedding, so the extractor must be
+    configured for embeddings of size D (``td_speakerbeam``: ``use_spk_emb: true``,
+    ``spk_emb_dim: D``).
+    """
+
+    def __init__(self, extractor: AbsExtractor):
+        super().__init__()
+        self.extractor = extractor
+
+    def extract(self, feature, lengths, condition):
+        vector = condition.vector().unsqueeze(1)
+        one = torch.ones(len(vector), dtype=torch.long, device=vector.device)
+        target, _, _ = self.extractor(feature, lengths, vector, one)
+        return target, None

@@ -1,0 +1,79 @@
+"""One job's part of a data directory: audio written, energies and lengths noted."""
+
+import contextlib
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import numpy as np
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, write_table
+from tsx_espnet.formatting.audio import (
+    FULL_SCALE,
+    UnusableClip,
+    frame_energies,
+    read_clip,
+    write_wav,
+)
+from tsx_espnet.formatting.datadir import DataDir
+from tsx_espnet.formatting.hpss import hpss_energies
+from tsx_espnet.jobs import items_of_job
+from tsx_espnet.progress import progress
+
+
+def format_part(
+    clips: DataDir, out: Path, part: Path, job: int, num_jobs: int, facts: Dict[str, Any]
+) -> None:
+    """Write the audio of every ``num_jobs``-th clip and, below ``part``, what is known about them.
+
+    Args:
+        clips: the data directory.
+        out: the output directory, for the audio.
+        part: directory of this part; left alone if it is done with the same ``facts``.
+        job: 1 to ``num_jobs``.
+        num_jobs: number of parts.
+        facts: how the set is made; ``fs`` among them.
+    """
+    import kaldiio
+
+    if is_done(part, **facts):
+        print(f"{part}: already done", flush=True)
+        return
+    (part / DONE).unlink(missing_ok=True)
+    skipped, lengths, offsets = {}, {}, {}
+    with disk_errors(part), atomic_write(part / "energies.ark", "wb") as ark:
+        title = f"format {out.name} {job}/{num_jobs}"
+        for name in progress(items_of_job(list(clips.wavs), job, num_jobs), title):
+            try:
+                samples = read_clip(clips.wavs[name], facts["fs"])
+            except UnusableClip as reason:
+                skipped[name] = reason
+                continue
+            path = out / "wav" / f"{name}.wav"
+            with disk_errors(path):
+                write_wav(path, samples, facts["fs"])
+            lengths[name] = len(samples)
+            ark.write(f"{name} ".encode())
+            offsets[name] = ark.tell()
+            kaldiio.matio.write_array(ark, clip_energies(samples, facts["fs"]))
+    with disk_errors(part):
+        write_table(part / "offsets", offsets)
+        write_table(part / "utt2num_samples", lengths)
+        write_table(part / "skipped", skipped)
+        mark_done(part, **facts)
+
+
+def clip_energies(samples: np.ndarray, fs: int) -> np.ndarray:
+    """Total, harmonic and percussive energy of each 10 ms frame: (T,) int16 -> (F, 3) float32."""
+    harmonic, percussive = hpss_energies(samples.astype(np.float32) / FULL_SCALE, fs)
+    total = frame_energies(samples, fs)
+    return np.stack([total, harmonic, percussive], axis=1).astype(np.float32)
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Name the file when the disk is full; what was half written is removed by then."""
+    try:
+        yield
+    except OSError as error:
+        raise TSXError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,73 @@
+"""The mask network of Sudo rm -rf, with or without a condition."""
+
+from typing import Optional
+
+import torch
+
+from tsx_espnet.layers.film import FiLM
+from tsx_espnet.layers.norm import global_layer_norm
+from tsx_espnet.layers.uconv import UConvBlock
+
+
+class SudoRMRF(torch.nn.Module):
+    """Masks from features: norm, bottleneck, ``num_blocks`` U-ConvBlocks, ReLU masks.
+
+    With a ``condition_dim``, a trainable FiLM layer stands before each U-ConvBlock.
+
+    Args:
+        input_dim: N, number of encoder bases.
+        num_masks: M, number of outputs.
+        num_blocks: number of U-ConvBlocks (B in the paper).
+        out_channels: width between the blocks.
+        hidden_channels: width inside the blocks.
+        depth: time resolutions inside a block.
+        kernel_size: of the depthwise convolutions.
+        condition_dim: D, or None for an unconditional network.
+
+    Shape:
+        feature (B, F, N), condition (B, D) or None -> masks (B, M, F, N)
+
+    Reference: papers "Compute and memory efficient universal sound source separation" (2022) for
+    the network, "Optimal condition training for target source separation" (2023), section 3.2, for
+    the FiLM layers and the default sizes.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        num_masks: int = 2,
+        num_blocks: int = 8,
+        out_channels: int = 256,
+        hidden_channels: int = 512,
+        depth: int = 4,
+        kernel_size: int = 5,
+        condition_dim: Optional[int] = None,
+    ):
+        super().__init__()
+        self.num_masks = num_masks
+        self.bottleneck = torch.nn.Sequential(
+            global_layer_norm(input_dim), torch.nn.Conv1d(input_dim, out_channels, 1)
+        )
+        self.blocks = torch.nn.ModuleList(
+            UConvBlock(out_channels, hidden_channels, depth, kernel_size)
+            for _ in range(num_blocks)
+        )
+        self.films = None
+        if condition_dim is not None:
+            self.films = torch.nn.ModuleList(
+                FiLM(condition_dim, out_channels) for _ in range(num_blocks)
+            )
+        self.mask = torch.nn.Sequential(
+            torch.nn.PReLU(), torch.nn.Conv1d(out_channels, num_masks * input_dim, 1)
+        )
+
+    def forward(
+        self, feature: torch.Tensor, condition: Optional[torch.Tensor] = None
+    ) -> torch.Tensor:
+        x = self.bottleneck(feature.transpose(1, 2))
+        for index, block in enumerate(self.blocks):
+            if self.films is not None:
+                x = self.films[index](x, condition)
+            x = block(x)
+        masks = torch.relu(self.mask(x))
+        return masks.unflatten(1, (self.num_masks, -1)).transpose(2, 3)

@@ -1,0 +1,93 @@
+"""Training mixtures on the fly, as one of ESPnet's iterator factories."""
+
+from typing import Callable, Dict, List, Tuple
+
+import numpy as np
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from torch.utils.data import DataLoader, Dataset
+
+from tsx_espnet.contract import MIXTURE, OTHER, TARGET
+from tsx_espnet.mixing.plan import Plan
+from tsx_espnet.mixing.render import mix, render_sources
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.sources import ClipSet
+
+Example = Tuple[str, Dict[str, np.ndarray]]
+
+
+def example(plan: Plan, clips: ClipSet) -> Dict[str, object]:
+    """Waveforms (float32, (T,)) and condition values of a plan, under their batch names."""
+    sources = render_sources(plan, clips)
+    other, mixture = mix(sources, plan.target)
+    return {
+        MIXTURE.name: mixture,
+        TARGET.name: sources[plan.target],
+        OTHER.name: other,
+        **plan.conditions,
+    }
+
+
+class EpochMixtures(Dataset):
+    """The mixtures of one epoch: item ``index`` is drawn from (seed, epoch, index)."""
+
+    def __init__(self, sampler: Sampler, preprocess: Callable, seed: int, epoch: int):
+        self.sampler = sampler
+        self.preprocess = preprocess
+        self.seed = seed
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> Example:
+        plan = self.sampler.draw(self.seed, self.epoch, index)
+        return plan.id, self.preprocess(plan.id, example(plan, self.sampler.clips))
+
+
+class MixtureIterFactory(AbsIterFactory):
+    """Batches of freshly drawn mixtures, the same for any number of workers and after a resume.
+
+    Args:
+        sampler: draws the plans; holds the clips.
+        preprocess: ``(id, values) -> arrays``.
+        collate: ``examples -> (ids, batch)``.
+        num_mixtures: mixtures an epoch; the last batch may be smaller.
+        batch_size: mixtures a batch, over all ranks together.
+        seed: of the draws.
+        num_workers: processes that draw and render.
+        rank, world_size: every rank takes its share of each batch.
+        num_iters_per_epoch: stop an epoch after so many batches.
+        pin_memory: as in ``torch.utils.data.DataLoader``.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        preprocess: Callable,
+        collate: Callable,
+        num_mixtures: int,
+        batch_size: int,
+        seed: int = 0,
+        num_workers: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        num_iters_per_epoch: int = None,
+        pin_memory: bool = False,
+    ):
+        self.sampler = sampler
+        self.preprocess = preprocess
+        self.collate = collate
+        self.seed = seed
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        starts = range(0, num_mixtures, batch_size)[:num_iters_per_epoch]
+        self.batches: List[List[int]] = [
+            list(range(start + rank, min(start + batch_size, num_mixtures), world_size))
+            for start in starts
+        ]
+
+    def build_iter(self, epoch: int, shuffle: bool = None) -> DataLoader:
+        return DataLoader(
+            EpochMixtures(self.sampler, self.preprocess, self.seed, epoch),
+            batch_sampler=self.batches,
+            collate_fn=self.collate,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+        )

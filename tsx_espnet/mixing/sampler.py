@@ -1,0 +1,162 @@
+"""Draws mixtures: the same plan for the same (seed, epoch, index), in any process."""
+
+from collections import Counter
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tsx_espnet.condition import read_conditions
+from tsx_espnet.error import TSXError
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
+from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
+from tsx_espnet.mixing.plan import Placement, Plan
+from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.superclasses import load_superclasses
+
+MAX_REFUSED = 1000
+HOLD = 50  # refused draws before another first class is tried
+
+
+class _Crop(NamedTuple):
+    clip: str
+    label: str
+    labels: Tuple[str, ...]
+    start: int  # frames
+    track: np.ndarray  # (n, 3)
+
+
+class Sampler:
+    """Draws two-source mixtures from clips ([OCT] Sec. 3.1).
+
+    Args:
+        clips: what is mixed.
+        config: how.
+        superclasses: sub-classes of each super-class, for the strategies ``different`` and
+            ``same``; None: those that ``config`` names.
+
+    Raises:
+        TSXError: if nothing can be drawn from these clips, with the reason.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        config: MixingConfig,
+        superclasses: Optional[Mapping[str, Sequence[str]]] = None,
+    ):
+        self.clips = clips
+        self.config = config
+        least = int(np.ceil(config.min_sounding * clips.fs))
+        by_class = {label: clips.clips_of(label, least) for label in clips.classes}
+        self._clips_of = {label: found for label, found in by_class.items() if len(found)}
+        classes = sorted(self._clips_of)
+        if not classes:
+            raise TSXError(
+                f"{clips.directory}: all {len(clips)} clips are shorter than "
+                f"min_sounding = {config.min_sounding:g} s"
+            )
+        try:
+            self.superclasses = None
+            if config.strategy == "random":
+                self._pairing = RandomClasses(classes)
+            else:
+                if superclasses is None:
+                    superclasses = load_superclasses(config.superclasses)
+                self.superclasses = {group: list(subs) for group, subs in superclasses.items()}
+                different = config.strategy == "different"
+                self._pairing = SuperClasses(classes, self.superclasses, different)
+            self.draw(0, 0, 0)
+        except TSXError as error:
+            raise TSXError(f"{clips.directory}: nothing can be mixed: {error}") from None
+
+    def draw(self, seed: int, epoch: int, index: int, name: Optional[str] = None) -> Plan:
+        """The plan of mixture ``index`` of an epoch; ``name`` is its id.
+
+        The first class is held while clips, crops and the second class are drawn again after a
+        refusal, so that classes stay uniform; after 50 refusals it is drawn again too.
+
+        Raises:
+            TSXError: if a number is outside [0, 2^32), or after 1000 refusals, with their reasons.
+        """
+        origin = {"seed": seed, "epoch": epoch, "index": index}
+        for which, number in origin.items():
+            if not 0 <= number < 2**32:  # larger ones would run into the next word of the seed
+                raise TSXError(f"{which}: expected an integer in [0, 2^32), found {number}")
+        rng = np.random.default_rng(np.random.SeedSequence([seed, epoch, index]))
+        refused: Counter = Counter()
+        for attempt in range(MAX_REFUSED):
+            if attempt % HOLD == 0:
+                first = self._pairing.first(rng)
+            try:
+                drawn = self._try(rng, first)
+            except Refused as reason:
+                refused[str(reason)] += 1
+                continue
+            return Plan(id=name or f"s{seed}e{epoch}i{index}", **drawn, **origin)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
+        raise TSXError(f"{MAX_REFUSED} draws refused: {reasons}")
+
+    def _try(self, rng: np.random.Generator, first: Wanted) -> Dict[str, Any]:
+        """What a plan holds besides its name and origin.
+
+        Raises:
+            Refused: if what is drawn makes no mixture.
+        """
+        clips, config = self.clips, self.config
+        wanted = (first, self._pairing.second(rng, first))
+        names = [self._draw_clip(rng, one.label) for one in wanted]
+        labels = tuple(clips.labels(name) for name in names)
+        if collide(wanted, labels):
+            raise Refused("shared label")
+        crops = [
+            self._draw_crop(rng, name, one.label, own)
+            for name, one, own in zip(names, wanted, labels)
+        ]
+        layout = lay_out(rng, (crops[0].track, crops[1].track), clips.fs, config)
+        target = int(rng.integers(2))
+        conditions = read_conditions(
+            layout.tracks,
+            clips.fs,
+            target,
+            labels,
+            config.margins,
+            captions=[clips.captions(name) for name in names],
+            class_level=config.class_level,
+            text_variants=config.text_variants,
+            rng=rng,
+        )
+        level = 10 * np.log10(layout.tracks[..., 0].sum(axis=1))
+        placed = zip(crops, layout.first, layout.length, layout.offset, layout.gains)
+        return {
+            "fs": clips.fs,
+            "num_samples": config.num_frames(clips.fs) * clips.hop,
+            "sources": tuple(self._placement(*row) for row in placed),
+            "target": target,
+            "conditions": conditions,
+            "snr": float(level[target] - level[1 - target]),
+            "overlap": layout.overlap,
+        }
+
+    def _draw_clip(self, rng: np.random.Generator, label: str) -> str:
+        numbers = self._clips_of[label]
+        return self.clips.ids[int(numbers[rng.integers(len(numbers))])]
+
+    def _draw_crop(
+        self, rng: np.random.Generator, name: str, label: str, labels: Tuple[str, ...]
+    ) -> _Crop:
+        fs, config = self.clips.fs, self.config
+        energies = self.clips.energies(name)
+        start, length = draw_crop(rng, energies, fs, config.num_frames(fs), config.min_sounding)
+        return _Crop(name, label, labels, start, energies[start : start + length])
+
+    def _placement(
+        self, crop: _Crop, first: int, length: int, offset: int, gain: float
+    ) -> Placement:
+        hop = self.clips.hop
+        start = int(crop.start + first) * hop
+        # the last frame of a clip may be a short one
+        samples = min(int(length) * hop, self.clips.num_samples(crop.clip) - start)
+        return Placement(
+            crop.clip, crop.label, crop.labels, start, samples, int(offset) * hop, float(gain)
+        )

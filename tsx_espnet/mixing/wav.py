@@ -1,0 +1,43 @@
+"""Float WAV files whose bytes depend on the samples alone.
+
+libsndfile writes the time of day into the header of float files (its PEAK chunk), so that the same
+audio never gives the same file twice.
+"""
+
+import struct
+
+import numpy as np
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import PathLike, atomic_write
+
+HEADER_BYTES = 58
+
+
+def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
+    """A mono 32-bit float WAV file.
+
+    Shape: samples (T,) -> 58 + 4 T bytes
+    """
+    data = np.ascontiguousarray(samples, dtype="<f4").tobytes()
+    header = struct.pack(
+        "<4sI4s4sIHHIIHHH4sII4sI",
+        *(b"RIFF", HEADER_BYTES - 8 + len(data), b"WAVE"),
+        *(b"fmt ", 18, 3, 1, fs, 4 * fs, 4, 32, 0),  # format 3: IEEE float
+        *(b"fact", 4, len(samples)),
+        *(b"data", len(data)),
+    )
+    return header + data
+
+
+def write_float_wav(path: PathLike, samples: np.ndarray, fs: int) -> None:
+    """Write (T,) samples at ``fs`` Hz, atomically.
+
+    Raises:
+        TSXError: naming the file, if it cannot be written (disk full, ...).
+    """
+    try:
+        with atomic_write(path, "wb") as stream:
+            stream.write(wav_bytes(samples, fs))
+    except OSError as error:
+        raise TSXError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,168 @@
+"""The model: one way from a mixture and its conditions to waveforms, and a loss on them."""
+
+from typing import Dict, Mapping, Optional, Sequence, Tuple
+
+import torch
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from torch.nn import functional
+
+from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.consistency import MixtureConsistency
+
+SILENCE = 1e-8
+
+
+class ESPnetTSXModel(AbsESPnetModel):
+    """Target sound extraction: encoder, conditioners, extractor, decoder, mixture consistency.
+
+    A mixture is scaled to unit RMS on the way in and the estimates are scaled back, so the level of
+    the input does not matter and is kept; target + other = mixture.
+
+    Args:
+        encoder, decoder: ESPnet's.
+        extractor: one of ours, or ESPnet's behind our contract.
+        conditioners: one for each condition, by name; all with embeddings of size D.
+        consistency: None leaves the estimates as they are (the rest is the mixture minus the
+            target if the extractor gives no other features).
+        objective: an ``AbsObjective``; None for a model that only extracts.
+        criterions: (weight, criterion) pairs of ESPnet's criterion table; D is their weighted sum.
+    """
+
+    def __init__(
+        self,
+        encoder: torch.nn.Module,
+        extractor: AbsTSXExtractor,
+        decoder: torch.nn.Module,
+        conditioners: Mapping[str, AbsConditioner],
+        consistency: Optional[MixtureConsistency] = None,
+        objective: Optional[torch.nn.Module] = None,
+        criterions: Sequence[Tuple[float, torch.nn.Module]] = (),
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.extractor = extractor
+        self.decoder = decoder
+        self.conditioners = torch.nn.ModuleDict(conditioners)
+        self.consistency = consistency
+        self.objective = objective
+        self.criterions = torch.nn.ModuleList(criterion for _, criterion in criterions)
+        self.criterion_weights = [weight for weight, _ in criterions]
+
+    def forward(
+        self,
+        speech_mix: torch.Tensor,
+        speech_ref1: torch.Tensor,
+        speech_ref2: Optional[torch.Tensor] = None,
+        speech_mix_lengths: Optional[torch.Tensor] = None,
+        **batch: torch.Tensor,
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
+        """Loss, statistics and weight of a batch, as ESPnet's trainer wants them.
+
+        Shape:
+            speech_mix, speech_ref1 (target), speech_ref2 (other; default mixture - target) (B, T);
+            ``batch``: an array a condition (see ``tsx_espnet.vocabulary``) and ``*_lengths``
+        """
+        lengths = self._lengths(speech_mix, speech_mix_lengths)
+        if speech_ref2 is None:
+            speech_ref2 = speech_mix - speech_ref1
+        encoded = self.encode(speech_mix, lengths)
+        loss, stats = self.objective(
+            lambda condition, rows: self.separate(encoded, condition, rows),
+            self.embed(batch),
+            (speech_ref1, speech_ref2),
+            self.distance,
+        )
+        stats["loss"] = loss.detach()
+        return force_gatherable((loss, stats, speech_mix.shape[0]), loss.device)
+
+    def extract(
+        self,
+        mixture: torch.Tensor,
+        condition: ConditionEmbedding,
+        lengths: Optional[torch.Tensor] = None,
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Target and rest of each mixture: (B, T) -> (B, T), (B, T)."""
+        encoded = self.encode(mixture, self._lengths(mixture, lengths))
+        return self.separate(encoded, condition)
+
+    def embed(self, batch: Mapping[str, torch.Tensor]) -> Dict[str, ConditionEmbedding]:
+        """The embeddings of all conditions, from their arrays in a batch."""
+        conditions = {}
+        for name, conditioner in self.conditioners.items():
+            value = batch[name]
+            lengths = batch.get(f"{name}_lengths")
+            if lengths is None:
+                lengths = torch.full((value.shape[0],), value.shape[1], device=value.device)
+            conditions[name] = conditioner(value, lengths)
+        return conditions
+
+    def encode(self, mixture: torch.Tensor, lengths: torch.Tensor):
+        """What all separations of a batch share: scaled mixture, level, features, lengths."""
+        samples = lengths.to(mixture.dtype).unsqueeze(1)
+        level = (mixture.square().sum(dim=1, keepdim=True) / samples).sqrt()
+        level = level.clamp(min=SILENCE)
+        scaled = mixture / level
+        before, after = self._padding(mixture.shape[1])
+        padded = functional.pad(scaled, (before, after))
+        feature, frames = self.encoder(padded, lengths + before + after)
+        return scaled, level, feature, frames
+
+    def separate(
+        self,
+        encoded,
+        condition: ConditionEmbedding,
+        rows: Optional[torch.Tensor] = None,
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Waveforms of target and rest under a condition, for all mixtures or for some ``rows``."""
+        if rows is not None:
+            encoded = tuple(part[rows] for part in encoded)
+        scaled, level, feature, frames = encoded
+        target, other = self.extractor.extract(feature, frames, condition)
+        estimates = self._decode(target, scaled.shape[1])
+        if other is None:
+            estimates = torch.stack([estimates, scaled - estimates], dim=1)
+        else:
+            estimates = torch.stack([estimates, self._decode(other, scaled.shape[1])], dim=1)
+            if self.consistency is not None:
+                features = torch.stack([target, other], dim=1)
+                estimates = self.consistency(estimates, scaled, features)
+        estimates = estimates * level.unsqueeze(1)
+        return estimates[:, 0], estimates[:, 1]
+
+    def distance(self, ref: torch.Tensor, est: torch.Tensor) -> torch.Tensor:
+        """D: (B, T), (B, T) -> (B,)."""
+        return sum(
+            weight * criterion(ref, est)
+            for weight, criterion in zip(self.criterion_weights, self.criterions)
+        )
+
+    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Nothing to collect: the input is scaled by its own level."""
+        return {}
+
+    def _decode(self, feature: torch.Tensor, num_samples: int) -> torch.Tensor:
+        before, after = self._padding(num_samples)
+        total = num_samples + before + after
+        lengths = torch.full((feature.shape[0],), total, device=feature.device)
+        waveform, _ = self.decoder(feature, lengths)
+        return waveform[:, before : before + num_samples]
+
+    def _padding(self, num_samples: int) -> Tuple[int, int]:
+        """Zeros before and after, so that all samples are seen by as many frames, the last too."""
+        kernel_size = getattr(self.encoder, "kernel_size", None)
+        stride = getattr(self.encoder, "stride", None)
+        if not isinstance(kernel_size, int) or not isinstance(stride, int):
+            return 0, 0  # spectral encoders pad by themselves
+        before = kernel_size - stride
+        rest = (num_samples + 2 * before - kernel_size) % stride
+        return before, before + (stride - rest) % stride
+
+    @staticmethod
+    def _lengths(mixture: torch.Tensor, lengths: Optional[torch.Tensor]) -> torch.Tensor:
+        if lengths is None:
+            size, samples = mixture.shape
+            return torch.full((size,), samples, device=mixture.device)
+        return lengths.to(mixture.device)

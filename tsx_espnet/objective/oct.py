@@ -1,0 +1,96 @@
+"""Optimal condition training."""
+
+from typing import Mapping, Optional, Sequence
+
+import torch
+
+from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.objective.hct import HCTObjective
+from tsx_espnet.objective.trials import Trials
+
+
+class OCTObjective(AbsObjective):
+    r"""Eq. 4: back-propagate through the applicable condition of least loss, and, as section 3.4
+    does, through the condition of interest.
+
+    ``L = D(c*) + weight · D(c)``, ``c* = argmin D(c')`` over the candidates. The condition of
+    interest c is tried with gradient; the other candidates once without; c* once more with
+    gradient, unless it is c itself. A condition that is not applicable is never tried.
+
+    Args:
+        conditions: names of the model's conditions.
+        condition: the condition of interest, c.
+        condition_weight: weight of its update; 0 leaves Eq. 4 alone.
+        candidates: the conditions c* is chosen from; all of the model's by default.
+        warmup_updates: number of updates at the start that are heterogeneous training (Eq. 3)
+            instead. The best condition is the easiest, and one that has not been learnt at all is
+            never the best: a warm-up teaches each of them something first.
+        explore: share of the mixtures, later on, whose c* is drawn at random instead: keeps
+            conditions alive that lose every comparison. 0 in the paper.
+        prior: of the warm-up, as in ``HCTObjective``.
+
+    Reference: "Optimal condition training for target source separation", section 2.3.
+    """
+
+    def __init__(
+        self,
+        conditions: Sequence[str],
+        condition: str = "text",
+        condition_weight: float = 1.0,
+        candidates: Optional[Sequence[str]] = None,
+        warmup_updates: int = 0,
+        explore: float = 0.0,
+        prior: Optional[Mapping[str, float]] = None,
+    ):
+        super().__init__(conditions)
+        self.condition = self._check_name(condition, "condition")
+        self.condition_weight = condition_weight
+        self.candidates = tuple(self.conditions if candidates is None else candidates)
+        for name in self.candidates:
+            self._check_name(name, "candidates")
+        if not 0 <= explore <= 1:
+            raise ValueError(f"objective_conf explore: expected 0 to 1, found {explore}")
+        self.warmup_updates = warmup_updates
+        self.explore = explore
+        self.warmup = HCTObjective(conditions, prior)
+        # floating point, as ESPnet sums integers when it averages checkpoints
+        self.register_buffer("updates", torch.zeros(()))
+
+    def train_loss(self, trials: Trials):
+        self.updates += 1
+        if self.updates <= self.warmup_updates:
+            return self.warmup.train_loss(trials)
+        wanted = torch.zeros_like(trials.applicable)
+        wanted[trials.index(self.condition)] = trials.applicable[trials.index(self.condition)]
+        candidates = self._candidates(trials)
+
+        wanted_loss = trials.run_where(wanted)
+        with torch.no_grad():
+            trials.run_where(candidates & ~wanted)
+        best, rows = trials.best(candidates)
+        choice = self._explore(best, rows, candidates)
+
+        repeated = wanted[choice, rows]  # c* is c: its graph is there already
+        best_loss = wanted_loss[torch.isin(wanted.nonzero()[:, 1], rows[repeated])]
+        if not repeated.all():
+            other_loss = trials.run(choice[~repeated], rows[~repeated])
+            best_loss = torch.cat([best_loss, other_loss])
+        return mean(best_loss) + self.condition_weight * mean(wanted_loss), best
+
+    def valid_loss(self, trials: Trials):
+        index = trials.index(self.condition)
+        wanted_loss = trials.loss[index][trials.applicable[index]]
+        best, rows = trials.best(self._candidates(trials))
+        best_loss = trials.loss[best, rows]
+        return mean(best_loss) + self.condition_weight * mean(wanted_loss), best
+
+    def _candidates(self, trials: Trials) -> torch.Tensor:
+        """(C, B): the applicable candidates."""
+        allowed = [name in self.candidates for name in trials.names]
+        return trials.applicable & trials.applicable.new_tensor(allowed).unsqueeze(1)
+
+    def _explore(self, best, rows, candidates):
+        if self.explore == 0 or len(rows) == 0:
+            return best
+        drawn = torch.multinomial(candidates[:, rows].T.float(), num_samples=1).squeeze(1)
+        return torch.where(torch.rand(len(rows), device=best.device) < self.explore, drawn, best)

@@ -1,0 +1,100 @@
+"""Separations of one batch under several conditions, and what they scored."""
+
+from typing import Callable, Dict, Mapping, Optional, Tuple
+
+import torch
+from torch.nn import functional
+
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.criterion.si_sdr import si_sdr
+
+Separate = Callable[[ConditionEmbedding, torch.Tensor], Tuple[torch.Tensor, torch.Tensor]]
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Trials:
+    """Tries (condition, mixture) pairs and keeps the loss and the SI-SDR of each.
+
+    A pair is given by ``choice`` (R,), indices of conditions, and ``rows`` (R,), indices of
+    mixtures; all pairs of a call go through the extractor as one batch.
+
+    Args:
+        separate: ``(condition, rows) -> (target, other)``, waveforms (R, T).
+        conditions: C conditions by name, each for the B mixtures of the batch.
+        references: target and other, (B, T) each.
+        criterion: D, ``(reference, estimate) -> (R,)``.
+    """
+
+    def __init__(
+        self,
+        separate: Separate,
+        conditions: Mapping[str, ConditionEmbedding],
+        references: Tuple[torch.Tensor, torch.Tensor],
+        criterion: Criterion,
+    ):
+        self.names = tuple(conditions)
+        self._separate = separate
+        self._references = references
+        self._criterion = criterion
+        length = max(condition.mask.shape[1] for condition in conditions.values())
+        padded = [_pad(condition, length) for condition in conditions.values()]
+        self._embedding = torch.stack([condition.embedding for condition in padded])
+        self._mask = torch.stack([condition.mask for condition in padded])
+        self.applicable = self._mask.any(dim=-1)  # (C, B)
+        self.loss = references[0].new_full(self.applicable.shape, float("nan"))
+        self.si_sdr = self.loss.clone()
+
+    def index(self, name: str) -> int:
+        return self.names.index(name)
+
+    def run(self, choice: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Try pairs; the loss of each, ``D(target) + D(other)`` of Eq. 3: (R,)."""
+        condition = ConditionEmbedding(self._embedding[choice, rows], self._mask[choice, rows])
+        target, other = self._separate(condition, rows)
+        target_reference, other_reference = (reference[rows] for reference in self._references)
+        loss = self._criterion(target_reference, target) + self._criterion(other_reference, other)
+        self.loss[choice, rows] = loss.detach()
+        self.si_sdr[choice, rows] = si_sdr(target_reference, target.detach())
+        return loss
+
+    def run_where(self, pairs: torch.Tensor) -> torch.Tensor:
+        """Try the pairs that are True in ``pairs`` (C, B)."""
+        choice, rows = pairs.nonzero(as_tuple=True)
+        if len(rows) == 0:
+            return self.loss.new_zeros(0)
+        return self.run(choice, rows)
+
+    def best(self, candidates: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+        """The tried pair of least loss in each mixture, among ``candidates`` (C, B) bool.
+
+        Returns:
+            choice (R,), rows (R,) of the R mixtures that have a candidate
+        """
+        loss = self.loss.masked_fill(~candidates | self.loss.isnan(), float("inf"))
+        least, choice = loss.min(dim=0)
+        rows = least.isfinite().nonzero(as_tuple=True)[0]
+        return choice[rows], rows
+
+    def stats(self, best: Optional[torch.Tensor] = None) -> Dict[str, torch.Tensor]:
+        """Means over the mixtures tried, per condition; NaN where there was none.
+
+        Args:
+            best: (R,) the condition that was best in each of R mixtures, if that was found out.
+        """
+        stats = {}
+        for index, name in enumerate(self.names):
+            stats[f"loss_{name}"] = self.loss[index].nanmean()
+            stats[f"si_sdr_{name}"] = self.si_sdr[index].nanmean()
+            share = self.loss.new_full((), float("nan"))
+            if best is not None and len(best) > 0:
+                share = (best == index).to(self.loss.dtype).mean()
+            stats[f"best_{name}"] = share
+        return stats
+
+
+def _pad(condition: ConditionEmbedding, length: int) -> ConditionEmbedding:
+    missing = length - condition.mask.shape[1]
+    return ConditionEmbedding(
+        functional.pad(condition.embedding, (0, 0, 0, missing)),
+        functional.pad(condition.mask, (0, missing)),
+    )

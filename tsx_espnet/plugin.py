@@ -1,0 +1,94 @@
+"""The tables of parts, and how they are put into ESPnet's."""
+
+import importlib
+import sys
+from typing import Dict
+
+OURS: Dict[str, Dict[str, str]] = {
+    "extractor": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor"},
+    "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
+    "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
+    "conditioner": {
+        "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
+        "text": "tsx_espnet.conditioner.text:TextConditioner",
+    },
+    "objective": {
+        "single": "tsx_espnet.objective.single:SingleObjective",
+        "hct": "tsx_espnet.objective.hct:HCTObjective",
+        "oct": "tsx_espnet.objective.oct:OCTObjective",
+    },
+}
+
+# Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.
+ESPNET: Dict[str, Dict[str, str]] = {
+    "encoder": {
+        "conv": "espnet2.enh.encoder.conv_encoder:ConvEncoder",
+        "stft": "espnet2.enh.encoder.stft_encoder:STFTEncoder",
+    },
+    "decoder": {
+        "conv": "espnet2.enh.decoder.conv_decoder:ConvDecoder",
+        "stft": "espnet2.enh.decoder.stft_decoder:STFTDecoder",
+    },
+    "extractor": {
+        "td_speakerbeam": (
+            "espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"
+        ),
+    },
+}
+
+# where ESPnet keeps the table of each kind
+CHOICES = {
+    "encoder": "espnet2.tasks.enh:encoder_choices",
+    "decoder": "espnet2.tasks.enh:decoder_choices",
+    "separator": "espnet2.tasks.enh:separator_choices",
+    "criterion": "espnet2.tasks.enh:criterion_choices",
+    "extractor": "espnet2.tasks.enh_tse:extractor_choices",
+}
+
+
+def load(path: str):
+    """The object at ``package.module:name``."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def find(kind: str, name: str) -> type:
+    """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
+
+    Raises:
+        ValueError: if there is no such part.
+    """
+    for table in (OURS, ESPNET):
+        if name in table.get(kind, {}):
+            return load(table[kind][name])
+    if kind in CHOICES:
+        return load(CHOICES[kind]).get_class(name)
+    raise ValueError(f"--{kind} must be one of {tuple(OURS[kind])}: --{kind} {name}")
+
+
+def register() -> None:
+    """Put our extractors, separators and criterions into ESPnet's tables.
+
+    May be called any number of times. If ``espnetez`` has been imported, its task table learns of
+    ``tsx`` too.
+
+    Raises:
+        RuntimeError: if another class stands under one of our names.
+    """
+    for kind in ("extractor", "separator", "criterion"):
+        choices = load(CHOICES[kind])
+        for name, path in OURS[kind].items():
+            _add(choices.classes, name, load(path), f"ESPnet's {kind} table")
+    espnetez = sys.modules.get("espnetez.task")
+    if espnetez is not None:
+        _add(espnetez.TASK_CLASSES, "tsx", load("tsx_espnet.task:TSXTask"), "espnetez's task table")
+
+
+def _add(table: Dict[str, type], name: str, part: type, title: str) -> None:
+    present = table.get(name, part)
+    if present is not part:
+        raise RuntimeError(
+            f"{title} has {present.__module__}.{present.__qualname__} under {name!r}, where "
+            f"{part.__module__}.{part.__qualname__} should stand"
+        )
+    table[name] = part

@@ -1,0 +1,93 @@
+"""Test mixtures to listen to, chosen by rank and not by ear."""
+
+import shutil
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, PathLike, atomic_write, mark_done, read_table
+from tsx_espnet.scoring.figures import draw_spectrograms
+from tsx_espnet.scoring.mixture_set import MixtureSet, read_mono
+from tsx_espnet.scoring.scores import ORACLE, Score
+
+PICTURE = "spectrogram.png"
+
+
+def choose_examples(scores: Sequence[Score], condition: str, count: int) -> List[str]:
+    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi under ``condition``.
+
+    They are those at the k / (count + 1) quantiles: the median for one, the quartiles for three.
+    Worst first. Ties are broken by id, so the choice is always the same.
+    """
+    ranked = sorted(
+        (score.si_sdri, score.mixture)
+        for score in scores
+        if score.condition == condition and score.si_sdri is not None
+    )
+    count = min(count, len(ranked))
+    ranks = [round(k * (len(ranked) - 1) / (count + 1)) for k in range(1, count + 1)]
+    if len(set(ranks)) < count:  # few mixtures: neighbouring quantiles fall on the same one
+        ranks = list(range(count))
+    return [ranked[rank][1] for rank in ranks]
+
+
+def clear_examples(directory: PathLike) -> None:
+    """Remove the examples of an earlier report, and nothing else, from ``directory``."""
+    for marker in Path(directory).glob(f"*/{DONE}"):
+        shutil.rmtree(marker.parent)
+
+
+def write_example(
+    directory: PathLike,
+    mixtures: MixtureSet,
+    estimates_dir: PathLike,
+    scores: Sequence[Score],
+    shown: str,
+) -> None:
+    """Write the sounds of one mixture and one picture of them into ``directory``.
+
+    ``mixture.wav``, ``target.wav``, ``estimate_<condition>.wav`` for each of ``scores`` (all of the
+    same mixture), and ``rest.wav`` and ``spectrogram.png`` of the condition ``shown``. 16 bits, all
+    at the same gain, which is below 1 only where a sample would clip.
+    """
+    directory, estimates_dir = Path(directory), Path(estimates_dir)
+    table = {score.condition: score for score in scores if score.condition != ORACLE}
+    name = scores[0].mixture
+    mixture, rate = read_mono(mixtures.audio["mixture"][name])
+    signals: Dict[str, np.ndarray] = {"mixture": mixture}
+    signals["target"], _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
+    for condition in table:
+        path = _estimate(estimates_dir / condition / "spk1.scp", name)
+        signals[f"estimate_{condition}"], _ = read_mono(path, rate, len(mixture))
+    rest = _estimate(estimates_dir / shown / "spk2.scp", name)
+    signals["rest"], _ = read_mono(rest, rate, len(mixture))
+
+    gain = min(1.0, 0.999 / max(float(np.abs(signal).max()) for signal in signals.values()))
+    for kind, signal in signals.items():
+        _write_wav(directory / f"{kind}.wav", gain * signal, rate)
+    score = table[shown]
+    shown_signals = {
+        f"mixture (SI-SDR {score.si_sdr_mixture:.1f} dB)": mixture,
+        f"target ({score.label})": signals["target"],
+        f"estimate (SI-SDR {score.si_sdr:.1f} dB)": signals[f"estimate_{shown}"],
+    }
+    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{score.value}\N{RIGHT DOUBLE QUOTATION MARK}"
+    title = f"{name}, {shown} = {quoted}: SI-SDRi {score.si_sdri:.1f} dB"
+    draw_spectrograms(directory / PICTURE, shown_signals, rate, title)
+    mark_done(directory, mixture=name)
+
+
+def _estimate(table: Path, name: str) -> str:
+    paths = read_table(table)
+    if name not in paths:
+        raise TSXError(f"{table}: no {name!r}; run stages 6 (infer) and 7 (score) again")
+    return paths[name]
+
+
+def _write_wav(path: Path, signal: np.ndarray, rate: int) -> None:
+    import soundfile
+
+    with atomic_write(path, "wb") as stream:
+        soundfile.write(stream, signal, rate, format="WAV", subtype="PCM_16")

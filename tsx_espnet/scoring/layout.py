@@ -1,0 +1,96 @@
+"""Rows of numbers as text: Markdown for a file, columns for a terminal."""
+
+from typing import List, Optional, Sequence
+
+from tsx_espnet.scoring.table import Summary
+
+NONE = "\N{EN DASH}"
+MIN_FOR_INTERVAL = 5  # fewer mixtures say nothing about their spread
+# metric -> its column; those that no summary holds (BSS-eval skipped) get none
+METRIC_COLUMNS = {
+    "snr": "SNR (dB)",
+    "sdr": "BSS-eval SDR (dB)",
+    "sir": "SIR (dB)",
+    "sar": "SAR (dB)",
+}
+
+
+def summary_table(
+    summaries: Sequence[Summary], first: str, metrics: Sequence[str] = tuple(METRIC_COLUMNS)
+) -> List[List[str]]:
+    """Header and rows of ``summaries``, every column with its unit; ``first`` heads the names."""
+    metrics = [metric for metric in metrics if any(metric in s.means for s in summaries)]
+    table = [
+        [first, "mixtures", "silent", "SI-SDR (dB)", "SI-SDRi (dB)", "95 % interval (dB)"]
+        + [METRIC_COLUMNS[metric] for metric in metrics]
+        + ["worse (%)"]
+    ]
+    for summary in summaries:
+        worse = None if summary.worse is None else 100 * summary.worse
+        table.append(
+            [summary.name, str(summary.count), str(summary.silent)]
+            + [number(summary.means.get("si_sdr")), number(summary.means.get("si_sdri"))]
+            + [interval(summary)]
+            + [number(summary.means.get(metric)) for metric in metrics]
+            + [number(worse, 1)]
+        )
+    return table
+
+
+def number(value: Optional[float], digits: int = 2) -> str:
+    """The number rounded, or a dash for None.
+
+    >>> number(2.345, 1), number(-0.001)
+    ('2.3', '0.00')
+    """
+    if value is None:
+        return NONE
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
+
+
+def interval(summary: Summary) -> str:
+    """The interval of the mean SI-SDRi, or a dash where there are too few mixtures."""
+    if summary.interval is None or summary.count < MIN_FOR_INTERVAL:
+        return NONE
+    low, high = summary.interval
+    return f"{number(low)} to {number(high)}"
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first row the header; the first column left, the others right.
+
+    >>> print(markdown([["class", "dB"], ["Bark", "2.0"]]))
+    | class | dB |
+    | :--- | ---: |
+    | Bark | 2.0 |
+    """
+    rule = [":---"] + ["---:"] * (len(table[0]) - 1)
+    rows = [table[0], rule, *table[1:]]
+    return "\n".join("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)
+
+
+def markdown_pairs(pairs: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of names and values, both left."""
+    return "\n".join(
+        ["| | |", "| :--- | :--- |", *(f"| {name} | {_escape(value)} |" for name, value in pairs)]
+    )
+
+
+def plain(table: Sequence[Sequence[str]]) -> str:
+    """The same in columns for a terminal, a rule under the header.
+
+    >>> print(plain([["class", "dB"], ["Bark", "12.0"]]))
+    class    dB
+    -----  ----
+    Bark   12.0
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*table)]
+    rows = [table[0], ["-" * width for width in widths], *table[1:]]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])])
+        for row in rows
+    )
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|")
