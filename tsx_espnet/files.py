@@ -5,7 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, Mapping, Union
+from typing import IO, Any, Dict, Iterator, Mapping, Optional, Union
 
 from tsx_espnet.error import TSXError
 
@@ -29,16 +29,22 @@ def atomic_write(path: PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and rename it to ``path`` if the block succeeds.
 
     The temporary name ends like ``path`` (``x.tmp1234.wav``), as some writers go by the suffix.
+
+    Raises:
+        TSXError: naming ``path`` if it cannot be written (disk full, no permission).
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.tmp{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise TSXError(f"{path}: cannot be written: {error.strerror or error}") from None
         raise
 
 
@@ -84,7 +90,12 @@ def mark_done(directory: PathLike, **facts: Any) -> None:
 
 def is_done(directory: PathLike, **facts: Any) -> bool:
     """True if ``directory`` is complete and was made with the same ``facts``."""
-    marker = Path(directory) / DONE
-    if not marker.is_file():
-        return False
-    return json.loads(marker.read_text(encoding="utf-8")) == json.loads(json.dumps(facts))
+    return read_facts(directory) == json.loads(json.dumps(facts))
+
+
+def read_facts(directory: PathLike) -> Optional[Dict[str, Any]]:
+    """How a complete ``directory`` was made; None if it is not complete or the marker is damaged."""
+    try:
+        return json.loads((Path(directory) / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

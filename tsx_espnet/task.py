@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Collection, Dict, List, Optional, Tuple
 
 import numpy as np
+import soundfile
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.tasks.abs_task import AbsTask, IteratorOptions
@@ -16,12 +17,14 @@ from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import str2bool, str_or_none
+from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from tsx_espnet import plugin
 from tsx_espnet.build import build_model
 from tsx_espnet.contract import MIXTURE, data_names, path_name_type
 from tsx_espnet.error import TSXError
+from tsx_espnet.experiment import TEXT_TABLE
+from tsx_espnet.files import read_table
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
@@ -35,8 +38,6 @@ from tsx_espnet.trainer import TSXTrainer
 from tsx_espnet.vocabulary import Vocabulary
 
 plugin.register()
-
-TEXT_TABLE = "text_embeddings.safetensors"
 
 objective_choices = ClassChoices(
     name="objective",
@@ -115,6 +116,12 @@ class TSXTask(AbsTask):
         )
         data.add_argument(
             "--mixtures_per_epoch", type=int, default=20000, help="training mixtures an epoch"
+        )
+        data.add_argument(
+            "--fs",
+            type=int_or_none,
+            default=None,
+            help="sampling rate in Hz (default: that of the training data)",
         )
         data.add_argument(
             "--valid_mixtures",
@@ -226,11 +233,28 @@ def expand_data_options(args: argparse.Namespace) -> None:
             args.valid_mixtures, tuple(args.conditions)
         )
         args.valid_shape_file = [str(mixtures)]
+    if args.fs is None:
+        args.fs = sampling_rate(args)
     if args.text_embeddings is not None and not args.dry_run:
         table = Path(args.output_dir) / TEXT_TABLE
         if Path(args.text_embeddings) != table:
             TextTable.read(args.text_embeddings).write(table)
             args.text_embeddings = str(table)
+
+
+def sampling_rate(args: argparse.Namespace) -> Optional[int]:
+    """The rate of the training data in Hz; None if there is none (a dry run)."""
+    table = None
+    if args.train_clips is not None:
+        table = Path(args.train_clips) / "wav.scp"
+    elif args.train_data_path_and_name_and_type:
+        table = Path(args.train_data_path_and_name_and_type[0][0])
+    if table is None:
+        return None
+    first = next(iter(read_table(table).values()), None)
+    if first is None:
+        raise TSXError(f"{table}: empty")
+    return soundfile.info(first).samplerate
 
 
 def read_vocabulary(args: argparse.Namespace) -> Vocabulary:

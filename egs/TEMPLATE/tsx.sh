@@ -46,6 +46,8 @@ readonly options_elsewhere=local/data.sh # its options are taken too, and handed
 [ "${nj}" -ge 1 ] || die --status 2 "--nj must be at least 1"
 . ./path.sh
 . ./cmd.sh
+${python} -c 'import tsx_espnet' 2>/dev/null ||
+    die "tsx_espnet is not installed for ${python}: run 'make install', or give --python"
 
 mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
 require_config "${mix_config}"

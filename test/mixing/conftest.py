@@ -57,9 +57,7 @@ def write_clips(directory, clips, harmonic=None, captions=None):
         share = (harmonic or {}).get(name, 0.5)
         matrix = np.stack([total, share * total, (1 - share) * total], axis=1)
         matrices[name] = matrix.astype(np.float32)
-    kaldiio.save_ark(
-        str(directory / "energies.ark"), matrices, scp=str(directory / "energies.scp")
-    )
+    kaldiio.save_ark(str(directory / "energies.ark"), matrices, scp=str(directory / "energies.scp"))
     for name, table in tables.items():
         if table:
             lines = [f"{key} {value}\n" for key, value in sorted(table.items())]

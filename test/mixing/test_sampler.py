@@ -61,14 +61,13 @@ def test_what_is_heard_is_what_was_planned(samplers, corpus, name, seed, epoch, 
     assert snr == pytest.approx(plan.snr, abs=0.01)
     assert config.snr[0] - 0.01 <= abs(snr) <= config.snr[1] + 0.01
     assert 10 * np.log10(power.sum()) == pytest.approx(config.level, abs=0.01)
-    # overlap, as drawn: the span of a source cannot have been longer than its clip or the mixture
+    # overlap; as drawn, a span was at least as long as what is left of it
     masks = [heard(source) for source in sources]
     assert min(mask.sum() for mask in masks) * 0.01 >= config.min_sounding - 1e-9
     spans = [span(mask) for mask in masks]
     common = min(s[1] for s in spans) - max(s[0] for s in spans)
-    longest = min(s[1] - s[0] for s in spans)
-    assert plan.overlap >= config.min_overlap - 1e-9
-    assert min(1, common / longest) >= plan.overlap - 1e-9
+    shorter = min(s[1] - s[0] for s in spans)
+    assert common / shorter >= plan.overlap - 1e-9 >= config.min_overlap - 2e-9
     # conditions
     gap = (spans[target][0] - spans[other][0]) * 0.01
     if config.onset_gap:
@@ -188,7 +187,10 @@ def test_plans_depend_on_every_number(samplers):
 def test_background_noise_between_two_calls_is_no_call(make_clips, make_noise):
     rng = np.random.default_rng(0)
     call, hiss = make_noise(rng, 0.5, 5000.0), make_noise(rng, 9.0, 15.0)  # 50 dB apart
-    clips = {"bird": (np.concatenate([hiss, call]), ("Bird",)), "sea": (make_noise(rng, 5), ("Sea",))}
+    clips = {
+        "bird": (np.concatenate([hiss, call]), ("Bird",)),
+        "sea": (make_noise(rng, 5), ("Sea",)),
+    }
     clips = make_clips(clips)
     sampler = Sampler(clips, MixingConfig(duration=1.0))
     for index in range(50):
@@ -245,11 +247,11 @@ class TestRefusals:
     def test_no_super_class(self, make_clips, sound, superclasses, strategy):
         labels = ("Bark", "Rain") if strategy == "same" else ("Bark", "Meow")
         clips = make_clips({name: (sound, (name,)) for name in labels})
-        with pytest.raises(TSXError, match=r"found sub-classes: Animal: [12], Water: [01], Vehicle"):
+        with pytest.raises(TSXError, match=r"sub-classes: Animal: [12], Water: [01], Vehicle"):
             Sampler(clips, MixingConfig(strategy=strategy), superclasses)
 
     def test_reasons_are_counted(self, make_clips, sound):
         quiet = np.concatenate([sound[:800], sound[:8000] * 0])
         clips = {"a": (sound, ("A", "C")), "b": (quiet, ("B",)), "c": (sound, ("C",))}
-        with pytest.raises(TSXError, match=r"1000 draws refused: \d+ shared label, \d+ silent crop"):
+        with pytest.raises(TSXError, match=r"refused: \d+ silent crop, \d+ shared label"):
             Sampler(make_clips(clips), MixingConfig())

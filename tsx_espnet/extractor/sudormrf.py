@@ -30,6 +30,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
         hidden_channels: int = 512,
         depth: int = 4,
         kernel_size: int = 5,
+        activation: str = "prelu",
     ):
         super().__init__()
         self.network = SudoRMRF(
@@ -40,6 +41,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
             hidden_channels=hidden_channels,
             depth=depth,
             kernel_size=kernel_size,
+            activation=activation,
             condition_dim=condition_dim,
         )
 

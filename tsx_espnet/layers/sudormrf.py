@@ -6,7 +6,7 @@ import torch
 
 from tsx_espnet.layers.film import FiLM
 from tsx_espnet.layers.norm import global_layer_norm
-from tsx_espnet.layers.uconv import UConvBlock
+from tsx_espnet.layers.uconv import UConvBlock, get_activation
 
 
 class SudoRMRF(torch.nn.Module):
@@ -22,6 +22,7 @@ class SudoRMRF(torch.nn.Module):
         hidden_channels: width inside the blocks.
         depth: time resolutions inside a block.
         kernel_size: of the depthwise convolutions.
+        activation: of the blocks, see ``tsx_espnet.layers.uconv``.
         condition_dim: D, or None for an unconditional network.
 
     Shape:
@@ -41,6 +42,7 @@ class SudoRMRF(torch.nn.Module):
         hidden_channels: int = 512,
         depth: int = 4,
         kernel_size: int = 5,
+        activation: str = "prelu",
         condition_dim: Optional[int] = None,
     ):
         super().__init__()
@@ -49,7 +51,7 @@ class SudoRMRF(torch.nn.Module):
             global_layer_norm(input_dim), torch.nn.Conv1d(input_dim, out_channels, 1)
         )
         self.blocks = torch.nn.ModuleList(
-            UConvBlock(out_channels, hidden_channels, depth, kernel_size)
+            UConvBlock(out_channels, hidden_channels, depth, kernel_size, activation)
             for _ in range(num_blocks)
         )
         self.films = None
@@ -58,7 +60,7 @@ class SudoRMRF(torch.nn.Module):
                 FiLM(condition_dim, out_channels) for _ in range(num_blocks)
             )
         self.mask = torch.nn.Sequential(
-            torch.nn.PReLU(), torch.nn.Conv1d(out_channels, num_masks * input_dim, 1)
+            get_activation(activation), torch.nn.Conv1d(out_channels, num_masks * input_dim, 1)
         )
 
     def forward(

@@ -5,6 +5,20 @@ from torch.nn import functional
 
 from tsx_espnet.layers.norm import global_layer_norm
 
+# of the original, PReLU; on processors its gradient costs as much as a convolution
+ACTIVATIONS = {
+    "prelu": torch.nn.PReLU,
+    "relu": torch.nn.ReLU,
+    "leaky_relu": lambda: torch.nn.LeakyReLU(0.25),  # PReLU as it starts
+}
+
+
+def get_activation(name: str) -> torch.nn.Module:
+    """A non-linearity by name."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, found {name!r}")
+    return ACTIVATIONS[name]()
+
 
 class DepthwiseConv(torch.nn.Sequential):
     """Depthwise convolution along time, then global layer norm.
@@ -39,6 +53,7 @@ class UConvBlock(torch.nn.Module):
         hidden_channels: the width inside.
         depth: number of time resolutions, at least 1.
         kernel_size: of the depthwise convolutions, odd.
+        activation: one of ``ACTIVATIONS``.
 
     Shape:
         (B, C, F) -> (B, C, F), any F >= 1
@@ -47,7 +62,14 @@ class UConvBlock(torch.nn.Module):
     Journal of Signal Processing Systems, 2022, section 3.3.
     """
 
-    def __init__(self, channels: int, hidden_channels: int, depth: int = 4, kernel_size: int = 5):
+    def __init__(
+        self,
+        channels: int,
+        hidden_channels: int,
+        depth: int = 4,
+        kernel_size: int = 5,
+        activation: str = "prelu",
+    ):
         super().__init__()
         if depth < 1 or kernel_size % 2 == 0:
             raise ValueError(
@@ -56,7 +78,7 @@ class UConvBlock(torch.nn.Module):
         self.expand = torch.nn.Sequential(
             torch.nn.Conv1d(channels, hidden_channels, 1),
             global_layer_norm(hidden_channels),
-            torch.nn.PReLU(),
+            get_activation(activation),
         )
         self.down = torch.nn.ModuleList(
             DepthwiseConv(hidden_channels, kernel_size, stride=1 if level == 0 else 2)
@@ -64,7 +86,7 @@ class UConvBlock(torch.nn.Module):
         )
         self.contract = torch.nn.Sequential(
             global_layer_norm(hidden_channels),
-            torch.nn.PReLU(),
+            get_activation(activation),
             torch.nn.Conv1d(hidden_channels, channels, 1),
         )
 

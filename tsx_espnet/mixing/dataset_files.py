@@ -111,13 +111,16 @@ def _write(
     if is_done(out, **facts):
         print(f"{out}: already done ({number} mixtures)", flush=True)
         return
-    _claim(out, facts)
     parts = out / f"parts.{num_jobs}"
-    if not merge:
-        for part in [job] if job is not None else range(1, num_jobs + 1):
-            _write_part(plan_of, number, clips, out, parts, part, num_jobs)
-    if job is None:
-        _merge(out, parts, number, num_jobs, facts)
+    try:
+        _claim(out, facts)
+        if not merge:
+            for part in [job] if job is not None else range(1, num_jobs + 1):
+                _write_part(plan_of, number, clips, out, parts, part, num_jobs)
+        if job is None:
+            _merge(out, parts, number, num_jobs, facts)
+    except OSError as error:  # of a full disk, Python does not say which file
+        raise TSXError(f"{error.filename or out}: {error.strerror or error}") from None
 
 
 def _claim(out: Path, facts: Dict[str, Any]) -> None:

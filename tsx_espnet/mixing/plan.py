@@ -71,7 +71,7 @@ class Plan:
         try:
             found = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise TSXError(f"{where}: not JSON: {error}") from None
+            raise TSXError(f"{where}: not JSON ({error})") from None
         plan = _record(cls, found, where)
         check_id(_text(plan, "id", where), where)
         _integer(plan, "fs", where, 1, 10**7)
@@ -134,7 +134,7 @@ def _refuse_constant(name: str) -> None:
 def _record(cls: type, found: Any, where: str) -> Dict[str, Any]:
     names = [field.name for field in dataclasses.fields(cls)]
     if not isinstance(found, dict):
-        raise TSXError(f"{where}: expected an object with {', '.join(names)}")
+        raise TSXError(f"{where}: not a plan: expected an object with {', '.join(names)}")
     if set(found) != set(names):
         lacks, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
         raise TSXError(f"{where}: fields missing: {lacks or 'none'}, unknown: {extra or 'none'}")
@@ -143,7 +143,7 @@ def _record(cls: type, found: Any, where: str) -> Dict[str, Any]:
 
 def _placement(found: Any, num_samples: int, where: str) -> Placement:
     source = _record(Placement, found, where)
-    check_id(_text(source, "clip", where), where)
+    check_id(_text(source, "clip", where), f"{where}: clip")
     _text(source, "label", where)
     labels = source["labels"]
     if not isinstance(labels, list) or not all(_is_line(label) for label in labels):

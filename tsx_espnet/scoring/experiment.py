@@ -125,11 +125,9 @@ def _count(directory: Any) -> int:
 
 
 def _mixing_facts(directory: Path) -> Dict[str, Any]:
-    """The facts of stage 3's marker, those of a nested ``config`` among them."""
+    """The facts of stage 3's marker, the mixing config among them."""
     marker = directory / DONE
     if not marker.is_file():
         return {}
     facts = json.loads(marker.read_text(encoding="utf-8"))
-    for nested in [value for value in facts.values() if isinstance(value, dict)]:
-        facts = {**nested, **facts}
-    return facts
+    return {**facts, **facts.get("config", {})}

@@ -9,10 +9,10 @@ from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
 from tsx_espnet.contract import MIXTURE, OTHER, TARGET
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, read_table
+from tsx_espnet.mixing.dataset_files import PLANS
 from tsx_espnet.mixing.plan import read_plans
 
 TABLES = {"mixture": MIXTURE.file, "target": TARGET.file, "other": OTHER.file}
-PLANS = "mixtures.jsonl"
 
 
 class MixtureSet:

@@ -22,7 +22,7 @@ _LEGEND = (
     ("snr", "SNR: 10 log10(|target|\N{SUPERSCRIPT TWO} / |estimate - target|\N{SUPERSCRIPT TWO}), "
      "which minds the scale."),
     ("sir", "SDR, SIR, SAR: BSS-eval with a 512-tap filter."),
-    (None, '"worse": share of the mixtures whose estimate is worse than the mixture (SI-SDRi < 0).'),
+    (None, '"worse": share of mixtures whose estimate is worse than the mixture (SI-SDRi < 0).'),
     (None, '"silent": mixtures with a signal (target, other or estimate) without sound. They have '
      "no metric and are in no mean."),
 )  # fmt: skip

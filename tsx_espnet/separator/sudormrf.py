@@ -27,11 +27,19 @@ class SudoRMRFSeparator(AbsSeparator):
         hidden_channels: int = 512,
         depth: int = 4,
         kernel_size: int = 5,
+        activation: str = "prelu",
     ):
         super().__init__()
         self._num_spk = num_spk
         self.network = SudoRMRF(
-            input_dim, num_spk, num_blocks, out_channels, hidden_channels, depth, kernel_size
+            input_dim,
+            num_masks=num_spk,
+            num_blocks=num_blocks,
+            out_channels=out_channels,
+            hidden_channels=hidden_channels,
+            depth=depth,
+            kernel_size=kernel_size,
+            activation=activation,
         )
 
     def forward(

@@ -21,7 +21,9 @@ from typing import Dict, List, Optional, Tuple
 EVERY = 10.0  # seconds between two lines of a bar
 POLL = 0.2
 GRACE = 20.0  # seconds from SIGTERM to SIGKILL
-BAR = re.compile(r"(?P<title>[^\r\n|]*?):\s+\d+%\|[^|]*\|\s*(?P<done>\d+)/(?P<total>\d+)")
+BAR = re.compile(
+    r"(?P<title>[^|]*?)(?: \d+/\d+)?:\s+\d+%\|[^|]*\|\s*(?P<done>\d+)/(?P<total>\d+)"
+)  # of tqdm; a title that ends in "2/4" is that of job 2
 SHOWN = re.compile(
     r"\d+epoch (results:|started)|\d+epoch:\w+:\d+-\d+batch:|training was|best model|\) WARNING: "
 )

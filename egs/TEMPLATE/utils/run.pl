@@ -15,49 +15,19 @@ use strict;
 use warnings;
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
+use FindBin;
 use IO::Handle;
+use lib $FindBin::RealBin;
+use Jobs;
 use POSIX qw(WNOHANG setpgid _exit);
 
 my $grace = 10;   # seconds between SIGTERM and SIGKILL
-my (%option, %job_of, @gpus);
 my ($starting, $stopped_by) = (0, '');
-my ($name, $first, $last) = ('', 1, 1);
-
-sub fail { print STDERR "run.pl: @_\n"; exit 1; }
-
-sub parse_arguments {
-    while (@ARGV) {
-        if ($ARGV[0] =~ /^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$/) {
-            fail("two job ranges, $name and $1") if $name;
-            ($name, $first, $last) = ($1, $2, $3 // $2);
-            fail("bad job range $ARGV[0]: expected NAME=FIRST:LAST with 1 <= FIRST <= LAST")
-              if $first < 1 or $first > $last;
-            shift @ARGV;
-        } elsif ($ARGV[0] =~ /^--?(.+)$/) {
-            (my $key = $1) =~ tr/-/_/;
-            shift @ARGV;
-            next if $key eq 'V';
-            fail("option $key needs a value and a command after it") if @ARGV < 2;
-            shift @ARGV if $key eq 'pe';    # -pe smp 4
-            my $value = shift @ARGV;
-            $key = 'max_jobs_run' if $key eq 'tc';
-            fail("option --$key: expected a whole number, found '$value'")
-              if $key =~ /^(gpu|max_jobs_run)$/ and $value !~ /^\d+$/;
-            $option{$key} = $value
-              unless $key eq 'max_jobs_run' and ($option{$key} || $value) < $value;
-        } else {
-            last;
-        }
-    }
-    fail("usage: run.pl [options] [JOB=1:N] LOG COMMAND...") if @ARGV < 2;
-    fail("the log of an array must contain $name, found $ARGV[0]")
-      if $last > $first and $ARGV[0] !~ /\Q$name\E/;
-}
-
-# One line for bash from the words of the command.
-sub shell_line {
-    return join ' ', map { /^\S+$/ ? $_ : /"/ ? "'" . s/'/'\\''/gr . "'" : "\"$_\"" } @_;
-}
+my $array = parse_arguments(@ARGV);
+my ($name, $first, $last) = @$array{qw(name first last)};
+my %option = %{ $array->{option} };
+my @gpus = $option{gpu} ? visible_gpus() : ();
+my %job_of;    # by its process id
 
 sub visible_gpus {
     return grep { /\S/ } split /,/, $ENV{CUDA_VISIBLE_DEVICES} if defined $ENV{CUDA_VISIBLE_DEVICES};
@@ -82,15 +52,6 @@ sub devices_of_slot {
     my $set = $slot % int(@gpus / $option{gpu});
     return join ',', @gpus[$set * $option{gpu} .. ($set + 1) * $option{gpu} - 1];
 }
-
-sub log_line {
-    my ($log, $mode, $text) = @_;
-    open(my $stream, $mode, $log) or fail("cannot write $log: $!");
-    print $stream $text;
-    close($stream) or fail("cannot write $log: $!");
-}
-
-sub now { my $date = `date`; chomp $date; return $date; }
 
 # A process that outlives SIGKILL of this one, just long enough to end the jobs.
 sub start_guard {
@@ -136,10 +97,9 @@ sub stop_all {
 
 sub start_job {
     my ($number, $slot, $guard) = @_;
-    my ($log, @command) = @ARGV;
-    s/\Q$name\E/$number/g for $name ? ($log, @command) : ();
+    my $log = $name ? $array->{log} =~ s/\Q$name\E/$number/gr : $array->{log};
     make_path(dirname($log), { error => \my $errors });
-    my $line = shell_line(@command);
+    my $line = shell_line($name, $number, @{ $array->{command} });
     log_line($log, '>', "# $line\n# Started at " . now() . "\n#\n");
     $starting = 1;
     defined(my $pid = fork) or fail("fork: $!");
@@ -176,20 +136,6 @@ sub finish_job {
     return $job;
 }
 
-sub show_failure {
-    my ($failed, $total, $log) = @_;
-    (my $pattern = $ARGV[0]) =~ s/\Q$name\E/*/g if $name;
-    print STDERR $total == 1
-      ? "run.pl: job failed, log is in $log\n"
-      : "run.pl: $failed / $total failed, log is in $pattern\n";
-    open(my $stream, '<', $log) or return;
-    my @lines = grep { !/^#/ and /\S/ } <$stream>;
-    splice @lines, 0, @lines - 10 if @lines > 10;
-    print STDERR $total == 1 ? "" : "run.pl: the end of $log:\n", map { s/.*\r(?=.)//r } @lines;
-}
-
-parse_arguments();
-@gpus = visible_gpus() if $option{gpu};
 my $guard = start_guard();
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { $stopped_by = $_[0]; stop_all() unless $starting; } for qw(INT TERM HUP);
@@ -205,6 +151,6 @@ while ($next <= $last or %job_of) {
     }
 }
 if ($failed) {
-    show_failure($failed, $last - $first + 1, $failed_log);
+    show_failure($array, $failed, $failed_log);
     exit 1;
 }

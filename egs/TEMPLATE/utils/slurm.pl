@@ -1,0 +1,249 @@
+#!/usr/bin/env perl
+# Run a command, or an array of them, as Slurm jobs and wait for them; same command line as run.pl:
+#
+#     slurm.pl [options] [JOB=1:N] LOG COMMAND...
+#
+# conf/slurm.conf, or --config FILE, says what an option --foo-bar VALUE means for sbatch:
+#     command sbatch ...              the command itself
+#     option foo_bar=VALUE TEXT       TEXT is added for this value; foo_bar=* for any other, $0 in
+#     option foo_bar=* TEXT           TEXT being the value; TEXT may be empty
+#     default foo_bar=VALUE           as if --foo-bar VALUE were given
+# An option that it does not describe is an error, except --max-jobs-run N: how many jobs of an
+# array run at once.  Options with one dash (-p PARTITION) go to sbatch as they are.
+# Exit status 0 if every job ended with 0, else 1; a job that vanished from the queue has failed.
+# When this script is interrupted or terminated, its jobs are cancelled.
+use strict;
+use warnings;
+use Cwd qw(getcwd);
+use File::Basename qw(basename dirname);
+use File::Path qw(make_path);
+use FindBin;
+use Text::ParseWords qw(shellwords);
+use lib $FindBin::RealBin;
+use Jobs;
+
+my $patience = 60;    # seconds a file server may take to show what a job wrote
+my $default_config = 'conf/slurm.conf';
+my $built_in = <<'END';
+command sbatch --export=ALL
+option name=* --job-name $0
+option time=* --time $0
+option mem=* --mem-per-cpu $0
+option mem=0
+option num_threads=* --cpus-per-task $0
+option num_nodes=* --nodes $0
+option gpu=* --gres=gpu:$0
+option gpu=0
+END
+
+my $stopped_by = '';
+$SIG{$_} = sub { $stopped_by = $_[0] } for qw(INT TERM HUP);
+my $array = parse_arguments(@ARGV);
+my ($name, $first, $last) = @$array{qw(name first last)};
+my $is_array = $last > $first;
+my @sbatch = sbatch_command();
+my $spool = dirname($array->{log}) . '/q';
+(my $base = basename($array->{log})) =~ s/\.?\Q$name\E//g if $name;
+$base = basename($array->{log}) unless defined $base;
+my $sync = "$spool/done.$base.$$";
+my $queue_log = "$spool/$base";
+
+# Text of the configuration -> ({ option => { value => text } }, [[option, default] ...], command)
+sub read_config {
+    my $file = $array->{option}{config} // $default_config;
+    my $text = $built_in;
+    if (open(my $stream, '<', $file)) {
+        local $/;
+        $text = <$stream>;
+    } elsif (defined $array->{option}{config} or -e $file) {
+        fail("cannot read $file: $!");
+    }
+    my (%meaning, @defaults, $command);
+    my $number = 0;
+    for my $line (split /\n/, $text) {
+        $number++;
+        $line =~ s/#.*//;
+        if ($line =~ /^\s*command\s+(\S.*?)\s*$/) {
+            $command = $1;
+        } elsif ($line =~ /^\s*option\s+([\w-]+)=(\S+)\s*(.*?)\s*$/) {
+            $meaning{ $1 =~ tr/-/_/r }{$2} = $3;
+        } elsif ($line =~ /^\s*default\s+([\w-]+)=(\S+)\s*$/) {
+            push @defaults, [$1 =~ tr/-/_/r, $2];
+        } elsif ($line =~ /\S/) {
+            fail("$file:$number: expected command, option NAME=VALUE or default NAME=VALUE,"
+              . " found '$line'");
+        }
+    }
+    fail("$file: no line 'command ...'") unless defined $command;
+    return (\%meaning, \@defaults, $command, $file);
+}
+
+sub sbatch_command {
+    my ($meaning, $defaults, $command, $file) = read_config();
+    my %given = %{ $array->{option} };
+    delete $given{config};
+    my $at_once = delete $given{max_jobs_run};
+    $given{ $_->[0] } //= $_->[1] for @$defaults;
+    my @words = shellwords($command);
+    for my $option (sort keys %given) {
+        my $value = $given{$option};
+        my $text = $meaning->{$option}{$value} // $meaning->{$option}{'*'};
+        fail("$file does not describe --$option $value") unless defined $text;
+        push @words, map { s/\$0/$value/gr } shellwords($text);
+    }
+    push @words, @{ $array->{other} };
+    print STDERR "slurm.pl: --max-jobs-run is for arrays, ignored\n" if $at_once and !$is_array;
+    push @words, '--array', "$first-$last" . ($at_once ? "%$at_once" : '') if $is_array;
+    return @words;
+}
+
+sub quoted { my ($word) = @_; $word =~ s/'/'\\''/g; return "'$word'"; }
+
+# The text of one job's log, status file ...: of the array's in the shell, or of job $number.
+sub in_shell {
+    my ($path) = @_;
+    my $task = '${SLURM_ARRAY_TASK_ID}';
+    return quoted($path) unless $name;
+    return join(($is_array ? "\"$task\"" : $first), map { quoted($_) } split /\Q$name\E/, $path, -1);
+}
+sub log_of { my ($number) = @_; return $name ? $array->{log} =~ s/\Q$name\E/$number/gr : $array->{log}; }
+sub sync_of { my ($number) = @_; return $is_array ? "$sync.$number" : $sync; }
+
+sub write_script {
+    my $script = "$spool/$base.sh";
+    my $number = $is_array ? '${SLURM_ARRAY_TASK_ID}' : $first;
+    my $line = shell_line($name, $number, @{ $array->{command} });
+    my ($cwd, $log) = (quoted(getcwd()), in_shell($array->{log}));
+    my $done = quoted($sync) . ($is_array ? '."${SLURM_ARRAY_TASK_ID}"' : '');
+    my $threads = $array->{option}{num_threads} // 1;
+    log_line($script, '>', <<END);
+#!/usr/bin/env bash
+cd $cwd || exit 1
+log=$log
+done=$done
+# A job that was requeued goes on with its log.
+[ "\${SLURM_RESTART_COUNT:-0}" -gt 0 ] || : >"\$log"
+{
+    echo "# Running on \$(hostname)"
+    echo "# Started at \$(date)"
+    env | grep '^SLURM_' | sed -e 's/^/# /'
+    cat <<'TSX_END'
+# $line
+TSX_END
+} >>"\$log"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+begin=\$(date +%s)
+(
+$line
+) >>"\$log" 2>&1 </dev/null
+status=\$?
+end=\$(date +%s)
+{
+    echo "# Accounting: begin_time=\$begin"
+    echo "# Accounting: end_time=\$end"
+    echo "# Accounting: time=\$((end - begin)) threads=$threads"
+    echo "# Finished at \$(date) with status \$status"
+} >>"\$log"
+[ \$status -ne 137 ] || exit 100 # killed
+echo \$status >"\$done.tmp" && mv "\$done.tmp" "\$done"
+[ \$status -eq 0 ]
+END
+    return $script;
+}
+
+# Output of a program (both streams) and its exit status, without a shell.
+sub output_of {
+    my @words = @_;
+    my $pid = open(my $stream, '-|') // fail("fork: $!");
+    if ($pid == 0) {
+        open(STDERR, '>&', \*STDOUT);
+        exec { $words[0] } @words or do { print "$words[0]: $!\n"; exit 127; };
+    }
+    local $/;
+    my $text = <$stream> // '';
+    close $stream;
+    return ($text, $? >> 8);
+}
+
+sub submit {
+    my ($script) = @_;
+    unlink glob_free($queue_log);
+    my $file = $queue_log =~ s/%/%%/gr;
+    my ($text, $status) = output_of(@sbatch, '--open-mode=append', '-e', $file, '-o', $file, $script);
+    log_line($queue_log, '>>', $text);
+    return $1 if $status == 0 and $text =~ /Submitted batch job (\d+)/;
+    fail("cannot submit, @sbatch said:\n$text");
+}
+
+sub glob_free { return @_ }
+
+# The numbers of the jobs that Slurm still knows, or undef if it cannot be asked.
+sub queued {
+    my ($id) = @_;
+    my ($text, $status) = output_of('squeue', '-h', '-r', '-j', $id, '-o', '%i');
+    return {} if $status != 0 and $text =~ /Invalid job id/i;
+    return undef if $status != 0;
+    return { map { /^\d+_(\d+)$/ ? ($1 => 1) : /^\d+$/ ? ($first => 1) : () } split /\s+/, $text };
+}
+
+sub first_line { open(my $stream, '<', $_[0]) or return undef; return scalar <$stream>; }
+
+# Status of a job by its status file or, failing that, by the end of its log; undef if unknown.
+sub status_of {
+    my ($number, $by_log) = @_;
+    my $line = first_line(sync_of($number));
+    return $1 if defined $line and $line =~ /^(\d+)/;
+    return undef unless $by_log and open(my $stream, '<', log_of($number));
+    my @lines = <$stream>;
+    return @lines && $lines[-1] =~ /with status (\d+)$/ ? $1 : undef;
+}
+
+sub cancel_and_die {
+    my ($id) = @_;
+    print STDERR "slurm.pl: stopped by SIG$stopped_by, cancelling job $id\n";
+    output_of('scancel', $id);
+    $SIG{$stopped_by} = 'DEFAULT';
+    kill $stopped_by, $$;
+}
+
+# Wait for all jobs -> { number => status }, the status of a vanished job being 'vanished'.
+sub wait_for_jobs {
+    my ($id) = @_;
+    my (%status, %missing_since);
+    my %waiting = map { $_ => 1 } $first .. $last;
+    my ($pause, $polls) = (0.1, 0);
+    while (%waiting) {
+        cancel_and_die($id) if $stopped_by;
+        select undef, undef, undef, $pause;
+        $pause = $pause * 1.2 < 3 ? $pause * 1.2 : 3;
+        my $asked = ++$polls % 10 == 0 ? queued($id) : undef;
+        opendir(my $kick, $spool) and closedir $kick;    # makes a file server look again
+        for my $number (sort { $a <=> $b } keys %waiting) {
+            if ($asked) {
+                if ($asked->{$number}) { delete $missing_since{$number} }
+                else { $missing_since{$number} //= time }
+            }
+            my $missing = $missing_since{$number};
+            my $result = status_of($number, $missing);
+            $result //= 'vanished' if $missing and time - $missing >= $patience;
+            next unless defined $result;
+            $status{$number} = $result;
+            delete $waiting{$number};
+        }
+    }
+    return \%status;
+}
+
+make_path($spool, dirname($array->{log}), { error => \my $errors });
+my $id = submit(write_script());
+my $status = wait_for_jobs($id);
+unlink map { sync_of($_) } $first .. $last;
+my @failed = grep { $status->{$_} ne '0' } sort { $a <=> $b } keys %$status;
+if (@failed) {
+    for my $number (grep { $status->{$_} eq 'vanished' } @failed) {
+        print STDERR "slurm.pl: job $id", ($is_array ? "_$number" : ''), " vanished from the queue:"
+          . " cancelled, out of time, or its node failed; see $queue_log\n";
+    }
+    show_failure($array, scalar @failed, log_of($failed[0]));
+    exit 1;
+}

@@ -1,0 +1,58 @@
+import pytest
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.mixing.config import MixingConfig
+
+
+def test_defaults_are_the_harder_set_of_the_paper():
+    config = MixingConfig()
+    assert (config.duration, config.snr, config.min_overlap) == (5.0, (0.0, 2.5), 0.8)
+    assert config.num_frames(8000) == 500
+    assert MixingConfig(duration=1).num_frames(11025) == 100  # frames of 110 samples
+
+
+def test_yaml_round_trip(tmp_path):
+    import yaml
+
+    config = MixingConfig(strategy="same", snr=[3, 8], onset_gap=[1.5, 3], text_variants=True)
+    (tmp_path / "mix.yaml").write_text(yaml.safe_dump(config.to_dict()))
+    assert MixingConfig.from_yaml(tmp_path / "mix.yaml") == config
+    (tmp_path / "empty.yaml").write_text("# only the defaults\n")
+    assert MixingConfig.from_yaml(tmp_path / "empty.yaml") == MixingConfig()
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("min_overlapp: 0.5", "no option 'min_overlapp'; did you mean 'min_overlap'?"),
+        ("zzz: 0.5", "no option 'zzz'; expected: duration, strategy"),
+        ("min_overlap: 1.5", r"min_overlap: expected a number in \[0, 1\], found 1.5"),
+        ("min_overlap: .nan", "min_overlap: expected a number"),
+        ("min_overlap: true", "min_overlap: expected a number"),
+        ("duration: 5 s", "duration: expected a number"),
+        ("duration: 0", "duration: expected a number"),
+        ("min_sounding: 6", r"min_sounding: expected a number in \[0.01, 5\]"),
+        ("snr: [2.5, 0]", r"snr: expected \[lowest, highest\] within \[0, 60\]"),
+        ("snr: [-2.5, 2.5]", "snr: expected"),
+        ("snr: 2.5", "snr: expected"),
+        ("snr: [0, 1, 2]", "snr: expected"),
+        ("onset_gap: [0, 9]", r"onset_gap: expected \[lowest, highest\] within \[0, 5\]"),
+        ("strategy: flat", "strategy: expected one of random, different, same, found 'flat'"),
+        ("class_level: [any]", "class_level: expected one of specific, any"),
+        ("text_variants: 1", "text_variants: expected true or false"),
+        ("superclasses: 3", "superclasses: expected a file name"),
+        ("level: 3", "level: expected a number"),
+        ("- duration", "expected 'option: value' lines"),
+        ("snr: [0, 1", "not a yaml file"),
+        ("5: 3", "no option 5"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, message):
+    (tmp_path / "mix.yaml").write_text(text)
+    with pytest.raises(TSXError, match=rf"mix\.yaml: {message}"):
+        MixingConfig.from_yaml(tmp_path / "mix.yaml")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(TSXError, match="none.yaml: no such mixing config"):
+        MixingConfig.from_yaml(tmp_path / "none.yaml")

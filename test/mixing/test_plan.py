@@ -1,0 +1,118 @@
+"""Plans as JSON: an equal plan comes back, anything else is refused with file and line."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.mixing.plan import Placement, Plan, read_plans, write_plans
+
+SOURCE = Placement("100", "Bark", ("Bark", "Dog"), 80, 8000, 0, 0.5)
+PLAN = Plan(
+    id="mix00001",
+    fs=8000,
+    num_samples=16000,
+    sources=(SOURCE, Placement("200", "Rain", ("Rain",), 0, 15200, 800, 1.25)),
+    target=1,
+    conditions={"energy": "low", "class": "Rain", "text": "rain on a Dänish roof"},
+    snr=-1.7,
+    overlap=0.8125,
+    seed=1,
+    epoch=0,
+    index=0,
+)
+numbers = st.floats(-100, 100)
+
+
+@given(numbers, st.floats(0, 1), st.floats(0, 1e3), st.integers(0, 2**32 - 1))
+def test_round_trip_is_exact(snr, overlap, gain, seed):
+    source = Placement(**{**vars(SOURCE), "gain": gain})
+    plan = Plan(
+        **{**vars(PLAN), "snr": snr, "overlap": overlap, "seed": seed, "sources": (source,) * 2}
+    )
+    line = plan.to_json()
+    assert "\n" not in line and Plan.from_json(line) == plan
+    assert Plan.from_json(line).to_json() == line
+
+
+def test_files(tmp_path):
+    plans = [Plan(**{**vars(PLAN), "id": f"mix{n}", "index": n}) for n in range(3)]
+    write_plans(tmp_path / "mixtures.jsonl", plans)
+    assert read_plans(tmp_path / "mixtures.jsonl") == plans
+    with pytest.raises(TSXError, match="nowhere.jsonl: no such file; run the mix stage"):
+        read_plans(tmp_path / "nowhere.jsonl")
+    write_plans(tmp_path / "mixtures.jsonl", plans + plans[1:2])
+    with pytest.raises(TSXError, match="mixtures.jsonl:4: mixture 'mix1' occurs twice"):
+        read_plans(tmp_path / "mixtures.jsonl")
+
+
+def changed(path, value):
+    """The JSON of ``PLAN`` with the value at ``path`` replaced."""
+    record = json.loads(PLAN.to_json())
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return json.dumps(record)
+
+
+HOSTILE = {
+    "not JSON": ["", "{", "[" * 100000, "NaN", "9" * 5000],
+    "not a plan": ["null", "[]", '"plan"', "3"],
+    "fields missing": ["{}", '{"id": "mix1"}'],
+    "id": [changed(["id"], bad) for bad in ("", "../x", "a b", 3, None, "x\n", "a/b")],
+    "fs": [changed(["fs"], bad) for bad in (0, -1, 8000.0, "8000", True, None)],
+    "num_samples": [changed(["num_samples"], bad) for bad in (0, 2**50, 1e3, [])],
+    "sources": [changed(["sources"], bad) for bad in ([], {}, None, [1], [{}])],
+    "clip": [changed(["sources", 0, "clip"], bad) for bad in ("../../etc/passwd", "", 1)],
+    "label": [changed(["sources", 0, "label"], bad) for bad in ("", 1, "a\nb", "\ud800")],
+    "labels": [changed(["sources", 0, "labels"], bad) for bad in ("Bark", [1], ["a\n"], [[]])],
+    "start": [changed(["sources", 0, "start"], bad) for bad in (-1, 2**41, 0.5, "0", False)],
+    "offset": [changed(["sources", 1, "offset"], bad) for bad in (-1, 16000, 0.5)],
+    "length": [changed(["sources", 1, "length"], bad) for bad in (0, -5, 15201, 1e3)],
+    "gain": [changed(["sources", 0, "gain"], bad) for bad in (-1, 1e99, "1", None, 10**400)],
+    "target": [changed(["target"], bad) for bad in (-1, 2, "0", 1.0)],
+    "conditions": [changed(["conditions"], bad) for bad in (None, [], {"pitch": "high"})],
+    "energy": [changed(["conditions", "energy"], bad) for bad in ("n/a", "High", 1, None)],
+    "text": [changed(["conditions", "text"], bad) for bad in ("", " a", "a\nb", "a\u2028b", "\0")],
+    "snr": [changed(["snr"], bad) for bad in (None, 1e999, "1", 10**400)]
+    + [PLAN.to_json().replace("-1.7", "-1e999")],
+    "overlap": [changed(["overlap"], bad) for bad in (-0.1, 1.1, None)],
+    "seed": [changed(["seed"], bad) for bad in (-1, 0.5, 2**70)],
+    "unknown": [changed(["comment"], "x"), changed(["sources", 0, "pan"], 0.5)],
+}
+
+
+@pytest.mark.parametrize("field", HOSTILE)
+def test_hostile_json_is_refused(field):
+    for line in HOSTILE[field]:
+        with pytest.raises(TSXError, match=r"^set/mixtures\.jsonl:7: ") as refusal:
+            Plan.from_json(line, "set/mixtures.jsonl:7")
+        assert field in str(refusal.value) or "Infinity is no number" in str(refusal.value)
+        assert len(str(refusal.value)) < 500
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_any_change_gives_a_plan_or_one_clear_error(data):
+    anything = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=4,
+    )
+    paths = [[name] for name in vars(PLAN)] + [["sources", 0, name] for name in vars(SOURCE)]
+    line = changed(data.draw(st.sampled_from(paths)), data.draw(anything))
+    try:
+        plan = Plan.from_json(line, "x:1")
+    except TSXError as error:
+        assert str(error).startswith("x:1: ")
+    else:
+        assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_broken_bytes(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(PLAN.to_json().encode() + b"\n\xff\xfe{}\n")
+    with pytest.raises(TSXError, match=r"p\.jsonl:2: not UTF-8 text"):
+        read_plans(tmp_path / "p.jsonl")

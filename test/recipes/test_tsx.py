@@ -1,0 +1,143 @@
+"""The recipe's shell: what it refuses, what it says, what it may not grow into."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+EGS = ROOT / "egs"
+DATASETS = sorted(path.parent.name for path in EGS.glob("*/run.sh"))
+LIMITS = {"*/run.sh": 35, "TEMPLATE/tsx.sh": 200, "TEMPLATE/lib.sh": 70, "*/local/data.sh": 60}
+
+
+@pytest.mark.parametrize("pattern", LIMITS)
+def test_scripts_stay_small(pattern):
+    files = list(EGS.glob(pattern))
+    assert files
+    for path in files:
+        assert len(path.read_text().splitlines()) <= LIMITS[pattern], path
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("name", ["tsx.sh", "lib.sh", "cmd.sh", "path.sh", "utils", "conf/slurm.conf"])
+def test_recipes_share_one_template(dataset, name):
+    """A relative link, so that a clone works anywhere and nothing is copied per data set."""
+    link = EGS / dataset / name
+    assert link.is_symlink() and not Path(link.readlink()).is_absolute()
+    assert link.resolve() == EGS / "TEMPLATE" / name
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_help_lists_the_options_of_template_and_data_set(recipes, run, dataset):
+    result = run(recipes / dataset, "./run.sh", "--help")
+    assert result.returncode == 0 and not result.stderr
+    options = re.findall(r"^  --(\w+)", result.stdout, re.M)
+    assert {"stage", "stop_stage", "nj", "ngpu", "train_config"} <= set(options)
+    assert {"mini": "clips_per_class", "fsd50k": "fsd50k"}[dataset] in options
+    assert len(options) == len(set(options))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--stop_stag", "3"], "no option --stop_stag (did you mean --stop_stage?)"),
+        (["--clips-per-clas", "3"], "no option --clips-per-clas (did you mean --clips_per_class?)"),
+        (["--stage", "three"], "option --stage: expected a whole number, found 'three'"),
+        (["--ngpu"], "option --ngpu needs a value"),
+        (["--gpu_inference", "yes"], "option --gpu_inference: expected true or false, found 'yes'"),
+        (["3"], "unexpected argument '3'"),
+        (["--stage", "3", "--stop-stage", "2"], "--stage 3 lies after --stop_stage 2"),
+        (["--nj", "0"], "--nj must be at least 1"),
+        (["--mixing", "rnadom"], "no file conf/mix_rnadom_demo.yaml; there are: conf/mix_"),
+        (["--train_config", "conf/train_x.yaml"], "no file conf/train_x.yaml; there are: conf/train_"),
+        (["--python", "no-such-python"], "tsx_espnet is not installed for no-such-python"),
+    ],
+)
+def test_a_mistake_is_one_line(recipes, run, words, message):
+    result = run(recipes / "mini", "./run.sh", *words)
+    assert result.returncode in (1, 2)
+    assert result.stderr.startswith(f"tsx.sh: {message}")
+    assert result.stderr.count("\n") == 1 and not result.stdout
+
+
+def test_unknown_backend(recipes, run):
+    result = run(recipes / "mini", "./run.sh", cmd_backend="sge")
+    assert result.returncode == 1
+    assert result.stderr == "cmd.sh: cmd_backend must be local or slurm, found 'sge'\n"
+
+
+@pytest.mark.parametrize(
+    "stage, missing, needed",
+    [
+        (2, "data/train/wav.scp", 1),
+        (3, "dump/8k/train/.done", 2),
+        (4, "dump/8k/train/.done", 2),
+        (5, "dump/8k/train/.done", 2),
+        (6, "exp/train_oct_random_demo/config.yaml", 5),
+        (7, "exp/train_oct_random_demo/infer/test_random_demo/.done", 6),
+        (8, "exp/train_oct_random_demo/infer/test_random_demo/scores.csv", 7),
+        (9, "exp/train_oct_random_demo/config.yaml", 5),
+    ],
+)
+def test_a_stage_says_which_one_makes_its_input(recipes, run, stage, missing, needed):
+    result = run(recipes / "mini", "./run.sh", "--stage", stage, "--stop_stage", stage)
+    assert result.returncode == 1
+    assert result.stderr == f"tsx.sh: missing {missing}: run stage {needed}\n"
+
+
+def test_fsd50k_says_what_is_missing_and_where_it_is(recipes, run):
+    result = run(recipes / "fsd50k", "./run.sh")
+    assert result.returncode == 2
+    assert result.stderr.startswith("data.sh: --fsd50k DIR is missing")
+    assert "zenodo.org/record/4060432" in result.stderr
+
+
+def test_a_failing_command_ends_the_recipe(recipes, run):
+    result = run(recipes / "fsd50k", "./run.sh", "--fsd50k", "/no where")
+    assert result.returncode == 1
+    assert "/no where" in result.stderr and "stage 2" not in result.stdout
+
+
+def test_started_elsewhere(recipes, run):
+    result = run(recipes, "mini/run.sh")
+    assert result.returncode == 2
+    assert result.stderr == "run.sh: start it in its directory: cd mini\n"
+
+
+def test_scripts_of_espnet_root_win(recipes, run, tmp_path):
+    """A site's own run.pl keeps working: with ESPNET_ROOT its utils come first."""
+    site = tmp_path / "espnet/egs2/TEMPLATE/asr1/utils"
+    site.mkdir(parents=True)
+    (site / "run.pl").write_text("#!/bin/sh\n")
+    (site / "run.pl").chmod(0o755)
+    command = ". ./path.sh && . ./path.sh && . ./cmd.sh && command -v ${train_cmd}"
+    ours = run(recipes / "mini", "bash", "-euc", command)
+    assert ours.stdout.strip() == str(recipes / "mini/utils/run.pl")
+    theirs = run(recipes / "mini", "bash", "-euc", command, ESPNET_ROOT=str(tmp_path / "espnet"))
+    assert theirs.stdout.strip() == str(site / "run.pl")
+
+
+@pytest.mark.parametrize("path", sorted(EGS.glob("*/conf/mix_*.yaml")), ids=str)
+def test_mixing_configs_say_what_their_name_says(path):
+    _, strategy, difficulty = path.stem.split("_")
+    config = yaml.safe_load(path.read_text())
+    assert config["strategy"] == strategy
+    paper = {"hard": ([0.0, 2.5], 0.8), "easy": ([0.0, 5.0], 0.6)}  # OCT, section 3.1
+    if difficulty in paper:
+        assert (config["snr"], config["min_overlap"]) == paper[difficulty]
+        assert config["duration"] == 5.0
+
+
+@pytest.mark.parametrize("path", sorted(EGS.glob("*/conf/mix_*.yaml")), ids=str)
+def test_mixing_configs_are_accepted(path):
+    config = pytest.importorskip("tsx_espnet.mixing.config")
+    config.MixingConfig.from_yaml(path)
+
+
+def test_bash_accepts_the_scripts():
+    scripts = [*EGS.rglob("*.sh"), *(ROOT / "tools").glob("*.sh"), ROOT / ".ci/run"]
+    for path in scripts:
+        subprocess.run(["bash", "-n", path], check=True)

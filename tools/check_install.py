@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Check an installation: versions, what is registered in ESPnet's tables, one forward pass."""
+
+import importlib.metadata
+import sys
+
+PACKAGES = ("espnet", "torch", "torchaudio", "numpy", "soundfile", "transformers", "tsx_espnet")
+ESPNET_VERSION = "202511"
+
+
+def main() -> None:
+    print(f"python {sys.version.split()[0]}")
+    for package in PACKAGES:
+        print(f"{package} {importlib.metadata.version(package)}")
+    found = importlib.metadata.version("espnet")
+    if found != ESPNET_VERSION:
+        sys.exit(f"error: expected espnet {ESPNET_VERSION}, found {found}")
+
+    import torch
+
+    from tsx_espnet import plugin
+    from tsx_espnet.build import build_model
+    from tsx_espnet.vocabulary import Vocabulary
+
+    plugin.register()
+    for kind in ("extractor", "separator", "criterion"):
+        names = plugin.load(plugin.CHOICES[kind]).choices()
+        missing = set(plugin.OURS[kind]) - set(names)
+        if missing:
+            sys.exit(f"error: {missing} not in ESPnet's {kind} table {names}")
+        print(f"ESPnet's {kind} table holds {', '.join(plugin.OURS[kind])}")
+
+    conv = {"channel": 16, "kernel_size": 20, "stride": 10}
+    model = build_model(
+        {
+            "encoder": "conv",
+            "encoder_conf": conv,
+            "decoder": "conv",
+            "decoder_conf": conv,
+            "extractor": "sudormrf",
+            "extractor_conf": {"num_blocks": 1, "out_channels": 16, "hidden_channels": 16},
+            "conditions": {"energy": {}},
+            "embedding_dim": 8,
+            "consistency": "uniform",
+        },
+        Vocabulary(),
+        training=False,
+    )
+    mixture = torch.randn(1, 8000)
+    condition = model.embed({"energy": torch.tensor([[1]])})["energy"]
+    target, rest = model.extract(mixture, condition)
+    if not torch.allclose(target + rest, mixture, atol=1e-5):
+        sys.exit("error: one forward pass: target + rest differs from the mixture")
+    print("one forward pass: target + rest = mixture")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Extract one sound from a recording: tsx-extract mixture.wav --model exp/oct --text "dog barking"
+-o dog.wav --rest rest.wav"""
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+from tsx_espnet.error import TSXError, run_command
+
+SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24"}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tsx-extract", description=__doc__)
+    parser.add_argument("mixture", help="the recording, any format libsndfile reads")
+    parser.add_argument("--model", required=True, help="directory of a trained experiment")
+    asked = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(
+        required=True
+    )
+    asked.add_argument("--text", help="what it sounds like, in words")
+    asked.add_argument("--class_label", help="a label the model was trained on")
+    asked.add_argument("--energy", help="low or high: the softer or the louder sound")
+    asked.add_argument("--harmonicity", help="harmonic or percussive")
+    asked.add_argument("--order", help="first or second to be heard")
+    parser.add_argument("-o", "--out", required=True, help="the extracted sound, .wav or .flac")
+    parser.add_argument("--rest", help="everything else, .wav or .flac")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    parser.add_argument("--model_file", help="weights in the directory (default: the averaged)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    return parser
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """Raise ``TSXError`` before any work if an output cannot be written as asked."""
+    outputs = [Path(path) for path in (args.out, args.rest) if path]
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise TSXError(f"-o and --rest name the same file: {args.out}")
+    for path in outputs:
+        if path.suffix.lower() not in SUBTYPES:
+            raise TSXError(f"{path}: expected a name ending in {' or '.join(SUBTYPES)}")
+        if not path.parent.is_dir():
+            raise TSXError(f"{path.parent}: no such directory")
+        if path.resolve() == Path(args.mixture).resolve():
+            raise TSXError(f"{path}: would overwrite the mixture itself")
+        if path.exists() and not args.force:
+            raise TSXError(f"{path} exists; use --force to overwrite it")
+    if not Path(args.mixture).is_file():
+        raise TSXError(f"{args.mixture}: no such file")
+
+
+def write(path: str, samples, fs: int) -> None:
+    """Write float samples without rescaling; FLAC holds no sample beyond full scale."""
+    import numpy as np
+    import soundfile
+
+    from tsx_espnet.files import atomic_write
+
+    subtype = SUBTYPES[Path(path).suffix.lower()]
+    peak = float(np.abs(samples).max())
+    if subtype != "FLOAT" and peak > 1:
+        raise TSXError(f"{path}: peak {peak:.2f} is beyond full scale; write a .wav instead")
+    with atomic_write(path, "wb") as stream:
+        container = Path(path).suffix[1:].upper()
+        soundfile.write(stream, samples, fs, subtype=subtype, format=container)
+
+
+def main(argv: Sequence[str] = None) -> None:
+    args = get_parser().parse_args(argv)
+    check_paths(args)
+
+    import soundfile
+
+    from tsx_espnet.inference import TargetSoundExtractor
+    from tsx_espnet.progress import progress
+
+    try:
+        mixture, fs = soundfile.read(args.mixture, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise TSXError(f"{args.mixture}: not a recording that can be read: {error}") from None
+    names = ("text", "class_label", "energy", "harmonicity", "order")
+    tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
+    target, rest = tsx(
+        mixture,
+        fs,
+        **{name: getattr(args, name) for name in names},
+        progress=lambda segments: progress(segments, "extracting"),
+    )
+    write(args.out, target, fs)
+    print(f"{args.out}: the target, {len(target) / fs:.1f} s at {fs} Hz")
+    if args.rest:
+        write(args.rest, rest, fs)
+        print(f"{args.rest}: the rest")
+
+
+def entry() -> None:
+    """The console script ``tsx-extract``."""
+    run_command(main)
+
+
+if __name__ == "__main__":
+    entry()

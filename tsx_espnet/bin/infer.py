@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Extract target and rest of every mixture of a set, by every applicable condition (stage 6)."""
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.jobs import add_job_arguments, check_job_arguments
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--exp", required=True, help="directory of a trained experiment")
+    parser.add_argument("--model_file", help="weights (default: the averaged ones)")
+    parser.add_argument("--mixtures", required=True, help="the mixture set")
+    parser.add_argument("--out", required=True, help="directory of the estimates")
+    parser.add_argument("--batch_size", type=int, default=8, help="mixtures at once")
+    parser.add_argument("--audio_format", default="wav", choices=["wav", "flac"])
+    parser.add_argument("--ngpu", type=int, default=0, help="0: use the CPU")
+    parser.add_argument("--num_threads", type=int, default=1, help="of the CPU, for this process")
+    add_job_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] = None) -> None:
+    args = get_parser().parse_args(argv)
+    check_job_arguments(args)
+    if args.batch_size < 1:
+        raise TSXError(f"--batch_size must be at least 1, found {args.batch_size}")
+
+    import torch
+
+    from tsx_espnet.estimates import MixtureSet, write_estimates
+    from tsx_espnet.experiment import load_experiment
+
+    torch.set_num_threads(args.num_threads)
+    device = "cuda" if args.ngpu > 0 else "cpu"
+    experiment = load_experiment(args.exp, args.model_file, device)
+    write_estimates(
+        experiment,
+        MixtureSet(Path(args.mixtures), tuple(experiment.config["conditions"])),
+        Path(args.out),
+        batch_size=args.batch_size,
+        audio_format=args.audio_format,
+        num_jobs=args.num_jobs,
+        job=args.job,
+        merge=args.merge,
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Pack an experiment for others: weights, configuration, text embeddings, results (stage 9)."""
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+from tsx_espnet.error import TSXError, run_command
+
+OPTIONAL = ("text_embeddings.safetensors", "RESULTS.md")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--exp", required=True, help="directory of a trained experiment")
+    parser.add_argument("--out", required=True, help="the archive to write (.zip, .tgz, ...)")
+    parser.add_argument("--model_file", help="weights to pack (default: the averaged ones)")
+    return parser
+
+
+def main(argv: Sequence[str] = None) -> None:
+    args = get_parser().parse_args(argv)
+    out = Path(args.out)
+    if out.suffix not in (".zip", ".tgz", ".tar"):
+        raise TSXError(f"--out {out}: expected a name ending in .zip, .tgz or .tar")
+
+    from espnet2.main_funcs.pack_funcs import pack
+
+    from tsx_espnet.experiment import find_model_file, read_config
+
+    experiment = Path(args.exp)
+    read_config(experiment)
+    extras = [experiment / name for name in OPTIONAL]
+    temporary = out.with_name(f"{out.stem}.tmp{out.suffix}")
+    try:
+        pack(
+            files={"model_file": find_model_file(experiment, args.model_file)},
+            yaml_files={"train_config": experiment / "config.yaml"},
+            option=[path for path in extras if path.is_file()],
+            outpath=temporary,
+        )
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; unpacked, it is an experiment directory")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,191 @@
+"""Estimates for a mixture set: target and other for every mixture and every applicable condition.
+
+Written to the output directory:
+
+- ``<condition>/wav/<id>_target.wav``, ``<id>_other.wav``, as estimated: no clipping, no rescaling
+- ``<condition>/spk1.scp``, ``spk2.scp``: target and other
+- ``.done``: how they were made; each job leaves ``parts.N/J/.done`` until they are merged
+"""
+
+import hashlib
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+import soundfile
+import torch
+
+from tsx_espnet.condition import NOT_APPLICABLE
+from tsx_espnet.error import TSXError
+from tsx_espnet.experiment import Experiment
+from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, read_table, write_table
+from tsx_espnet.jobs import items_of_job
+from tsx_espnet.progress import progress
+
+SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
+SIDES = {"spk1.scp": "target", "spk2.scp": "other"}
+
+
+class MixtureSet:
+    """Mixtures of a directory and what each can be asked by.
+
+    Raises:
+        TSXError: if a file is missing (stage 3 makes them), or a table lacks a mixture.
+    """
+
+    def __init__(self, directory: Path, conditions: Tuple[str, ...]):
+        if not (directory / DONE).is_file():
+            raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
+        self.directory = directory
+        self.wavs = read_table(directory / "wav.scp")
+        self.values = {name: read_table(directory / f"utt2{name}") for name in conditions}
+        for name, values in self.values.items():
+            missing = [mixture for mixture in self.wavs if mixture not in values]
+            if missing:
+                raise TSXError(f"{directory}/utt2{name}: no line for mixture {missing[0]!r}")
+
+    def applicable(self, condition: str) -> List[str]:
+        """The mixtures a condition can be asked of."""
+        values = self.values[condition]
+        return [name for name in self.wavs if values[name] != NOT_APPLICABLE]
+
+
+def write_estimates(
+    experiment: Experiment,
+    mixtures: MixtureSet,
+    out: Path,
+    batch_size: int = 8,
+    audio_format: str = "wav",
+    num_jobs: int = 1,
+    job: Optional[int] = None,
+    merge: bool = False,
+) -> None:
+    """Extract from a whole set, or do one job's part, or only merge the parts.
+
+    Raises:
+        TSXError: if a mixture cannot be read or has another rate than the model, an estimate does
+            not fit the audio format, or a part is missing in the merge.
+    """
+    facts = {
+        "model": hashlib.sha256(experiment.model_file.read_bytes()).hexdigest(),
+        "mixtures": hashlib.sha256((mixtures.directory / DONE).read_bytes()).hexdigest(),
+        "audio_format": audio_format,
+        "conditions": list(experiment.config["conditions"]),
+    }
+    if is_done(out, **facts):
+        print(f"{out}: already complete")
+        return
+    jobs = [] if merge else [job] if job else range(1, num_jobs + 1)
+    for number in jobs:
+        part = _part(out, number, num_jobs)
+        if is_done(part, **facts):
+            print(f"{part}: already complete")
+            continue
+        (out / DONE).unlink(missing_ok=True)
+        _write_part(experiment, mixtures, out, batch_size, audio_format, number, num_jobs)
+        mark_done(part, **facts)
+    if merge or not job:
+        _merge(mixtures, out, audio_format, num_jobs, facts)
+
+
+def _part(out: Path, job: int, num_jobs: int) -> Path:
+    return out / f"parts.{num_jobs}" / str(job)
+
+
+def _wav(out: Path, condition: str, mixture: str, side: str, audio_format: str) -> Path:
+    return out / condition / "wav" / f"{mixture}_{side}.{audio_format}"
+
+
+def _write_part(experiment, mixtures, out, batch_size, audio_format, job, num_jobs) -> None:
+    fs = int(experiment.config["fs"])
+    names = items_of_job(sorted(mixtures.wavs), job, num_jobs)
+    lengths = {name: _length(mixtures.wavs[name], fs) for name in names}
+    batches = list(batches_of_equal_length(lengths, batch_size))
+    for batch in progress(batches, f"extract {job}/{num_jobs}"):
+        for condition, name, target, other in extract_batch(experiment, mixtures, batch):
+            for side, samples in (("target", target), ("other", other)):
+                _write(_wav(out, condition, name, side, audio_format), samples, fs)
+
+
+def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterator[List[str]]:
+    """Batches of mixtures of one length each, so that nothing is padded."""
+    groups = defaultdict(list)
+    for name, length in lengths.items():
+        groups[length].append(name)
+    for _, names in sorted(groups.items()):
+        for start in range(0, len(names), batch_size):
+            yield names[start : start + batch_size]
+
+
+def extract_batch(
+    experiment: Experiment, mixtures: MixtureSet, names: List[str]
+) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
+    """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch."""
+    model, vocabulary = experiment.model, experiment.vocabulary
+    device = next(model.parameters()).device
+    audio = np.stack([_read(mixtures.wavs[name]) for name in names])
+    waveforms = torch.from_numpy(audio).to(device)
+    lengths = torch.full((len(names),), waveforms.shape[1], device=device)
+    with torch.no_grad():
+        encoded = model.encode(waveforms, lengths)
+        for condition, values in mixtures.values.items():
+            rows = [row for row, name in enumerate(names) if values[name] != NOT_APPLICABLE]
+            if not rows:
+                continue
+            arrays = [vocabulary.encode(condition, values[names[row]]) for row in rows]
+            value = torch.from_numpy(np.stack(arrays)).to(device)
+            sizes = torch.full((len(rows),), value.shape[1], device=device)
+            embedding = model.conditioners[condition](value, sizes)
+            estimates = model.separate(encoded, embedding, torch.tensor(rows, device=device))
+            for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
+                yield condition, names[row], target, other
+
+
+def _merge(
+    mixtures: MixtureSet, out: Path, audio_format: str, num_jobs: int, facts: Dict[str, Any]
+) -> None:
+    for job in range(1, num_jobs + 1):
+        if not is_done(_part(out, job, num_jobs), **facts):
+            raise TSXError(f"{out}: part {job} of {num_jobs} is not complete (run stage 6 again)")
+    for condition in mixtures.values:
+        names = mixtures.applicable(condition)
+        for table, side in SIDES.items():
+            paths = {name: _wav(out, condition, name, side, audio_format) for name in names}
+            write_table(out / condition / table, paths)
+    mark_done(out, **facts)
+    for parts in out.glob("parts.*"):
+        shutil.rmtree(parts)
+    counts = ", ".join(f"{name} {len(mixtures.applicable(name))}" for name in mixtures.values)
+    print(f"{out}: {len(mixtures.wavs)} mixtures ({counts})")
+
+
+def _length(path: str, fs: int) -> int:
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise TSXError(f"{path}: cannot be read: {error}") from None
+    if info.samplerate != fs or info.channels != 1:
+        raise TSXError(
+            f"{path}: expected {fs} Hz mono as the model was trained on, "
+            f"found {info.samplerate} Hz and {info.channels} channels"
+        )
+    return info.frames
+
+
+def _read(path: str) -> np.ndarray:
+    samples, _ = soundfile.read(path, dtype="float32")
+    if not np.isfinite(samples).all():
+        raise TSXError(f"{path}: holds NaN or infinite samples")
+    return samples
+
+
+def _write(path: Path, samples: np.ndarray, fs: int) -> None:
+    audio_format = path.suffix[1:]
+    if audio_format == "flac" and np.abs(samples).max() > 1:
+        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
+    with atomic_write(path, "wb") as stream:
+        soundfile.write(
+            stream, samples, fs, subtype=SUBTYPES[audio_format], format=audio_format.upper()
+        )

@@ -1,0 +1,106 @@
+"""What training leaves in an experiment directory, and how a model is made from it again."""
+
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Optional
+
+import torch
+import yaml
+
+from tsx_espnet.build import build_model
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import PathLike
+from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.text.table import TextTable
+from tsx_espnet.vocabulary import Vocabulary
+
+CONFIG = "config.yaml"
+TEXT_TABLE = "text_embeddings.safetensors"
+MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
+
+
+class Experiment(NamedTuple):
+    """A trained model and what belongs to it."""
+
+    config: Dict[str, Any]
+    vocabulary: Vocabulary
+    model: ESPnetTSXModel
+    model_file: Path
+
+
+def load_experiment(
+    directory: PathLike, model_file: Optional[str] = None, device: str = "cpu"
+) -> Experiment:
+    """The model of an experiment directory, ready to extract.
+
+    Args:
+        model_file: name of the weights in the directory; by default the first there is of
+            ``valid.loss.ave.pth``, ``valid.loss.best.pth`` and ``latest.pth``.
+
+    Raises:
+        TSXError: if a file is missing, or the weights do not fit the configuration.
+    """
+    directory = Path(directory)
+    config = read_config(directory)
+    weights = find_model_file(directory, model_file)
+    table = None
+    if "text" in config["conditions"] and (directory / TEXT_TABLE).is_file():
+        table = TextTable.read(directory / TEXT_TABLE)
+    vocabulary = Vocabulary(config.get("class_list") or (), table)
+    model = build_model(config, vocabulary, training=False)
+    load_weights(model, weights)
+    return Experiment(config, vocabulary, model.to(device).eval(), weights)
+
+
+def read_config(directory: Path) -> Dict[str, Any]:
+    """``config.yaml`` of an experiment of ours."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise TSXError(f"{path}: no such file; expected the directory of a trained experiment")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TSXError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict) or "conditions" not in config or not config.get("fs"):
+        raise TSXError(f"{path}: not the configuration of a target sound extractor")
+    return config
+
+
+def find_model_file(directory: Path, name: Optional[str] = None) -> Path:
+    """The weights to use."""
+    names = MODEL_FILES if name is None else (name,)
+    for candidate in names:
+        if (directory / candidate).is_file():
+            return directory / candidate
+    present = sorted(path.name for path in directory.glob("*.pth"))
+    if name is None and len(present) == 1:  # a packed experiment
+        return directory / present[0]
+    raise TSXError(
+        f"{directory}: expected weights named {' or '.join(names)}, "
+        f"found {', '.join(present) or 'none'} (training makes them)"
+    )
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Load a state dict into a model; all that serves training alone is passed over.
+
+    Raises:
+        TSXError: if the file is damaged, or its names or sizes do not fit, with the first that differ.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises anything from KeyError to UnpicklingError here
+        reason = str(error).strip().split("\n")[0]
+        raise TSXError(f"{path}: not a file of weights: {reason}") from None
+    state = {name: value for name, value in state.items() if not name.startswith("objective.")}
+    expected = model.state_dict()
+    wrong = [f"{name} is missing" for name in expected if name not in state]
+    wrong += [f"{name} is unknown" for name in state if name not in expected]
+    wrong += [
+        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise TSXError(f"{path} does not fit {CONFIG}: {'; '.join(wrong[:3])}{more}")
+    model.load_state_dict(state)

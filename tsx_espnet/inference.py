@@ -1,0 +1,180 @@
+"""Extraction for users: load a model once, extract from many recordings."""
+
+from typing import Callable, Iterable, List, Optional, Tuple
+
+import numpy as np
+import soxr
+import torch
+
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.error import TSXError
+from tsx_espnet.experiment import Experiment, load_experiment
+from tsx_espnet.files import PathLike
+from tsx_espnet.text.encoder import LanguageModel
+
+SEGMENT = 20.0  # seconds
+CROSSFADE = 1.0  # seconds
+Progress = Callable[[List[int]], Iterable[int]]
+
+
+class TargetSoundExtractor:
+    """Extracts the sound a condition asks for.
+
+    Args:
+        experiment: a loaded experiment.
+
+    >>> tsx = TargetSoundExtractor.load("exp/oct")  # doctest: +SKIP
+    >>> target, rest = tsx(mixture, 44100, text="a dog barking")  # doctest: +SKIP
+    """
+
+    def __init__(self, experiment: Experiment):
+        self.config = experiment.config
+        self.vocabulary = experiment.vocabulary
+        self.model = experiment.model
+        self.fs = int(experiment.config["fs"])
+        self._language_model: Optional[LanguageModel] = None
+
+    @classmethod
+    def load(
+        cls, experiment: PathLike, model_file: Optional[str] = None, device: str = "cpu"
+    ) -> "TargetSoundExtractor":
+        """From an experiment directory; options as in ``load_experiment``."""
+        return cls(load_experiment(experiment, model_file, device))
+
+    @property
+    def conditions(self) -> Tuple[str, ...]:
+        """What the model can be asked by."""
+        return tuple(self.config["conditions"])
+
+    def __call__(
+        self,
+        mixture: np.ndarray,
+        fs: int,
+        *,
+        text: Optional[str] = None,
+        class_label: Optional[str] = None,
+        energy: Optional[str] = None,
+        harmonicity: Optional[str] = None,
+        order: Optional[str] = None,
+        progress: Progress = lambda segments: segments,
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Target and rest of a recording, by exactly one condition.
+
+        The recording is resampled to the model's rate and back. What the model cannot hear, above
+        half its rate, is in the rest. Channels are processed apart. Recordings longer than 20 s
+        are cut into overlapping segments, each extracted by itself; ``order`` and ``energy`` then
+        mean first and louder within a segment.
+
+        Args:
+            mixture: (T,) or (T, channels), any level.
+            fs: sampling rate in Hz.
+            text: what it sounds like, in words.
+            class_label: one of the labels the model was trained on.
+            energy: ``low`` or ``high``.
+            harmonicity: ``percussive`` or ``harmonic``.
+            order: ``first`` or ``second``.
+            progress: wraps the list of segments while they are worked on.
+
+        Returns:
+            target, rest: float32 with the shape of ``mixture``; target + rest = mixture
+
+        Raises:
+            TSXError: for no or several conditions, an unknown value, or a mixture that is empty or
+                holds NaN or infinity.
+        """
+        asked = {
+            "text": text,
+            "class": class_label,
+            "energy": energy,
+            "harmonicity": harmonicity,
+            "order": order,
+        }
+        condition = self.embed({name: value for name, value in asked.items() if value is not None})
+        mixture = check_mixture(mixture, fs)
+        channels = np.atleast_2d(mixture.T)
+        target = np.stack(
+            [self._extract(channel, fs, condition, progress) for channel in channels]
+        )
+        target = target.T.reshape(mixture.shape)
+        return target, mixture - target
+
+    def embed(self, asked) -> ConditionEmbedding:
+        """The embedding of ``{condition: value}``, one entry."""
+        if len(asked) != 1:
+            found = ", ".join(asked) or "none"
+            raise TSXError(f"expected exactly one of {', '.join(self.conditions)}, found {found}")
+        ((name, value),) = asked.items()
+        if name not in self.conditions:
+            raise TSXError(
+                f"this model cannot be asked by {name}; it knows {', '.join(self.conditions)}"
+            )
+        table = self.vocabulary.text_table
+        if name == "text" and (table is None or value not in table):
+            array = self._embed_phrase(value)
+        else:
+            array = self.vocabulary.encode(name, value)
+        value_tensor = torch.from_numpy(array)[None].to(self._device)
+        lengths = torch.tensor([len(array)], device=self._device)
+        with torch.no_grad():
+            return self.model.conditioners[name](value_tensor, lengths)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _embed_phrase(self, phrase: str) -> np.ndarray:
+        table = self.vocabulary.text_table
+        if not phrase.strip():
+            raise TSXError("text: expected a phrase, found an empty one")
+        if table is None:
+            raise TSXError("this experiment has no text_embeddings.safetensors, so no text model")
+        if self._language_model is None:
+            self._language_model = LanguageModel(table.language_model, table.pooling)
+        return self._language_model.embed([phrase.strip()])
+
+    def _extract(
+        self, channel: np.ndarray, fs: int, condition: ConditionEmbedding, progress: Progress
+    ) -> np.ndarray:
+        x = channel if fs == self.fs else soxr.resample(channel, fs, self.fs)
+        if len(x) == 0:  # shorter than one sample at the model's rate
+            return np.zeros_like(channel)
+        segment, fade = int(SEGMENT * self.fs), int(CROSSFADE * self.fs)
+        target = np.zeros_like(x)
+        starts = list(range(0, max(1, len(x) - fade), segment - fade))
+        for start in progress(starts):
+            part = torch.from_numpy(x[start : start + segment])[None].to(self._device)
+            with torch.no_grad():
+                estimate, _ = self.model.extract(part, condition)
+            estimate = estimate[0].cpu().numpy()
+            if start > 0:
+                rise = np.linspace(0, 1, fade, dtype=np.float32)[: len(estimate)]
+                estimate[:fade] *= rise
+                target[start : start + fade] *= 1 - rise
+            target[start : start + segment] += estimate
+        if fs == self.fs:
+            return target
+        return fit_length(soxr.resample(target, self.fs, fs), len(channel))
+
+
+def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
+    """The mixture as float32 (T,) or (T, channels).
+
+    Raises:
+        TSXError: saying what is wrong with it.
+    """
+    mixture = np.asarray(mixture)
+    if mixture.dtype.kind not in "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
+        raise TSXError(
+            "mixture: expected floating point samples of shape (T,) or (T, channels), "
+            f"found {mixture.dtype} {mixture.shape}"
+        )
+    if not np.isfinite(mixture).all():
+        raise TSXError("mixture: found NaN or infinite samples")
+    if not fs > 0:
+        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
+    return mixture.astype(np.float32)
+
+
+def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
+    """Cut or zero-pad (T',) samples to (length,)."""
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
