@@ -23,8 +23,8 @@ from tsx_espnet.experiment import Experiment
 from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, read_table, write_table
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.progress import progress
+from tsx_espnet.wav import write_float_wav
 
-SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 SIDES = {"spk1.scp": "target", "spk2.scp": "other"}
 
 
@@ -182,10 +182,10 @@ def _read(path: str) -> np.ndarray:
 
 
 def _write(path: Path, samples: np.ndarray, fs: int) -> None:
-    audio_format = path.suffix[1:]
-    if audio_format == "flac" and np.abs(samples).max() > 1:
+    if path.suffix == ".wav":
+        write_float_wav(path, samples, fs)
+        return
+    if np.abs(samples).max() > 1:
         raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
     with atomic_write(path, "wb") as stream:
-        soundfile.write(
-            stream, samples, fs, subtype=SUBTYPES[audio_format], format=audio_format.upper()
-        )
+        soundfile.write(stream, samples, fs, subtype="PCM_24", format="FLAC")

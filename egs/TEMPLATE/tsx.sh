@@ -36,6 +36,7 @@ train_config=conf/train_oct.yaml # model, objective and training
 train_args=             # more options of the training command, e.g. "--max_epoch 3"
 tag=                    # name under expdir (default: <train config>_<mixing>_<difficulty>)
 inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
+data_kind=recordings    # what the report calls the sounds: recordings, synthetic
 audio_format=wav        # of the extracted sounds: wav (float32), flac
 
 readonly options_elsewhere=local/data.sh # its options are taken too, and handed to it
@@ -142,7 +143,8 @@ if stage_on 8 "report: ${exp}/RESULTS.md"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/scores.csv" --stage 7
         ${python} -m tsx_espnet.bin.report --exp "${exp}" \
-            --mixtures "${mixtures}/${set}${kind}" --set "${set}${kind}"
+            --mixtures "${mixtures}/${set}${kind}" --data_kind "${data_kind}" \
+            >"${exp}/infer/${set}${kind}/report.txt"
     done
 fi
 
@@ -151,4 +153,7 @@ if stage_on 9 "pack: ${exp}/${tag}.zip"; then
     ${python} -m tsx_espnet.bin.pack --exp "${exp}" --out "${exp}/${tag}.zip"
 fi
 
+if [ "${stage}" -le 8 ] && [ "${stop_stage}" -ge 8 ]; then
+    for set in ${test_sets}; do cat "${exp}/infer/${set}${kind}/report.txt"; done
+fi
 log "done, in ${SECONDS} s"

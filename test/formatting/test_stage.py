@@ -147,7 +147,7 @@ def test_an_impossible_rate_is_refused(tmp_path, fs):
         format_set(make(tmp_path, num_clips=1), tmp_path / "dump", fs)
 
 
-@pytest.mark.parametrize("limit, named", [(4000, "wav/c0.wav"), (7000, "parts.1/1")])
+@pytest.mark.parametrize("limit, named", [(4000, "wav/c0.wav"), (7000, "parts.1/1/energies.ark")])
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path, limit, named):
     # a WAV has 6.4 kB here, so the second limit lets it pass and stops the growing ark
     data, out = make(tmp_path, num_clips=20), tmp_path / "dump"

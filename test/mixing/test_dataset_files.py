@@ -16,7 +16,7 @@ from tsx_espnet.files import read_table
 from tsx_espnet.mixing import dataset_files
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.wav import HEADER_BYTES, wav_bytes, write_float_wav
+from tsx_espnet.wav import HEADER_BYTES, wav_bytes, write_float_wav
 
 NUMBER = 11
 
@@ -185,7 +185,7 @@ def test_a_full_disk_is_one_line_naming_the_file(monkeypatch, corpus, tmp_path):
     def full(samples, fs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tsx_espnet.mixing.wav.wav_bytes", full)
+    monkeypatch.setattr("tsx_espnet.wav.wav_bytes", full)
     with pytest.raises(TSXError, match=r"x\.wav: cannot be written: No space left on device"):
         write_float_wav(tmp_path / "x.wav", np.zeros(3), 8000)
     assert list(tmp_path.iterdir()) == []

@@ -35,7 +35,8 @@ def test_shows_batches_and_epochs_without_their_noise(run, tmp_path):
 def test_bars_of_an_array_are_summed(run, tmp_path):
     script = tmp_path / "job.sh"
     script.write_text(
-        r"printf 'format x 1/2:   0%%|    | 0/30\rformat x 1/2:  33%%|# | 10/30 [00:01<00:02]\r' >x.1.log"
+        r"printf 'format x 1/2:   0%%|  | 0/30\rformat x 1/2:  33%%|# | 10/30 [00:01<00:02]\r'"
+        r" >x.1.log"
         "\n"
         r"printf '\nformat x 2/2: 100%%|#####| 20/20 [00:01<00:00]\n' >x.2.log"
     )

@@ -163,6 +163,7 @@ def test_a_job_that_ignores_sigterm_is_killed(tmp_path, environment):
     script = tmp_path / "job.sh"
     script.write_text("trap '' TERM; echo $$ >pid; while true; do sleep 0.1; done")
     fast = tmp_path / "run.pl"
+    (tmp_path / "Jobs.pm").symlink_to(RUN_PL.with_name("Jobs.pm"))
     fast.write_text(RUN_PL.read_text().replace("my $grace = 10;", "my $grace = 1;"))
     process = subprocess.Popen(
         ["perl", fast, "l.log", "bash", script],

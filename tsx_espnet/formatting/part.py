@@ -1,12 +1,10 @@
 """One job's part of a data directory: audio written, energies and lengths noted."""
 
-import contextlib
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import numpy as np
 
-from tsx_espnet.error import TSXError
 from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, write_table
 from tsx_espnet.formatting.audio import (
     FULL_SCALE,
@@ -41,7 +39,7 @@ def format_part(
         return
     (part / DONE).unlink(missing_ok=True)
     skipped, lengths, offsets = {}, {}, {}
-    with disk_errors(part), atomic_write(part / "energies.ark", "wb") as ark:
+    with atomic_write(part / "energies.ark", "wb") as ark:
         title = f"format {out.name} {job}/{num_jobs}"
         for name in progress(items_of_job(list(clips.wavs), job, num_jobs), title):
             try:
@@ -50,17 +48,15 @@ def format_part(
                 skipped[name] = reason
                 continue
             path = out / "wav" / f"{name}.wav"
-            with disk_errors(path):
-                write_wav(path, samples, facts["fs"])
+            write_wav(path, samples, facts["fs"])
             lengths[name] = len(samples)
             ark.write(f"{name} ".encode())
             offsets[name] = ark.tell()
             kaldiio.matio.write_array(ark, clip_energies(samples, facts["fs"]))
-    with disk_errors(part):
-        write_table(part / "offsets", offsets)
-        write_table(part / "utt2num_samples", lengths)
-        write_table(part / "skipped", skipped)
-        mark_done(part, **facts)
+    write_table(part / "offsets", offsets)
+    write_table(part / "utt2num_samples", lengths)
+    write_table(part / "skipped", skipped)
+    mark_done(part, **facts)
 
 
 def clip_energies(samples: np.ndarray, fs: int) -> np.ndarray:
@@ -68,12 +64,3 @@ def clip_energies(samples: np.ndarray, fs: int) -> np.ndarray:
     harmonic, percussive = hpss_energies(samples.astype(np.float32) / FULL_SCALE, fs)
     total = frame_energies(samples, fs)
     return np.stack([total, harmonic, percussive], axis=1).astype(np.float32)
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Name the file when the disk is full; what was half written is removed by then."""
-    try:
-        yield
-    except OSError as error:
-        raise TSXError(f"{path}: cannot be written: {error.strerror or error}") from None

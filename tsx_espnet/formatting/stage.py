@@ -29,7 +29,7 @@ from tsx_espnet.files import (
     write_table,
 )
 from tsx_espnet.formatting.datadir import DataDir
-from tsx_espnet.formatting.part import disk_errors, format_part
+from tsx_espnet.formatting.part import format_part
 
 FORMAT_VERSION = 1  # raise it when the contents of the output change
 _TEMPORARY = re.compile(r".*\.tmp\d+\.wav")
@@ -93,7 +93,7 @@ def _merge(
                 f"--num_jobs {num_jobs} --job {number} before --merge"
             )
     lengths, skipped, energies = {}, {}, {}
-    with disk_errors(out / "energies.ark"), atomic_write(out / "energies.ark", "wb") as ark:
+    with atomic_write(out / "energies.ark", "wb") as ark:
         for number in range(1, num_jobs + 1):
             part = parts / str(number)
             start = ark.tell()
@@ -103,25 +103,24 @@ def _merge(
                 shutil.copyfileobj(stream, ark)
             lengths.update(read_table(part / "utt2num_samples"))
             skipped.update(read_table(part / "skipped"))
-    with disk_errors(out):
-        write_table(out / "skipped", skipped)
-        kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
-        done = dict(facts, num_kept=len(lengths), skipped=dict(sorted(kinds.items())))
-        if not lengths:
-            shutil.rmtree(parts)  # a rerun shall look at the audio again
-            raise TSXError(f"{clips.path}: {_summary(done)}, see {out / 'skipped'}")
-        write_table(out / "utt2num_samples", lengths)
-        write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})
-        captions = {n: json.dumps(clips.captions[n]) for n in lengths if n in clips.captions}
-        (out / "utt2captions").unlink(missing_ok=True)
-        if captions:
-            write_table(out / "utt2captions", captions)
-        classes = sorted({label for name in lengths for label in clips.labels[name]})
-        with atomic_write(out / "classes.txt") as stream:
-            stream.writelines(f"{label}\n" for label in classes)
-        write_table(out / "energies.scp", energies)
-        write_table(out / "wav.scp", {name: out / "wav" / f"{name}.wav" for name in lengths})
-        mark_done(out, **done)
+    write_table(out / "skipped", skipped)
+    kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
+    done = dict(facts, num_kept=len(lengths), skipped=dict(sorted(kinds.items())))
+    if not lengths:
+        shutil.rmtree(parts)  # a rerun shall look at the audio again
+        raise TSXError(f"{clips.path}: {_summary(done)}, see {out / 'skipped'}")
+    write_table(out / "utt2num_samples", lengths)
+    write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})
+    captions = {n: json.dumps(clips.captions[n]) for n in lengths if n in clips.captions}
+    (out / "utt2captions").unlink(missing_ok=True)
+    if captions:
+        write_table(out / "utt2captions", captions)
+    classes = sorted({label for name in lengths for label in clips.labels[name]})
+    with atomic_write(out / "classes.txt") as stream:
+        stream.writelines(f"{label}\n" for label in classes)
+    write_table(out / "energies.scp", energies)
+    write_table(out / "wav.scp", {name: out / "wav" / f"{name}.wav" for name in lengths})
+    mark_done(out, **done)
     print(f"{out}: {_summary(done)}" + (f", see {out / 'skipped'}" if skipped else ""), flush=True)
     _clean(out, lengths)
     return done

@@ -28,7 +28,7 @@ from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.mixing.wav import HEADER_BYTES, write_float_wav
+from tsx_espnet.wav import HEADER_BYTES, write_float_wav
 from tsx_espnet.progress import progress
 
 MIXING_VERSION = 1  # raise it when the same facts give other mixtures

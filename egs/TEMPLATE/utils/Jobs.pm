@@ -6,7 +6,7 @@ use warnings;
 use Exporter qw(import);
 use File::Basename qw(basename);
 
-our @EXPORT = qw(fail log_line now parse_arguments shell_line show_failure);
+our @EXPORT = qw(fail log_line log_of_job now parse_arguments shell_line show_failure);
 
 my $program = basename($0);
 
@@ -19,6 +19,11 @@ sub log_line {
     open(my $stream, $mode, $log) or fail("cannot write $log: $!");
     print $stream $text;
     close($stream) or fail("cannot write $log: $!");
+}
+
+sub log_of_job {
+    my ($job, $number) = @_;
+    return $job->{name} ? $job->{log} =~ s/\Q$job->{name}\E/$number/gr : $job->{log};
 }
 
 # [options] [JOB=1:N] [options] LOG COMMAND... -> { option, other, name, first, last, log, command }
@@ -87,7 +92,7 @@ sub shell_line {
 sub show_failure {
     my ($job, $failed, $log) = @_;
     my $total = $job->{last} - $job->{first} + 1;
-    my $pattern = $job->{name} ? $job->{log} =~ s/\Q$job->{name}\E/*/gr : $job->{log};
+    my $pattern = log_of_job($job, '*');
     print STDERR "$program: ",
       $total == 1 ? "job failed, log is in $log\n" : "$failed / $total failed, log is in $pattern\n";
     open(my $stream, '<', $log) or return;

@@ -97,7 +97,7 @@ sub stop_all {
 
 sub start_job {
     my ($number, $slot, $guard) = @_;
-    my $log = $name ? $array->{log} =~ s/\Q$name\E/$number/gr : $array->{log};
+    my $log = log_of_job($array, $number);
     make_path(dirname($log), { error => \my $errors });
     my $line = shell_line($name, $number, @{ $array->{command} });
     log_line($log, '>', "# $line\n# Started at " . now() . "\n#\n");

@@ -43,8 +43,8 @@ my ($name, $first, $last) = @$array{qw(name first last)};
 my $is_array = $last > $first;
 my @sbatch = sbatch_command();
 my $spool = dirname($array->{log}) . '/q';
-(my $base = basename($array->{log})) =~ s/\.?\Q$name\E//g if $name;
-$base = basename($array->{log}) unless defined $base;
+my $base = basename($array->{log});
+$base =~ s/\.?\Q$name\E//g if $name;
 my $sync = "$spool/done.$base.$$";
 my $queue_log = "$spool/$base";
 
@@ -99,14 +99,14 @@ sub sbatch_command {
 
 sub quoted { my ($word) = @_; $word =~ s/'/'\\''/g; return "'$word'"; }
 
-# The text of one job's log, status file ...: of the array's in the shell, or of job $number.
+# A path for the shell, JOB in it being the number of the job that runs.
 sub in_shell {
     my ($path) = @_;
-    my $task = '${SLURM_ARRAY_TASK_ID}';
     return quoted($path) unless $name;
-    return join(($is_array ? "\"$task\"" : $first), map { quoted($_) } split /\Q$name\E/, $path, -1);
+    my $number = $is_array ? '"${SLURM_ARRAY_TASK_ID}"' : $first;
+    return join $number, map { quoted($_) } split /\Q$name\E/, $path, -1;
 }
-sub log_of { my ($number) = @_; return $name ? $array->{log} =~ s/\Q$name\E/$number/gr : $array->{log}; }
+sub log_of { return log_of_job($array, $_[0]) }
 sub sync_of { my ($number) = @_; return $is_array ? "$sync.$number" : $sync; }
 
 sub write_script {
@@ -167,15 +167,13 @@ sub output_of {
 
 sub submit {
     my ($script) = @_;
-    unlink glob_free($queue_log);
+    unlink $queue_log;
     my $file = $queue_log =~ s/%/%%/gr;
     my ($text, $status) = output_of(@sbatch, '--open-mode=append', '-e', $file, '-o', $file, $script);
     log_line($queue_log, '>>', $text);
     return $1 if $status == 0 and $text =~ /Submitted batch job (\d+)/;
     fail("cannot submit, @sbatch said:\n$text");
 }
-
-sub glob_free { return @_ }
 
 # The numbers of the jobs that Slurm still knows, or undef if it cannot be asked.
 sub queued {
@@ -217,7 +215,7 @@ sub wait_for_jobs {
         select undef, undef, undef, $pause;
         $pause = $pause * 1.2 < 3 ? $pause * 1.2 : 3;
         my $asked = ++$polls % 10 == 0 ? queued($id) : undef;
-        opendir(my $kick, $spool) and closedir $kick;    # makes a file server look again
+        if (opendir(my $kick, $spool)) { closedir $kick }    # makes a file server look again
         for my $number (sort { $a <=> $b } keys %waiting) {
             if ($asked) {
                 if ($asked->{$number}) { delete $missing_since{$number} }

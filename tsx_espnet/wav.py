@@ -8,7 +8,6 @@ import struct
 
 import numpy as np
 
-from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, atomic_write
 
 HEADER_BYTES = 58
@@ -36,8 +35,5 @@ def write_float_wav(path: PathLike, samples: np.ndarray, fs: int) -> None:
     Raises:
         TSXError: naming the file, if it cannot be written (disk full, ...).
     """
-    try:
-        with atomic_write(path, "wb") as stream:
-            stream.write(wav_bytes(samples, fs))
-    except OSError as error:
-        raise TSXError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with atomic_write(path, "wb") as stream:
+        stream.write(wav_bytes(samples, fs))
