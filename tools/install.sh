@@ -48,7 +48,7 @@ facts() {
 watch_pip() { # PID LOG
     local shown="" line
     while kill -0 "$1" 2>/dev/null; do
-        sleep 2
+        sleep 1
         line=$(grep -E '^ *(Collecting|Downloading|Building|Installing collected|Using cached)' "$2" |
             tail -n 1 | cut -c -90) || true
         case ${line} in

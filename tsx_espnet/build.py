@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
 
 import inspect
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, List, Mapping, Tuple
 
 import torch
 
@@ -25,7 +25,7 @@ def build_model(
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
-    encoder = find("encoder", config["encoder"])(**config["encoder_conf"])
+    encoder = make("encoder", config["encoder"], config["encoder_conf"])
     extractor = build_extractor(
         config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
     )
@@ -34,14 +34,14 @@ def build_model(
         consistency = MixtureConsistency(config["consistency"], encoder.output_dim)
     objective, criterions = None, []
     if training:
-        objective = find("objective", config["objective"])(
-            tuple(conditions), **config["objective_conf"]
+        objective = make(
+            "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
         )
         criterions = build_criterions(config["criterions"])
     return ESPnetTSXModel(
         encoder=encoder,
         extractor=extractor,
-        decoder=find("decoder", config["decoder"])(**config["decoder_conf"]),
+        decoder=make("decoder", config["decoder"], config["decoder_conf"]),
         conditioners={
             name: build_conditioner(name, conf, dim, vocabulary)
             for name, conf in conditions.items()
@@ -52,13 +52,32 @@ def build_model(
     )
 
 
+def make(kind: str, name: str, conf: Mapping[str, Any], **given: Any) -> Any:
+    """A part from its ``conf`` and what is ``given`` by the rest of the model.
+
+    Raises:
+        ValueError: if there is no such part, or it does not take an option of ``conf``.
+    """
+    part = find(kind, name)
+    conf = conf or {}
+    options = inspect.signature(part).parameters
+    if not any(option.kind is option.VAR_KEYWORD for option in options.values()):
+        takes = [option for option in options if option not in given]
+        for option in conf:
+            if option not in takes:
+                raise ValueError(
+                    f"{kind}_conf: {name} has no option {option!r}; it takes {', '.join(takes)}"
+                )
+    return part(**given, **conf)
+
+
 def build_extractor(
     name: str, input_dim: int, embedding_dim: int, conf: Mapping[str, Any]
 ) -> AbsTSXExtractor:
     """One of our extractors, or one of ESPnet's behind our contract."""
     extractor = find("extractor", name)
     if issubclass(extractor, AbsTSXExtractor):
-        return extractor(input_dim, condition_dim=embedding_dim, **conf)
+        return make("extractor", name, conf, input_dim=input_dim, condition_dim=embedding_dim)
     size = conf.get("spk_emb_dim")
     if "use_spk_emb" in inspect.signature(extractor).parameters and (
         not conf.get("use_spk_emb") or size != embedding_dim
@@ -68,20 +87,20 @@ def build_extractor(
             f"extractor_conf use_spk_emb: true and spk_emb_dim: {embedding_dim} "
             f"(--embedding_dim), found {conf.get('use_spk_emb', False)} and {size}"
         )
-    return ESPnetExtractor(extractor(input_dim, **conf))
+    return ESPnetExtractor(make("extractor", name, conf, input_dim=input_dim))
 
 
 def build_conditioner(
     name: str, conf: Mapping[str, Any], embedding_dim: int, vocabulary: Vocabulary
 ) -> torch.nn.Module:
     """The conditioner of one condition; ``conf`` holds its kind and its options."""
-    options: Dict[str, Any] = {"conditioner": "text" if name == "text" else "onehot", **(conf or {})}
-    kind = options.pop("conditioner")
+    options = dict(conf or {})
+    kind = options.pop("conditioner", "text" if name == "text" else "onehot")
     if kind == "onehot":
         options.setdefault("num_values", vocabulary.num_values(name))
     elif vocabulary.text_table is not None:
         options.setdefault("input_dim", vocabulary.text_table.dim)
-    return find("conditioner", kind)(embedding_dim, **options)
+    return make("conditioner", kind, options, output_dim=embedding_dim)
 
 
 def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
@@ -98,5 +117,5 @@ def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
                 f"on the order of the sources), found {wrapper}"
             )
         weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
-        criterions.append((weight, find("criterion", spec["name"])(**spec.get("conf", {}))))
+        criterions.append((weight, make("criterion", spec["name"], spec.get("conf") or {})))
     return criterions

@@ -16,11 +16,13 @@ def run_command(main: Callable[[Optional[Sequence[str]]], None]) -> None:
     """
     try:
         main(None)
-    except TSXError as error:
-        sys.exit(f"error: {error}")
     except BrokenPipeError:
         sys.exit(1)
-    except OSError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # torch raises the error of another process again, with its traceback for a message
+        _, found, message = str(error).rpartition(f"{TSXError.__module__}.{TSXError.__name__}: ")
+        if not found and not isinstance(error, (TSXError, OSError)):
+            raise
+        sys.exit(f"error: {message.strip()}")

@@ -171,6 +171,8 @@ def _length(path: str, fs: int) -> int:
             f"{path}: expected {fs} Hz mono as the model was trained on, "
             f"found {info.samplerate} Hz and {info.channels} channels"
         )
+    if info.frames == 0:
+        raise TSXError(f"{path}: holds no samples")
     return info.frames
 
 

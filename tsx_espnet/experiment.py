@@ -37,7 +37,8 @@ def load_experiment(
             ``valid.loss.ave.pth``, ``valid.loss.best.pth`` and ``latest.pth``.
 
     Raises:
-        TSXError: if a file is missing, or the weights do not fit the configuration.
+        TSXError: if a file is missing or damaged, the weights do not fit the configuration, or
+            there is no such device.
     """
     directory = Path(directory)
     config = read_config(directory)
@@ -46,9 +47,18 @@ def load_experiment(
     if "text" in config["conditions"] and (directory / TEXT_TABLE).is_file():
         table = TextTable.read(directory / TEXT_TABLE)
     vocabulary = Vocabulary(config.get("class_list") or (), table)
-    model = build_model(config, vocabulary, training=False)
+    try:
+        model = build_model(config, vocabulary, training=False)
+    except KeyError as error:
+        raise TSXError(f"{directory / CONFIG}: option {error} is missing") from None
+    except ValueError as error:
+        raise TSXError(f"{directory / CONFIG}: {error}") from None
     load_weights(model, weights)
-    return Experiment(config, vocabulary, model.to(device).eval(), weights)
+    try:
+        model = model.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise TSXError(f"device {device}: {_first_line(error)}") from None
+    return Experiment(config, vocabulary, model.eval(), weights)
 
 
 def read_config(directory: Path) -> Dict[str, Any]:
@@ -89,8 +99,11 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything from KeyError to UnpicklingError here
-        reason = str(error).strip().split("\n")[0]
-        raise TSXError(f"{path}: not a file of weights: {reason}") from None
+        raise TSXError(f"{path}: not a file of weights: {_first_line(error)}") from None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
     state = {name: value for name, value in state.items() if not name.startswith("objective.")}
     expected = model.state_dict()
     wrong = [f"{name} is missing" for name in expected if name not in state]
@@ -104,3 +117,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise TSXError(f"{path} does not fit {CONFIG}: {'; '.join(wrong[:3])}{more}")
     model.load_state_dict(state)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

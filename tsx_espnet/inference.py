@@ -6,6 +6,7 @@ import numpy as np
 import soxr
 import torch
 
+from tsx_espnet.condition import NOT_APPLICABLE
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment
@@ -111,6 +112,8 @@ class TargetSoundExtractor:
         table = self.vocabulary.text_table
         if name == "text" and (table is None or value not in table):
             array = self._embed_phrase(value)
+        elif value == NOT_APPLICABLE:
+            raise TSXError(f"{name}: expected something to ask for, found {value!r}")
         else:
             array = self.vocabulary.encode(name, value)
         value_tensor = torch.from_numpy(array)[None].to(self._device)
@@ -168,11 +171,13 @@ def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
             "mixture: expected floating point samples of shape (T,) or (T, channels), "
             f"found {mixture.dtype} {mixture.shape}"
         )
+    with np.errstate(over="ignore"):
+        mixture = mixture.astype(np.float32)
     if not np.isfinite(mixture).all():
         raise TSXError("mixture: found NaN or infinite samples")
-    if not fs > 0:
+    if not 0 < fs < np.inf:
         raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return mixture.astype(np.float32)
+    return mixture
 
 
 def fit_length(samples: np.ndarray, length: int) -> np.ndarray:

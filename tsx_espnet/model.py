@@ -102,8 +102,8 @@ class ESPnetTSXModel(AbsESPnetModel):
     def encode(self, mixture: torch.Tensor, lengths: torch.Tensor):
         """What all separations of a batch share: scaled mixture, level, features, lengths."""
         samples = lengths.to(mixture.dtype).unsqueeze(1)
-        level = (mixture.square().sum(dim=1, keepdim=True) / samples).sqrt()
-        level = level.clamp(min=SILENCE)
+        power = mixture.square().sum(dim=1, keepdim=True) / samples
+        level = power.clamp(min=SILENCE**2).sqrt()  # the gradient of sqrt is infinite at zero
         scaled = mixture / level
         before, after = self._padding(mixture.shape[1])
         padded = functional.pad(scaled, (before, after))
@@ -155,7 +155,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         kernel_size = getattr(self.encoder, "kernel_size", None)
         stride = getattr(self.encoder, "stride", None)
         if not isinstance(kernel_size, int) or not isinstance(stride, int):
-            return 0, 0  # spectral encoders pad by themselves
+            # spectral encoders pad by themselves, by reflection, which needs half a frame
+            return 0, max(0, getattr(self.encoder, "n_fft", 0) // 2 + 1 - num_samples)
         before = kernel_size - stride
         rest = (num_samples + 2 * before - kernel_size) % stride
         return before, before + (stride - rest) % stride

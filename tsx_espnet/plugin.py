@@ -1,8 +1,10 @@
 """The tables of parts, and how they are put into ESPnet's."""
 
+import contextlib
 import importlib
+import os
 import sys
-from typing import Dict
+from typing import Dict, Iterator
 
 OURS: Dict[str, Dict[str, str]] = {
     "extractor": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor"},
@@ -50,6 +52,24 @@ def load(path: str):
     """The object at ``package.module:name``."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Within the block, what is printed goes to standard error.
+
+    ESPnet prints while it is imported, which would stand in front of what ``--print_config``
+    prints. Files are switched, not ``sys.stdout``, which ESPnet keeps from then on.
+    """
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def find(kind: str, name: str) -> type:

@@ -33,7 +33,8 @@ require_config() {
     [ -f "$1" ] || die --status 2 "no file $1; there are:" "${1%/*}/${kind%%_*}"*.yaml
 }
 
-# follow LOG... -- COMMAND: run it; show the progress lines of its logs (see utils/follow.py).
+# follow LOG... -- COMMAND: run it, show the progress lines of its logs, and let it end with this
+# script, however that ends (see utils/follow.py).
 follow() { ${python} utils/follow.py "$@"; }
 
 # array CMD LOG COMMAND: run COMMAND in ${nj} parts through CMD (run.pl ...), with the logs

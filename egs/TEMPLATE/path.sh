@@ -16,4 +16,5 @@ export PATH
 
 export LC_ALL=C PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the processors
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # a thread that waits leaves its processor
 export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-"^lo,docker,virbr,vmnet,vboxnet"}

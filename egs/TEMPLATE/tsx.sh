@@ -63,7 +63,7 @@ text=${dumpdir}/text/${language_model##*/}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
-    local/data.sh --datadir "${datadir}" --nj "${nj}" --python "${python}" \
+    follow -- local/data.sh --datadir "${datadir}" --nj "${nj}" --python "${python}" \
         "${options_forwarded[@]}"
 fi
 
@@ -150,7 +150,8 @@ fi
 
 if stage_on 9 "pack: ${exp}/${tag}.zip"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
-    ${python} -m tsx_espnet.bin.pack --exp "${exp}" --out "${exp}/${tag}.zip"
+    ${python} -m tsx_espnet.bin.pack --exp "${exp}" --model_file "${inference_model}" \
+        --out "${exp}/${tag}.zip"
 fi
 
 if [ "${stage}" -le 8 ] && [ "${stop_stage}" -ge 8 ]; then

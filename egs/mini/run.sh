@@ -6,7 +6,7 @@
 set -euo pipefail
 [ -x ./tsx.sh ] || { echo "run.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
 
-./tsx.sh \
+exec ./tsx.sh \
     --nj 2 \
     --train_set train --valid_set valid --test_sets test \
     --fs 8000 \

@@ -1,5 +1,6 @@
 """A copy of the recipes in a folder of the test, and how to run programs in it."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -12,8 +13,7 @@ ROOT = Path(__file__).parents[2]
 MADE = shutil.ignore_patterns("data", "dump", "exp", "downloads", "__pycache__")
 
 
-@pytest.fixture
-def environment():
+def recipe_environment():
     """This interpreter and this checkout first, whatever else is installed."""
     variables = {
         name: value
@@ -26,29 +26,52 @@ def environment():
     return variables
 
 
+def copy_recipes(directory):
+    """Copy ``egs``, without what runs have made, into ``directory``."""
+    shutil.copytree(ROOT / "egs", directory / "egs", symlinks=True, ignore=MADE)
+    return directory / "egs"
+
+
+def run_command(environment, directory, *command, timeout=60, **variables):
+    """Run to the end; both outputs as text."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=directory,
+        env={**environment, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture
+def environment():
+    return recipe_environment()
+
+
 @pytest.fixture
 def recipes(tmp_path):
-    """A copy of ``egs`` without what runs have made; its path holds a space and a dash."""
-    copy = tmp_path / "a copy - of it" / "egs"
-    shutil.copytree(ROOT / "egs", copy, symlinks=True, ignore=MADE)
-    return copy
+    """A copy of ``egs``; its path holds a space and a dash."""
+    return copy_recipes(tmp_path / "a copy - of it")
 
 
 @pytest.fixture
 def run(environment):
-    """``run(directory, *command, **variables)``: run to the end, both outputs as text."""
+    """``run(directory, *command, timeout=60, **variables)``."""
+    return functools.partial(run_command, environment)
 
-    def run(directory, *command, timeout=60, **variables):
-        return subprocess.run(
-            [str(word) for word in command],
-            cwd=directory,
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
 
-    return run
+@pytest.fixture(scope="module")
+def finished_mini(tmp_path_factory):
+    """``finish(*options)``: a copy of ``egs/mini`` after a run, and what that printed."""
+
+    def finish(*options):
+        directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / "mini"
+        result = run_command(recipe_environment(), directory, "./run.sh", *options, timeout=900)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return directory, result
+
+    return finish

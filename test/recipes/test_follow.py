@@ -62,8 +62,16 @@ def test_status_and_output_of_the_command(run, tmp_path):
     assert missing.returncode == 127 and "no-such-program" in missing.stderr
 
 
-@pytest.mark.parametrize("kill_parent", [False, True])
-def test_the_command_ends_with_follow_or_with_its_parent(tmp_path, environment, kill_parent):
+@pytest.mark.parametrize(
+    "victims, number",
+    [
+        (["follower"], signal.SIGTERM),
+        (["follower"], signal.SIGKILL),
+        (["recipe"], signal.SIGKILL),
+        (["recipe", "follower"], signal.SIGKILL),
+    ],
+)
+def test_the_command_ends_with_follow_or_with_its_parent(tmp_path, environment, victims, number):
     """A recipe killed by SIGKILL leaves no training behind that would disturb the next."""
     script = tmp_path / "recipe.sh"
     job = "bash -c 'echo $$ >pid; sleep 300; true'"
@@ -75,11 +83,9 @@ def test_the_command_ends_with_follow_or_with_its_parent(tmp_path, environment, 
         assert time.monotonic() < limit
         time.sleep(0.05)
     pid = int(pid_file.read_text())
-    if kill_parent:
-        recipe.kill()
-    else:
-        follower = int(Path(f"/proc/{recipe.pid}/task/{recipe.pid}/children").read_text())
-        os.kill(follower, signal.SIGTERM)
+    follower = int(Path(f"/proc/{recipe.pid}/task/{recipe.pid}/children").read_text())
+    for victim in victims:
+        os.kill({"recipe": recipe.pid, "follower": follower}[victim], number)
     recipe.wait(20)
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < limit

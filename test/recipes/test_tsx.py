@@ -1,7 +1,10 @@
 """The recipe's shell: what it refuses, what it says, what it may not grow into."""
 
+import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,27 @@ def test_a_failing_command_ends_the_recipe(recipes, run):
     result = run(recipes / "fsd50k", "./run.sh", "--fsd50k", "/no where")
     assert result.returncode == 1
     assert "/no where" in result.stderr and "stage 2" not in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_runs_on_when_the_recipe_is_stopped(recipes, environment, number):
+    mini = recipes / "mini"
+    (mini / "local/data.sh").write_text("#!/bin/sh\necho $$ >pid\nsleep 300\ntrue\n")
+    recipe = subprocess.Popen(
+        ["./run.sh"], cwd=mini, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    limit = time.monotonic() + 20
+    while not ((mini / "pid").is_file() and (mini / "pid").read_text().strip()):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    if number == signal.SIGINT:  # from a keyboard it reaches all in the foreground
+        os.killpg(recipe.pid, number)
+    else:
+        recipe.send_signal(number)
+    assert recipe.wait(20) != 0
+    while Path("/proc", (mini / "pid").read_text().strip()).exists():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_started_elsewhere(recipes, run):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import List, Sequence
 
 from tsx_espnet.condition import phrases_of
-from tsx_espnet.error import run_command
+from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.files import read_table
 
 
@@ -32,13 +32,27 @@ def phrases_in(directory: str) -> List[str]:
     captions = read_table(captions_file) if captions_file.is_file() else {}
     found = set()
     for name, labels in read_table(Path(directory) / "utt2labels").items():
-        found.update(phrases_of(labels.split(","), json.loads(captions.get(name, "[]"))))
+        own = parse_captions(captions.get(name, "[]"), f"{captions_file}: {name}")
+        found.update(phrases_of(labels.split(","), own))
     return sorted(found)
+
+
+def parse_captions(text: str, where: str) -> List[str]:
+    try:
+        captions = json.loads(text)
+    except ValueError:
+        captions = None
+    if not isinstance(captions, list) or not all(isinstance(item, str) for item in captions):
+        raise TSXError(f"{where}: expected a JSON list of captions, found {text!r:.80}")
+    return captions
 
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     phrases = sorted(set().union(*(phrases_in(directory) for directory in args.data)))
+    if not phrases:
+        tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
+        raise TSXError(f"no phrase in {tables}")
 
     from tsx_espnet.progress import progress
     from tsx_espnet.text.encoder import LanguageModel

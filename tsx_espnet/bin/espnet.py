@@ -2,33 +2,55 @@
 """Run one of ESPnet's commands with our extractors, separators and criterions known to it.
 
     python -m tsx_espnet.bin.espnet enh_tse_train --extractor sudormrf ...
+
+The first argument is a module of espnet2.bin; the rest is passed to it.
 """
 
+import difflib
+import importlib
+import importlib.util
+import pkgutil
 import runpy
 import sys
-from typing import Sequence
+from typing import Optional, Sequence
 
 from tsx_espnet.error import TSXError, run_command
-from tsx_espnet.plugin import register
+from tsx_espnet.plugin import quiet_stdout, register
 
 if __name__ == "__mp_main__":  # a spawned training process imports this module first
     register()
 
 
-def main(argv: Sequence[str] = None) -> None:
+def find_module(command: str) -> str:
+    """The module of a command of ESPnet: ``enh_train``, or any module by its full name.
+
+    Raises:
+        TSXError: if there is none, with the nearest names.
+    """
+    module = command if "." in command else f"espnet2.bin.{command}"
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        package = importlib.import_module("espnet2.bin")
+        known = [entry.name for entry in pkgutil.iter_modules(package.__path__)]
+        nearest = difflib.get_close_matches(command.rpartition(".")[2], known)
+        hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+        raise TSXError(f"{command!r} is not a command of ESPnet: no module {module}{hint}")
+    return module
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(__doc__ + "\nThe first argument is a module of espnet2.bin; the rest is passed to it.")
+        print(__doc__)
         return
-    module = argv[0] if "." in argv[0] else f"espnet2.bin.{argv[0]}"
-    register()
+    module = find_module(argv[0])
+    with quiet_stdout():
+        register()
     sys.argv = [module, *argv[1:]]
-    try:
-        runpy.run_module(module, run_name="__main__")
-    except ImportError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        raise TSXError(f"{argv[0]!r} is not a command of ESPnet: no module {module}") from None
+    runpy.run_module(module, run_name="__main__")
 
 
 if __name__ == "__main__":

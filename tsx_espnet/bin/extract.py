@@ -49,20 +49,26 @@ def check_paths(args: argparse.Namespace) -> None:
         raise TSXError(f"{args.mixture}: no such file")
 
 
+def check_peak(path: str, samples) -> None:
+    """Raise ``TSXError`` for what FLAC cannot hold: samples beyond full scale."""
+    peak = float(abs(samples).max())
+    if SUBTYPES[Path(path).suffix.lower()] != "FLOAT" and peak > 1:
+        raise TSXError(f"{path}: peak {peak:.2f} is beyond full scale; write a .wav instead")
+
+
 def write(path: str, samples, fs: int) -> None:
-    """Write float samples without rescaling; FLAC holds no sample beyond full scale."""
-    import numpy as np
+    """Write float samples without rescaling."""
     import soundfile
 
     from tsx_espnet.files import atomic_write
 
     subtype = SUBTYPES[Path(path).suffix.lower()]
-    peak = float(np.abs(samples).max())
-    if subtype != "FLOAT" and peak > 1:
-        raise TSXError(f"{path}: peak {peak:.2f} is beyond full scale; write a .wav instead")
-    with atomic_write(path, "wb") as stream:
-        container = Path(path).suffix[1:].upper()
-        soundfile.write(stream, samples, fs, subtype=subtype, format=container)
+    container = Path(path).suffix[1:].upper()
+    try:
+        with atomic_write(path, "wb") as stream:
+            soundfile.write(stream, samples, fs, subtype=subtype, format=container)
+    except soundfile.LibsndfileError as error:  # more channels than FLAC holds, ...
+        raise TSXError(f"{path}: cannot be written: {error}") from None
 
 
 def main(argv: Sequence[str] = None) -> None:
@@ -71,13 +77,17 @@ def main(argv: Sequence[str] = None) -> None:
 
     import soundfile
 
-    from tsx_espnet.inference import TargetSoundExtractor
+    from tsx_espnet.inference import TargetSoundExtractor, check_mixture
     from tsx_espnet.progress import progress
 
     try:
         mixture, fs = soundfile.read(args.mixture, dtype="float32")
     except soundfile.LibsndfileError as error:
         raise TSXError(f"{args.mixture}: not a recording that can be read: {error}") from None
+    try:
+        check_mixture(mixture, fs)
+    except TSXError as error:
+        raise TSXError(f"{args.mixture}: {error}") from None
     names = ("text", "class_label", "energy", "harmonicity", "order")
     tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
     target, rest = tsx(
@@ -86,6 +96,9 @@ def main(argv: Sequence[str] = None) -> None:
         **{name: getattr(args, name) for name in names},
         progress=lambda segments: progress(segments, "extracting"),
     )
+    check_peak(args.out, target)
+    if args.rest:
+        check_peak(args.rest, rest)
     write(args.out, target, fs)
     print(f"{args.out}: the target, {len(target) / fs:.1f} s at {fs} Hz")
     if args.rest:

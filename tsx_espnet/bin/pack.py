@@ -2,6 +2,7 @@
 """Pack an experiment for others: weights, configuration, text embeddings, results (stage 9)."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Sequence
 
@@ -22,9 +23,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
-    out = Path(args.out)
+    out = Path(args.out).absolute()
     if out.suffix not in (".zip", ".tgz", ".tar"):
-        raise TSXError(f"--out {out}: expected a name ending in .zip, .tgz or .tar")
+        raise TSXError(f"--out {args.out}: expected a name ending in .zip, .tgz or .tar")
 
     from espnet2.main_funcs.pack_funcs import pack
 
@@ -32,19 +33,22 @@ def main(argv: Sequence[str] = None) -> None:
 
     experiment = Path(args.exp)
     read_config(experiment)
-    extras = [experiment / name for name in OPTIONAL]
+    model_file = find_model_file(experiment, args.model_file).name
     temporary = out.with_name(f"{out.stem}.tmp{out.suffix}")
+    before = os.getcwd()
     try:
+        os.chdir(experiment)  # ESPnet stores names as they are seen from here
         pack(
-            files={"model_file": find_model_file(experiment, args.model_file)},
-            yaml_files={"train_config": experiment / "config.yaml"},
-            option=[path for path in extras if path.is_file()],
+            files={"model_file": model_file},
+            yaml_files={"train_config": "config.yaml"},
+            option=[name for name in OPTIONAL if Path(name).is_file()],
             outpath=temporary,
         )
         temporary.replace(out)
     finally:
+        os.chdir(before)
         temporary.unlink(missing_ok=True)
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; unpacked, it is an experiment directory")
+    print(f"{args.out}: {out.stat().st_size / 1e6:.1f} MB; unpacked, it is an experiment directory")
 
 
 if __name__ == "__main__":

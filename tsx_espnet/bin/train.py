@@ -2,9 +2,10 @@
 """Train a target sound extractor (stage 5): ESPnet's training command for our task."""
 
 import sys
-from typing import Sequence
+from typing import Optional, Sequence
 
 from tsx_espnet.error import run_command
+from tsx_espnet.plugin import quiet_stdout
 
 HELP = """usage: python -m tsx_espnet.bin.train --config conf/train_oct.yaml --output_dir exp/NAME
          --train_clips DIR --mixing_config FILE --valid_mixtures DIR [--text_embeddings FILE] ...
@@ -16,7 +17,7 @@ Train a target sound extractor. Every option of ESPnet's training commands works
 """
 
 
-def main(argv: Sequence[str] = None) -> None:
+def main(argv: Optional[Sequence[str]] = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv in (["--help"], ["-h"]):
         print(HELP, end="")
@@ -24,7 +25,8 @@ def main(argv: Sequence[str] = None) -> None:
     if "--help_all" in argv:
         argv = ["--help"]
 
-    from tsx_espnet.task import TSXTask
+    with quiet_stdout():
+        from tsx_espnet.task import TSXTask
 
     TSXTask.main(cmd=argv)
 

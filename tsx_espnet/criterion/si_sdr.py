@@ -29,7 +29,9 @@ def si_sdr(ref: torch.Tensor, est: torch.Tensor, eps: float = 1e-8) -> torch.Ten
     tiny = torch.finfo(ref.dtype).tiny ** 0.5
     ref_energy = ref.square().sum(dim=-1)
     est_energy = est.square().sum(dim=-1)
-    target_energy = (ref * est).sum(dim=-1).square() / (ref_energy + tiny)
+    product = (ref * est).sum(dim=-1)
+    # in this order, no gradient is infinity times zero where both are silent
+    target_energy = product * (product / (ref_energy + tiny))
     noise_energy = (est_energy - target_energy).clamp(min=0.0)
     floor = eps * est_energy + tiny
     return 10.0 * (torch.log10(target_energy + floor) - torch.log10(noise_energy + floor))

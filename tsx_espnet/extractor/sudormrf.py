@@ -31,6 +31,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
         depth: int = 4,
         kernel_size: int = 5,
         activation: str = "prelu",
+        nonlinear: str = "relu",
     ):
         super().__init__()
         self.network = SudoRMRF(
@@ -42,6 +43,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
             depth=depth,
             kernel_size=kernel_size,
             activation=activation,
+            nonlinear=nonlinear,
             condition_dim=condition_dim,
         )
 

@@ -9,8 +9,15 @@ from tsx_espnet.layers.norm import global_layer_norm
 from tsx_espnet.layers.uconv import UConvBlock, get_activation
 
 
+NONLINEARS = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda masks: torch.softmax(masks, dim=1),
+}
+
+
 class SudoRMRF(torch.nn.Module):
-    """Masks from features: norm, bottleneck, ``num_blocks`` U-ConvBlocks, ReLU masks.
+    """Masks from features: norm, bottleneck, ``num_blocks`` U-ConvBlocks, masks.
 
     With a ``condition_dim``, a trainable FiLM layer stands before each U-ConvBlock.
 
@@ -23,6 +30,9 @@ class SudoRMRF(torch.nn.Module):
         depth: time resolutions inside a block.
         kernel_size: of the depthwise convolutions.
         activation: of the blocks, see ``tsx_espnet.layers.uconv``.
+        nonlinear: of the masks: ``relu`` (the original), ``sigmoid``, or ``softmax`` over the
+            masks. ReLU masks can all fall to zero early in training, whence no gradient leads
+            back: mixture consistency then gives every source an equal share of the mixture.
         condition_dim: D, or None for an unconditional network.
 
     Shape:
@@ -43,9 +53,13 @@ class SudoRMRF(torch.nn.Module):
         depth: int = 4,
         kernel_size: int = 5,
         activation: str = "prelu",
+        nonlinear: str = "relu",
         condition_dim: Optional[int] = None,
     ):
         super().__init__()
+        if nonlinear not in NONLINEARS:
+            raise ValueError(f"nonlinear must be one of {tuple(NONLINEARS)}, found {nonlinear!r}")
+        self.nonlinear = nonlinear
         self.num_masks = num_masks
         self.bottleneck = torch.nn.Sequential(
             global_layer_norm(input_dim), torch.nn.Conv1d(input_dim, out_channels, 1)
@@ -71,5 +85,5 @@ class SudoRMRF(torch.nn.Module):
             if self.films is not None:
                 x = self.films[index](x, condition)
             x = block(x)
-        masks = torch.relu(self.mask(x))
-        return masks.unflatten(1, (self.num_masks, -1)).transpose(2, 3)
+        masks = self.mask(x).unflatten(1, (self.num_masks, -1))
+        return NONLINEARS[self.nonlinear](masks).transpose(2, 3)

@@ -1,12 +1,13 @@
 """Training mixtures on the fly, as one of ESPnet's iterator factories."""
 
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from torch.utils.data import DataLoader, Dataset
 
 from tsx_espnet.contract import MIXTURE, OTHER, TARGET
+from tsx_espnet.error import TSXError
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
@@ -48,7 +49,8 @@ class MixtureIterFactory(AbsIterFactory):
         sampler: draws the plans; holds the clips.
         preprocess: ``(id, values) -> arrays``.
         collate: ``examples -> (ids, batch)``.
-        num_mixtures: mixtures an epoch; the last batch may be smaller.
+        num_mixtures: mixtures an epoch; the last batch may be smaller, or larger if what is left
+            would not give every rank a mixture.
         batch_size: mixtures a batch, over all ranks together.
         seed: of the draws.
         num_workers: processes that draw and render.
@@ -68,7 +70,7 @@ class MixtureIterFactory(AbsIterFactory):
         num_workers: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        num_iters_per_epoch: int = None,
+        num_iters_per_epoch: Optional[int] = None,
         pin_memory: bool = False,
     ):
         self.sampler = sampler
@@ -77,13 +79,20 @@ class MixtureIterFactory(AbsIterFactory):
         self.seed = seed
         self.num_workers = num_workers
         self.pin_memory = pin_memory
-        starts = range(0, num_mixtures, batch_size)[:num_iters_per_epoch]
+        if not world_size <= min(batch_size, num_mixtures):
+            raise TSXError(
+                f"expected at least a mixture a batch for each of {world_size} processes, found "
+                f"--batch_size {batch_size}, --mixtures_per_epoch {num_mixtures}"
+            )
+        ends = list(range(batch_size, num_mixtures, batch_size)) + [num_mixtures]
+        if len(ends) > 1 and ends[-1] - ends[-2] < world_size:
+            del ends[-2]
+        starts = [0] + ends[:-1]
         self.batches: List[List[int]] = [
-            list(range(start + rank, min(start + batch_size, num_mixtures), world_size))
-            for start in starts
-        ]
+            list(range(start + rank, end, world_size)) for start, end in zip(starts, ends)
+        ][:num_iters_per_epoch]
 
-    def build_iter(self, epoch: int, shuffle: bool = None) -> DataLoader:
+    def build_iter(self, epoch: int, shuffle: Optional[bool] = None) -> DataLoader:
         return DataLoader(
             EpochMixtures(self.sampler, self.preprocess, self.seed, epoch),
             batch_sampler=self.batches,

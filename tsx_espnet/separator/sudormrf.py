@@ -28,6 +28,7 @@ class SudoRMRFSeparator(AbsSeparator):
         depth: int = 4,
         kernel_size: int = 5,
         activation: str = "prelu",
+        nonlinear: str = "relu",
     ):
         super().__init__()
         self._num_spk = num_spk
@@ -40,6 +41,7 @@ class SudoRMRFSeparator(AbsSeparator):
             depth=depth,
             kernel_size=kernel_size,
             activation=activation,
+            nonlinear=nonlinear,
         )
 
     def forward(

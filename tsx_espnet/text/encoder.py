@@ -56,6 +56,7 @@ class LanguageModel:
     def __init__(self, name: str = SBERT, pooling: str = "mean"):
         if pooling not in POOLINGS:
             raise TSXError(f"--pooling must be one of {POOLINGS}, found {pooling!r}")
+        from safetensors import SafetensorError
         from transformers import AutoModel, AutoTokenizer, logging
 
         logging.set_verbosity_error()
@@ -65,8 +66,10 @@ class LanguageModel:
         path = find_language_model(name)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path)
+            if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):
+                raise ValueError("its tokenizer knows no words")  # made up for want of files
             self.model = AutoModel.from_pretrained(path, use_safetensors=True).eval()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise TSXError(
                 f"language model {name!r} cannot be loaded: {reason} "

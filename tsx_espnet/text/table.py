@@ -32,6 +32,9 @@ class TextTable(Mapping):
         self.language_model = language_model
         self.pooling = pooling
         self._index = {phrase: row for row, phrase in enumerate(phrases)}
+        for row, phrase in enumerate(phrases):
+            if self._index[phrase] != row:
+                raise ValueError(f"phrase {phrase!r} occurs twice")
 
     @property
     def dim(self) -> int:
@@ -84,5 +87,5 @@ class TextTable(Mapping):
                     metadata["language_model"],
                     metadata["pooling"],
                 )
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise TSXError(f"{path}: not a table of text embeddings ({error!r})") from None

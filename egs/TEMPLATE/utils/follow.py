@@ -4,8 +4,8 @@
 
 LOG may hold ``*`` (one log per job of an array). Bars of tqdm become one plain line for all jobs;
 of a training log the batch and epoch lines are shown. The command runs in a process group of its
-own, which is ended when this program is interrupted, terminated or loses its parent; so neither
-outlives the stage of the recipe that started it. Exit status: that of the command.
+own, which is ended when this program is interrupted, terminated, killed or loses its parent; so
+nothing outlives the stage of the recipe that started it. Exit status: that of the command.
 """
 
 import argparse
@@ -29,8 +29,8 @@ SHOWN = re.compile(
 )
 PREFIX = re.compile(r"^(\[[^\]]*\] )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ \([^)]*\) (INFO: )?")
 NOISE = re.compile(
-    r"\b(\w+_time|optim\w+|gpu_max\w+|grad_norm|loss_scale|clip|total_count)=[^,\[]*(, |$)"
-)
+    r"\b(\w+_time|optim\w+|gpu_max\w+|grad_norm|loss_\w+|best_\w+|clip|total_count)=[^,\[]*(, |$)"
+)  # what stays in the log only
 
 
 class Log:
@@ -129,6 +129,18 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.05)
 
 
+def start_guard(process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+    """A process that ends the command's group as soon as this one is gone, were it by SIGKILL."""
+    script = 'read -r _; kill -TERM -- "-$1"; sleep "$2"; kill -KILL -- "-$1"'
+    return subprocess.Popen(
+        ["bash", "-c", script, "guard", str(process.pid), str(GRACE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def run(patterns: List[str], command: List[str], output: Optional[str]) -> int:
     parent = os.getppid()
     stopped: List[int] = []
@@ -147,6 +159,18 @@ def run(patterns: List[str], command: List[str], output: Optional[str]) -> int:
     except OSError as error:
         print(f"follow.py: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
+    guard = start_guard(process)
+    try:
+        return follow(follower, process, parent, stopped)
+    finally:
+        end_group(process)  # and what it left behind
+        guard.kill()
+
+
+def follow(
+    follower: Follower, process: "subprocess.Popen[bytes]", parent: int, stopped: List[int]
+) -> int:
+    """Show progress until the command ends, or this program is to end; return the status."""
     while True:
         try:
             process.wait(POLL)
@@ -154,10 +178,8 @@ def run(patterns: List[str], command: List[str], output: Optional[str]) -> int:
             pass
         follower.show(last=process.returncode is not None)
         if stopped or os.getppid() != parent:
-            end_group(process)
             return 128 + (stopped or [signal.SIGTERM])[0]
         if process.returncode is not None:
-            end_group(process)  # what it left behind
             return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 

@@ -1,0 +1,100 @@
+"""The command of stage 4: which phrases, and that a complete table is left alone."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tsx_espnet import condition
+from tsx_espnet.bin.embed_text import main, phrases_in
+from tsx_espnet.error import TSXError
+from tsx_espnet.text.encoder import LanguageModel
+from tsx_espnet.text.table import TextTable
+
+
+@pytest.fixture(autouse=True)
+def synonyms(tmp_path, monkeypatch):
+    (tmp_path / "synonyms.json").write_text(json.dumps({"Bark": ["dog barking"]}))
+    monkeypatch.setattr(condition, "SYNONYMS", tmp_path / "synonyms.json")
+    condition._synonym_table.cache_clear()
+    yield
+    condition._synonym_table.cache_clear()
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name, labels, captions in (
+        ("train", "c1 Bark,Dog\nc2 Rain\n", None),
+        ("test", "c3 Fill_(with_liquid),Rain\nc4 Rain\n", 'c3 ["A man, pouring", "water"]\n'),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "utt2labels").write_text(labels)
+        if captions:
+            (tmp_path / name / "utt2captions").write_text(captions)
+    return [str(tmp_path / "train"), str(tmp_path / "test")]
+
+
+@pytest.fixture
+def embed(data, tiny_bert, tmp_path):
+    def embed(*options, data=data):
+        out = tmp_path / "text" / "table.safetensors"
+        main(["--data", *data, "--out", str(out), "--language_model", str(tiny_bert), *options])
+        return TextTable.read(out)
+
+    return embed
+
+
+def test_every_phrase_of_labels_synonyms_and_captions(data, embed):
+    assert phrases_in(data[0]) == ["bark", "dog", "dog barking", "rain"]
+    assert phrases_in(data[1]) == ["A man, pouring", "fill with liquid", "rain", "water"]
+    expected = ["A man, pouring", "bark", "dog", "dog barking", "fill with liquid", "rain", "water"]
+    assert list(embed()) == expected
+
+
+def test_vectors_are_the_language_models(embed, tiny_bert):
+    table = embed("--pooling", "first")
+    assert (table.language_model, table.pooling) == (str(tiny_bert), "first")
+    vector = LanguageModel(str(tiny_bert), "first").embed(["dog barking"])[0]
+    np.testing.assert_allclose(table["dog barking"], vector, atol=1e-5)
+
+
+def test_a_table_that_holds_all_is_left_alone(embed, data, tmp_path, monkeypatch, capsys):
+    embed()
+    path = tmp_path / "text" / "table.safetensors"
+    before = path.stat().st_mtime_ns
+    monkeypatch.setattr(LanguageModel, "__init__", None)
+    embed()
+    embed(data=data[:1])
+    assert "already holds all 4 phrases" in capsys.readouterr().out
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_table_that_lacks_a_phrase_or_has_another_pooling_is_made_again(embed, data):
+    assert "water" not in embed(data=data[:1])
+    assert "water" in embed()
+    assert embed("--pooling", "first").pooling == "first"
+
+
+def test_mistakes_are_named(embed, data, tmp_path):
+    with pytest.raises(TSXError, match="none/utt2labels: no such file"):
+        embed(data=[str(tmp_path / "none")])
+    (tmp_path / "test" / "utt2captions").write_text("c3 A man pouring water\n")
+    with pytest.raises(TSXError, match="test/utt2captions: c3: expected a JSON list of captions"):
+        embed()
+    (tmp_path / "test" / "utt2captions").write_text('c3 {"a": "man"}\n')
+    with pytest.raises(TSXError, match="test/utt2captions: c3: expected a JSON list of captions"):
+        embed()
+    for name in ("train", "test"):
+        (tmp_path / name / "utt2labels").write_text("")
+    (tmp_path / "test" / "utt2captions").unlink()
+    with pytest.raises(TSXError, match="no phrase in .*train/utt2labels.*test/utt2labels"):
+        embed()
+    assert not (tmp_path / "text").exists()
+
+
+def test_a_foreign_file_is_not_overwritten(embed, tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "table.safetensors").write_text("mine")
+    with pytest.raises(TSXError, match="table.safetensors: not a table of text embeddings"):
+        embed()
+    assert (tmp_path / "text" / "table.safetensors").read_text() == "mine"

@@ -1,0 +1,60 @@
+"""The command of stage 6."""
+
+import shutil
+
+import pytest
+
+from tsx_espnet.bin.infer import main
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import read_table
+
+
+@pytest.fixture
+def infer(tiny_experiment, mixture_set, tmp_path):
+    def infer(*options, out="out", exp=tiny_experiment):
+        paths = ["--exp", exp, "--mixtures", mixture_set.directory, "--out", tmp_path / out]
+        main([str(part) for part in (*paths, *options)])
+        return tmp_path / out
+
+    return infer
+
+
+def test_whole_and_in_parts(infer, capsys):
+    whole = infer("--batch_size", "2")
+    counts = "7 mixtures (energy 6, harmonicity 4, order 1, class 6, text 6)"
+    assert counts in capsys.readouterr().out
+    for option in ("--job 2", "--job 1", "--merge"):
+        parts = infer("--num_jobs", "2", *option.split(), out="parts")
+    for table in whole.glob("*/*.scp"):
+        names = [list(read_table(out / table.relative_to(whole))) for out in (whole, parts)]
+        assert names[0] == names[1]
+
+
+def test_weights_by_name(tiny_experiment, tmp_path, infer):
+    with pytest.raises(TSXError, match="expected weights named 7epoch.pth, found valid.loss.ave"):
+        infer("--model_file", "7epoch.pth")
+    experiment = tmp_path / "exp"
+    shutil.copytree(tiny_experiment, experiment)
+    (experiment / "valid.loss.ave.pth").rename(experiment / "7epoch.pth")
+    out = infer("--model_file", "7epoch.pth", "--audio_format", "flac", exp=experiment)
+    assert len(list((out / "energy" / "wav").glob("*.flac"))) == 12
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--batch_size 0", "--batch_size must be at least 1, found 0"),
+        ("--num_jobs 2 --job 3", r"--job must lie in 1 .. 2 .*found 3"),
+        ("--num_jobs 2 --job 1 --merge", "--merge and --job exclude each other"),
+        ("--num_jobs 2 --merge", "part 1 of 2 is not complete"),
+    ],
+)
+def test_options_that_cannot_be(infer, options, message):
+    with pytest.raises(TSXError, match=message):
+        infer(*options.split())
+
+
+def test_a_misspelt_option_is_named(infer, capsys):
+    with pytest.raises(SystemExit) as exit:
+        infer("--batchsize", "3")
+    assert exit.value.code == 2 and "--batchsize" in capsys.readouterr().err

@@ -1,0 +1,76 @@
+"""What every conditioner must do; they are found in the table of parts."""
+
+import io
+
+import pytest
+import torch
+
+from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.plugin import OURS, find
+
+DIM = 6
+
+
+def onehot_batch():
+    return {"num_values": 3}, torch.tensor([[2], [-1], [0], [2]]), torch.ones(4).long()
+
+
+def text_batch():
+    value = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+    return {"input_dim": 5}, value, torch.tensor([1, 0, 3, 2])
+
+
+# options and a batch of four, the second of which is not applicable
+BATCHES = {"onehot": onehot_batch, "text": text_batch}
+
+
+@pytest.fixture(params=sorted(OURS["conditioner"]))
+def case(request):
+    assert request.param in BATCHES, f"give the conditioner {request.param} a batch to be tested on"
+    options, value, lengths = BATCHES[request.param]()
+    torch.manual_seed(0)
+    return find("conditioner", request.param), options, value, lengths
+
+
+def test_contract(case):
+    kind, options, value, lengths = case
+    conditioner = kind(DIM, **options)
+    assert isinstance(conditioner, AbsConditioner)
+    condition = conditioner(value, lengths)
+    assert condition.embedding.shape == (4, value.shape[1], DIM)
+    assert condition.mask.shape == (4, value.shape[1]) and condition.mask.dtype == torch.bool
+    assert condition.applicable.tolist() == [True, False, True, True]
+    assert condition.embedding.isfinite().all()
+    assert torch.equal(condition.vector()[1], torch.zeros(DIM))
+
+
+def test_one_by_one_and_twice(case):
+    kind, options, value, lengths = case
+    conditioner = kind(DIM, **options)
+    together = conditioner(value, lengths)
+    again = conditioner(value, lengths)
+    assert torch.equal(together.embedding, again.embedding)
+    for row in range(4):
+        alone = conditioner(value[row : row + 1], lengths[row : row + 1])
+        torch.testing.assert_close(alone.vector()[0], together.vector()[row])
+        assert torch.equal(alone.mask[0], together.mask[row])
+
+
+def test_save_and_load(case):
+    kind, options, value, lengths = case
+    conditioner, loaded = kind(DIM, **options), kind(DIM, **options)
+    file = io.BytesIO()
+    torch.save(conditioner.state_dict(), file)
+    loaded.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    expected = conditioner(value, lengths).embedding
+    assert torch.equal(loaded(value, lengths).embedding, expected)
+
+
+def test_it_learns_from_what_is_applicable_alone(case):
+    kind, options, value, lengths = case
+    conditioner = kind(DIM, **options)
+    conditioner(value, lengths).vector().square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in conditioner.parameters())
+    conditioner.zero_grad()
+    conditioner(value[1:2], lengths[1:2]).vector().square().sum().backward()
+    assert all(parameter.grad.abs().sum() == 0 for parameter in conditioner.parameters())

@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+
+EMBEDDING = torch.tensor([[[1.0, 2.0], [3.0, 6.0]], [[5.0, 5.0], [9.0, 9.0]], [[7.0, 7.0]] * 2])
+MASK = torch.tensor([[True, True], [True, False], [False, False]])
+
+
+def test_the_vector_is_the_mean_of_what_is_real():
+    condition = ConditionEmbedding(EMBEDDING, MASK)
+    expected = torch.tensor([[2.0, 4.0], [5.0, 5.0], [0.0, 0.0]])
+    torch.testing.assert_close(condition.vector(), expected)
+
+
+def test_what_is_masked_gets_no_gradient():
+    embedding = EMBEDDING.clone().requires_grad_()
+    ConditionEmbedding(embedding, MASK).vector().sum().backward()
+    expected = torch.tensor([[[0.5] * 2, [0.5] * 2], [[1.0] * 2, [0.0] * 2], [[0.0] * 2] * 2])
+    torch.testing.assert_close(embedding.grad, expected)
+
+
+def test_a_row_without_anything_real_is_not_applicable():
+    assert ConditionEmbedding(EMBEDDING, MASK).applicable.tolist() == [True, True, False]
+
+
+def test_select():
+    chosen = ConditionEmbedding(EMBEDDING, MASK).select(torch.tensor([2, 0, 0]))
+    assert chosen.applicable.tolist() == [False, True, True]
+    torch.testing.assert_close(chosen.embedding, EMBEDDING[[2, 0, 0]])
+
+
+def test_null_is_applicable_and_zero():
+    """No condition is something to be asked by; "not applicable" is not."""
+    null = ConditionEmbedding.null(torch.ones(3, 100, dtype=torch.double), dim=4)
+    assert null.embedding.shape == (3, 1, 4) and null.embedding.dtype == torch.double
+    assert null.applicable.all()
+    assert torch.equal(null.vector(), torch.zeros(3, 4, dtype=torch.double))
+
+
+@pytest.mark.parametrize(
+    "embedding, mask", [((2, 4), (2,)), ((2, 1, 4), (2, 2)), ((2, 1, 4), (2, 1, 4))]
+)
+def test_shapes_that_do_not_fit_are_refused(embedding, mask):
+    with pytest.raises(ValueError, match=r"expected embedding \(B, L, D\) and mask \(B, L\)"):
+        ConditionEmbedding(torch.zeros(embedding), torch.zeros(mask).bool())

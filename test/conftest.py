@@ -1,0 +1,156 @@
+"""What several rooms of the tests share: small models, a small language model, an experiment."""
+
+import os
+
+# one thread is faster for small tensors, and the same on every machine; before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import json  # noqa: E402
+from pathlib import Path  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import yaml  # noqa: E402
+
+from tsx_espnet.condition import CONDITIONS  # noqa: E402
+
+FS = 8000
+CLASSES = ("Bark", "Meow", "Rain")
+PHRASES = ("bark", "meow", "rain", "a dog barking")
+WORDS = ("a", "bark", "##ing", "dog", "meow", "rain", "falling")
+TEXT_DIM = 8
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """The configuration of a model with all five conditions and a few thousand parameters."""
+    filterbank = {"channel": 16, "kernel_size": 9, "stride": 4}
+    return {
+        "fs": FS,
+        "encoder": "conv",
+        "encoder_conf": filterbank,
+        "decoder": "conv",
+        "decoder_conf": filterbank,
+        "extractor": "sudormrf",
+        "extractor_conf": {
+            "num_blocks": 2,
+            "out_channels": 8,
+            "hidden_channels": 16,
+            "depth": 3,
+        },
+        "conditions": {name: {} for name in CONDITIONS},
+        "embedding_dim": 6,
+        "consistency": "uniform",
+        "objective": "oct",
+        "objective_conf": {},
+        "criterions": [{"name": "si_sdr"}],
+        "class_list": list(CLASSES),
+    }
+
+
+@pytest.fixture(scope="session")
+def vocabulary():
+    from tsx_espnet.text.table import TextTable
+    from tsx_espnet.vocabulary import Vocabulary
+
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((len(PHRASES), TEXT_DIM)).astype(np.float32)
+    return Vocabulary(CLASSES, TextTable(PHRASES, vectors, "none", "mean"))
+
+
+@pytest.fixture(scope="session")
+def make_model(tiny_config, vocabulary):
+    """``tiny_config`` with changes -> a model with weights of a fixed seed, in evaluation mode."""
+    import torch
+
+    from tsx_espnet.build import build_model
+
+    def make(seed=0, **changes):
+        torch.manual_seed(seed)
+        return build_model({**tiny_config, **changes}, vocabulary).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """A directory with a random BERT of 8 dimensions that knows a few words."""
+    import torch
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    directory = tmp_path_factory.mktemp("bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (directory / "vocab.txt").write_text("\n".join(words) + "\n")
+    options = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 16}
+    (directory / "tokenizer_config.json").write_text(json.dumps(options))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=TEXT_DIM,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+    )
+    BertModel(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_experiment(tiny_config, vocabulary, make_model):
+    """``(directory, language_model, **changes of the configuration) -> directory``."""
+    import torch
+
+    from tsx_espnet.text.table import TextTable
+
+    def make(directory, language_model="none", **changes):
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = {**tiny_config, **changes}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        changes.setdefault("objective_conf", {"condition": next(iter(config["conditions"]))})
+        torch.save(make_model(**changes).state_dict(), directory / "valid.loss.ave.pth")
+        if "text" in config["conditions"]:
+            vectors = vocabulary.text_table.embeddings
+            table = TextTable(PHRASES, vectors, str(language_model), "first")
+            table.write(directory / "text_embeddings.safetensors")
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(tmp_path_factory, make_experiment):
+    """An experiment directory that no test may change."""
+    return make_experiment(tmp_path_factory.mktemp("exp") / "tiny")
+
+
+@pytest.fixture
+def mixture_set(tmp_path):
+    """A mixture set of 7 noises of two lengths, the last without any condition."""
+    from tsx_espnet.files import mark_done, write_table
+    from tsx_espnet.wav import write_float_wav
+
+    directory = tmp_path / "mix"
+    rng = np.random.default_rng(0)
+    names = [f"mix{number:05d}" for number in range(1, 8)]
+    wavs, values = {}, {name: {} for name in CONDITIONS}
+    for number, name in enumerate(names):
+        wavs[name] = str(directory / "wav" / f"{name}.wav")
+        samples = 0.1 * rng.standard_normal(400 if number % 3 else 320)
+        write_float_wav(wavs[name], samples, FS)
+        values["energy"][name] = ("low", "high")[number % 2]
+        values["harmonicity"][name] = ("percussive", "harmonic", "n/a")[number % 3]
+        values["order"][name] = "first" if number == 1 else "n/a"
+        values["class"][name] = CLASSES[number % 3]
+        values["text"][name] = PHRASES[number % 4]
+    for condition in CONDITIONS:
+        values[condition][names[-1]] = "n/a"
+        write_table(directory / f"utt2{condition}", values[condition])
+    write_table(directory / "wav.scp", wavs)
+    mark_done(directory, seed=1)
+    return SimpleNamespace(directory=directory, names=names, wavs=wavs, values=values)

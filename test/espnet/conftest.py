@@ -1,0 +1,229 @@
+"""Clips, mixtures and a configuration of the smallest size, and ESPnet's commands run on them."""
+
+import importlib.util
+import json
+import logging
+import multiprocessing
+import os
+import runpy
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import tsx_espnet
+from tsx_espnet.condition import phrases_of
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.dataset_files import write_mixtures
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.text.table import TextTable
+
+MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
+# what every ESPnet command here is given: single steps, no pictures
+QUIET = {
+    "num_workers": 0,
+    "use_matplotlib": False,
+    "use_tensorboard": False,
+    "num_att_plot": 0,
+    "keep_nbest_models": [2],
+    "optim": "adam",
+    "optim_conf": {"lr": 1.0e-3},
+}
+CONV = {"channel": 16, "kernel_size": 16, "stride": 8}
+SMALL = {"num_blocks": 1, "out_channels": 8, "hidden_channels": 8, "depth": 2}
+MODEL = {
+    "encoder": "conv",
+    "encoder_conf": CONV,
+    "decoder": "conv",
+    "decoder_conf": CONV,
+    "extractor": "sudormrf",
+    "extractor_conf": SMALL,
+    "embedding_dim": 8,
+    "conditions": {"energy": {}, "harmonicity": {}, "order": {}, "class": {}, "text": {}},
+    "objective": "oct",
+}
+CONFIG = {
+    **QUIET,
+    **MODEL,
+    "mixtures_per_epoch": 8,
+    "batch_size": 4,
+    "max_epoch": 2,
+    "best_model_criterion": [["valid", "loss", "min"]],
+}
+
+
+class Command:
+    """``python -m module args`` in a process of its own.
+
+    The process is forked from this one, so that ESPnet's twelve seconds of imports are paid once.
+    A ``fresh`` one imports everything by itself; so does every one where torch's threads would not
+    survive a fork.
+
+    Args:
+        log: standard output and error are written to ``log.out`` and ``log.err``.
+        hook: Python to run in the process before the command.
+    """
+
+    def __init__(self, log, module, args, env=None, hook="", fresh=False):
+        self._log = log
+        fresh = fresh or torch.cuda.is_available()
+        run = _execute if fresh else _run_module
+        argv = [str(arg) for arg in args]
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_enter, args=(log, env or {}, run, hook, module, argv)
+        )
+        self._process.start()
+
+    def wait(self):
+        """The exit status; negative for the signal that killed it."""
+        self._process.join(timeout=120)
+        assert self._process.exitcode is not None, f"{self._log}: did not end"
+        return self._process.exitcode
+
+    def kill(self):
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def running(self):
+        return self._process.is_alive()
+
+    @property
+    def out(self):
+        return self._log.with_suffix(".out").read_text()
+
+    @property
+    def err(self):
+        return self._log.with_suffix(".err").read_text()
+
+
+def _enter(log, env, run, hook, module, argv):
+    os.environ.update({"OMP_NUM_THREADS": "1", **env})
+    for number, suffix in ((1, ".out"), (2, ".err")):
+        stream = os.open(log.with_suffix(suffix), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(stream, number)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    run(hook, module, argv)
+
+
+def _run_module(hook, module, argv):
+    torch.set_num_threads(1)
+    logging.root.handlers.clear()  # pytest's, which would keep ESPnet from making its own
+    sys.argv = [module, *argv]
+    exec(hook, {})
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _execute(hook, module, argv):
+    package = str(Path(tsx_espnet.__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
+    start = ["-m", module]
+    if hook:
+        code = f"{hook}\nimport runpy\nrunpy.run_module({module!r}, None, '__main__', True)"
+        start = ["-c", code]
+    os.execv(sys.executable, [sys.executable, *start, *argv])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def espnet():
+    """ESPnet imported, once, in the process that the commands are forked from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import tsx_espnet.task  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Parts of configurations."""
+    return SimpleNamespace(quiet=QUIET, conv=CONV, sudormrf=SMALL, model=MODEL, config=CONFIG)
+
+
+@pytest.fixture
+def start(tmp_path, espnet):
+    """Start ``python -m module args``; see ``Command``."""
+    started = []
+
+    def start_command(module, *args, **options):
+        log = tmp_path / f"command{len(started)}"
+        started.append(Command(log, module, args, **options))
+        return started[-1]
+
+    yield start_command
+    for command in started:
+        if command.running:
+            command.kill()
+
+
+@pytest.fixture
+def run(start):
+    """Run ``python -m module args`` to its end, which must be a good one."""
+
+    def run_command(module, *args, **options):
+        command = start(module, *args, **options)
+        status = command.wait()
+        assert status == 0, command.err
+        return command
+
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Formatted clips of three classes, mixtures of them, vectors of their phrases, two yamls."""
+    root = tmp_path_factory.mktemp("data")
+    mixing = _load_conftest("mixing")
+    rng = np.random.default_rng(0)
+    kinds = ("bark", "rain", "horn")
+    clips = {
+        f"{kind}{number}": (mixing.noise(rng, 0.3 + 0.1 * number), mixing.LABELS[kind])
+        for kind in kinds
+        for number in range(3)
+    }
+    shares = {name: float(rng.uniform(0.05, 0.95)) for name in clips}
+    train = mixing.write_clips(root / "clips", clips, harmonic=shares)
+    classes = sorted({label for kind in kinds for label in mixing.LABELS[kind]})
+    (train / "classes.txt").write_text("".join(f"{label}\n" for label in classes))
+    config = MixingConfig.from_dict(MIXING)
+    write_mixtures(Sampler(ClipSet(train), config), 6, seed=1, out=root / "mixtures")
+    phrases = sorted({text for kind in kinds for text in phrases_of(mixing.LABELS[kind])})
+    vectors = rng.normal(size=(len(phrases), 6)).astype(np.float32)
+    TextTable(phrases, vectors, "made-up", "mean").write(root / "text.safetensors")
+    (root / "mixing.yaml").write_text(json.dumps(MIXING))
+    (root / "train.yaml").write_text(yaml.safe_dump(CONFIG))
+    return SimpleNamespace(
+        root=root,
+        clips=train,
+        classes=classes,
+        mixtures=root / "mixtures",
+        text=root / "text.safetensors",
+        mixing_config=root / "mixing.yaml",
+        train_config=root / "train.yaml",
+    )
+
+
+@pytest.fixture(scope="session")
+def train_args(data):
+    """The arguments of the training command on ``data``, without ``--output_dir``."""
+    return [
+        *("--config", data.train_config),
+        *("--mixing_config", data.mixing_config),
+        *("--train_clips", data.clips),
+        *("--valid_mixtures", data.mixtures),
+        *("--text_embeddings", data.text),
+    ]
+
+
+def _load_conftest(folder):
+    """The helpers of another folder of tests."""
+    path = Path(__file__).parents[1] / folder / "conftest.py"
+    spec = importlib.util.spec_from_file_location(f"{folder}_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

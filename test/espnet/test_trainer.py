@@ -1,0 +1,207 @@
+"""A training that is killed, and files that are damaged or hostile."""
+
+import os
+import random
+import time
+
+import pytest
+import torch
+
+from tsx_espnet.error import TSXError
+
+TRAIN = "tsx_espnet.bin.train"
+EPOCHS = ["--max_epoch", 4, "--keep_nbest_models", 2, "--resume", "true"]
+# torch.save that stops halfway for a while, and steps that take a while
+SLOW = """
+import io, time, torch
+
+save = torch.save
+
+def save_slowly(obj, f, *args, **kwargs):
+    whole = io.BytesIO()
+    save(obj, whole, *args, **kwargs)
+    data = whole.getvalue()
+    with open(f, "wb") as stream:
+        stream.write(data[: len(data) // 2])
+        stream.flush()
+        time.sleep(0.2)
+        stream.write(data[len(data) // 2 :])
+
+torch.save = save_slowly
+step = torch.optim.Adam.step
+
+def step_slowly(*args, **kwargs):
+    time.sleep(0.05)
+    return step(*args, **kwargs)
+
+torch.optim.Adam.step = step_slowly
+"""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return tmp_path_factory.mktemp("uninterrupted")
+
+
+@pytest.fixture
+def reference(uninterrupted, run, train_args):
+    """The experiment of a training that nobody killed."""
+    if not (uninterrupted / "config.yaml").exists():
+        run(TRAIN, *train_args, *EPOCHS, "--output_dir", uninterrupted)
+    return uninterrupted
+
+
+def assert_same_experiment(found, expected):
+    """Files, links and weights are the same."""
+    names = sorted(path.name for path in expected.iterdir())
+    assert sorted(path.name for path in found.iterdir()) == names
+    for path in expected.glob("*.pth"):
+        other = found / path.name
+        if path.is_symlink():
+            assert os.readlink(other) == os.readlink(path)
+        state, expected_state = (torch.load(p, weights_only=False) for p in (other, path))
+        if path.name == "checkpoint.pth":
+            assert state["reporter"]["epoch"] == expected_state["reporter"]["epoch"]
+            state, expected_state = state["model"], expected_state["model"]
+        assert state.keys() == expected_state.keys()
+        for name, value in expected_state.items():
+            torch.testing.assert_close(state[name], value, rtol=0, atol=0, msg=f"{other} {name}")
+
+
+def wait_for(command, exp, pattern):
+    """Until there is a file of this name."""
+    deadline = time.monotonic() + 60
+    while not list(exp.glob(pattern)):
+        assert command.running and time.monotonic() < deadline, command.err
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("first", ["1epoch.pth", "2epoch.pth"])
+def test_killed_three_times(first, start, run, train_args, reference, tmp_path):
+    """While a checkpoint is written, between it and the epoch's model, and at a random moment."""
+    exp = tmp_path / "exp"
+    args = [*train_args, *EPOCHS, "--output_dir", exp]
+
+    command = start(TRAIN, *args, hook=SLOW)
+    wait_for(command, exp, first)
+    wait_for(command, exp, "checkpoint.pth.tmp*")
+    command.kill()
+    assert not (exp / "3epoch.pth").exists()
+
+    command = start(TRAIN, *args, hook=SLOW)
+    wait_for(command, exp, "3epoch.pth.tmp*")
+    command.kill()
+    assert torch.load(exp / "checkpoint.pth", weights_only=False)["reporter"]["epoch"] == 3
+    assert not (exp / "3epoch.pth").exists()
+
+    command = start(TRAIN, *args, hook=SLOW)
+    moment = random.uniform(0.0, 1.0)
+    time.sleep(moment)
+    command.kill()
+
+    run(TRAIN, *args)
+    try:
+        assert_same_experiment(exp, reference)
+    except AssertionError as error:
+        raise AssertionError(f"killed after {moment} s: {error}") from error
+
+
+def test_killed_in_its_first_checkpoint(start, run, train_args, reference, tmp_path):
+    args = [*train_args, *EPOCHS, "--output_dir", tmp_path / "exp"]
+    command = start(TRAIN, *args, hook=SLOW)
+    wait_for(command, tmp_path / "exp", "checkpoint.pth.tmp*")
+    command.kill()
+    run(TRAIN, *args)
+    assert_same_experiment(tmp_path / "exp", reference)
+
+
+def test_killed_after_its_last_checkpoint(start, run, train_args, reference, tmp_path):
+    """What is left to do is the model of the last epoch, the links and the average."""
+    args = [*train_args, *EPOCHS, "--output_dir", tmp_path / "exp"]
+    command = start(TRAIN, *args, hook=SLOW)
+    wait_for(command, tmp_path / "exp", "4epoch.pth.tmp*")
+    command.kill()
+    run(TRAIN, *args)
+    assert_same_experiment(tmp_path / "exp", reference)
+
+
+def test_the_number_of_workers_changes_nothing(run, train_args, reference, tmp_path):
+    more = ["--num_workers", 2, "--output_dir", tmp_path / "exp"]
+    run(TRAIN, *train_args, *EPOCHS, *more)
+    assert_same_experiment(tmp_path / "exp", reference)
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    from tsx_espnet.trainer import safe_torch_files
+
+    path = tmp_path / "1epoch.pth"
+    torch.save({"a": torch.ones(2)}, path)
+
+    def fail(obj, f, *args, **kwargs):
+        with open(f, "wb") as stream:
+            stream.write(b"half of")
+        raise OSError(28, "No space left on device", str(f))
+
+    monkeypatch.setattr(torch, "save", fail)
+    with safe_torch_files(), pytest.raises(OSError, match="No space left"):
+        torch.save({"a": torch.zeros(2)}, path)
+    assert torch.save is fail
+    assert torch.load(path, weights_only=True)["a"].tolist() == [1, 1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_as_torch_writes_them(tmp_path):
+    from tsx_espnet.trainer import safe_torch_files
+
+    with safe_torch_files():
+        torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
+        with open(tmp_path / "b.pth", "wb") as stream:  # an open file is not ours to replace
+            torch.save({"a": torch.ones(2)}, stream)
+        for name in ("a.pth", "b.pth"):
+            assert torch.load(tmp_path / name, weights_only=False)["a"].tolist() == [1, 1]
+
+
+class Hostile:
+    """Its pickle creates a file as soon as it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("option", ["--resume", "--init_param"])
+def test_a_hostile_checkpoint_is_not_executed(option, start, train_args, tmp_path):
+    exp, proof = tmp_path / "exp", tmp_path / "executed"
+    exp.mkdir()
+    torch.save({"model": {}, "reporter": Hostile(proof)}, exp / "checkpoint.pth")
+    value = "true" if option == "--resume" else exp / "checkpoint.pth"
+    command = start(TRAIN, *train_args, "--output_dir", exp, option, value)
+    assert command.wait() == 1
+    assert not proof.exists()
+    last = command.err.splitlines()[-1]
+    assert last.startswith(f"error: {exp}/checkpoint.pth: damaged, or more than weights")
+    assert "Traceback" not in command.err
+    torch.load(exp / "checkpoint.pth", weights_only=False)
+    assert proof.exists()  # it would have been, as ESPnet loads it
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    from tsx_espnet.trainer import safe_torch_files
+
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"a": torch.ones(100)}, path)
+    path.write_bytes(path.read_bytes()[:200])
+    with safe_torch_files(), pytest.raises(TSXError, match="checkpoint.pth: damaged"):
+        torch.load(path)
+
+
+def test_a_checkpoint_of_another_model(start, train_args, reference, tmp_path):
+    (tmp_path / "checkpoint.pth").write_bytes((reference / "checkpoint.pth").read_bytes())
+    more = ["--output_dir", tmp_path, "--resume", "true", "--embedding_dim", 9]
+    command = start(TRAIN, *train_args, *more)
+    assert command.wait() == 1
+    last = command.err.splitlines()[-1]
+    assert "checkpoint.pth does not fit the configuration" in last and "--output_dir" in last
+    assert "Traceback" not in command.err

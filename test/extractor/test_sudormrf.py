@@ -1,0 +1,27 @@
+import torch
+
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.extractor.sudormrf import SudoRMRFExtractor
+
+
+def test_target_and_other_are_the_feature_under_the_networks_masks():
+    torch.manual_seed(0)
+    extractor = SudoRMRFExtractor(
+        5, condition_dim=4, num_blocks=1, out_channels=6, hidden_channels=8, depth=2
+    )
+    feature = torch.rand(2, 9, 5)
+    condition = ConditionEmbedding(torch.randn(2, 1, 4), torch.ones(2, 1).bool())
+    target, other = extractor.extract(feature, torch.tensor([9, 9]), condition)
+    masks = extractor.network(feature, condition.vector())
+    torch.testing.assert_close(target / feature, masks[:, 0])
+    torch.testing.assert_close(other / feature, masks[:, 1])
+    assert (target - other).abs().max() > 1e-3
+
+
+def test_the_defaults_are_the_papers_sizes():
+    network = SudoRMRFExtractor(512).network
+    assert len(network.blocks) == len(network.films) == 8
+    block = network.blocks[0]
+    assert block.expand[0].weight.shape == (512, 256, 1)
+    assert block.contract[2].weight.shape == (256, 512, 1)
+    assert len(block.down) == 4 and network.num_masks == 2

@@ -1,0 +1,73 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsx_espnet.layers.sudormrf import SudoRMRF
+
+
+def network(**options):
+    torch.manual_seed(0)
+    sizes = {"num_blocks": 2, "out_channels": 4, "hidden_channels": 6, "depth": 3}
+    return SudoRMRF(5, **{**sizes, **options}).eval()
+
+
+@settings(deadline=None, max_examples=40)
+@given(num_frames=st.integers(1, 200), num_masks=st.integers(1, 3), size=st.integers(1, 3))
+def test_masks_for_any_number_of_frames(num_frames, num_masks, size):
+    masks = network(num_masks=num_masks)(torch.rand(size, num_frames, 5))
+    assert masks.shape == (size, num_masks, num_frames, 5)
+    assert masks.isfinite().all() and masks.min() >= 0
+
+
+def test_the_rows_of_a_batch_do_not_see_each_other():
+    torch.manual_seed(1)
+    feature, condition = torch.rand(3, 17, 5), torch.randn(3, 2)
+    model = network(condition_dim=2)
+    together = model(feature, condition)
+    for row in range(3):
+        alone = model(feature[row : row + 1], condition[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_masks_ignore_the_level():
+    """The first norm takes it away."""
+    model, feature = network(), torch.rand(1, 17, 5)
+    torch.testing.assert_close(model(100 * feature), model(feature), atol=1e-4, rtol=1e-4)
+
+
+def test_a_film_layer_stands_before_each_block():
+    model = network(num_blocks=3, condition_dim=2)
+    order = []
+    for kind in ("films", "blocks"):
+        for index, module in enumerate(getattr(model, kind)):
+            module.register_forward_pre_hook(
+                lambda module, inputs, kind=kind, index=index: order.append((kind, index))
+            )
+    model(torch.rand(1, 9, 5), torch.randn(1, 2))
+    assert order == [(kind, index) for index in range(3) for kind in ("films", "blocks")]
+
+
+def test_each_film_layer_alone_lets_the_condition_through():
+    feature = torch.rand(1, 9, 5)
+    for kept in range(2):
+        model = network(condition_dim=2)
+        for index, film in enumerate(model.films):
+            if index != kept:
+                torch.nn.init.zeros_(film.linear.weight)
+        one, two = (model(feature, torch.tensor([c])) for c in ([1.0, 0.0], [0.0, 1.0]))
+        assert (one - two).abs().max() > 1e-4
+
+
+def test_without_condition_there_is_no_film():
+    assert network().films is None
+    assert not any("film" in name for name in network().state_dict())
+
+
+@pytest.mark.parametrize("condition_dim", [None, 3])
+def test_everything_learns(condition_dim):
+    model = network(condition_dim=condition_dim)
+    condition = None if condition_dim is None else torch.randn(4, condition_dim)
+    model(torch.rand(4, 33, 5), condition).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name

@@ -1,0 +1,133 @@
+"""tools/install.sh with a stand-in for Python: which one it takes, when it acts or refuses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = """#!/bin/sh
+# Stand-in for Python VERSION; every call is noted.
+echo "$(basename "$0") $*" >>"$CALLS"
+case "$1 $2 $3" in
+"--version  ") echo "Python VERSION" ;;
+"- "*) cat >/dev/null; exit UNSUPPORTED ;;
+"-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/pip" ;;
+"-m pip install") echo "Collecting torch"; echo "ERROR: no network"; exit ${PIP_STATUS:-0} ;;
+"-m pip check") echo "No broken requirements found." ;;
+"tools/check_install.py"*) exit ${CHECK_STATUS:-0} ;;
+esac
+"""
+
+
+@pytest.fixture
+def install(run, tmp_path):
+    """``install(**variables)`` runs a copy of the script; Pythons are put into ``programs``."""
+    source = tmp_path / "source - 1"
+    (source / "tools").mkdir(parents=True)
+    for name in ("tools/install.sh", "tools/constraints.txt", "setup.py"):
+        shutil.copy(ROOT / name, source / name)
+    (source / "tools/check_install.py").write_text("")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+
+    def install(**variables):
+        variables.setdefault("PYTHON", "python3")
+        path = f"{programs}:/usr/bin:/bin"
+        calls = str(tmp_path / "calls")
+        return run(source, "tools/install.sh", CALLS=calls, PATH=path, **variables)
+
+    install.source, install.programs, install.calls = source, programs, tmp_path / "calls"
+    for name in ("python3", "python3.11", "python3.10", "python3.9"):
+        add_python(programs, name, "3.13.1", supported=False)
+    return install
+
+
+def add_python(directory, name, version, supported=True):
+    text = PYTHON.replace("VERSION", version).replace("UNSUPPORTED", "0" if supported else "1")
+    (directory / name).write_text(text)
+    (directory / name).chmod(0o755)
+
+
+def installs(install):
+    return install.calls.read_text().count("-m pip install")
+
+
+def test_installs_once(install):
+    add_python(install.programs, "python3", "3.11.7")
+    result = install()
+    assert result.returncode == 0, result.stderr
+    assert (install.source / ".venv/install.log").read_text().startswith("Collecting torch")
+    again = install()
+    assert (again.returncode, again.stdout) == (0, "install.sh: .venv is up to date\n")
+    assert installs(install) == 1
+
+
+@pytest.mark.parametrize("file", ["setup.py", "tools/constraints.txt"])
+def test_installs_again_when_the_requirements_change(install, file):
+    add_python(install.programs, "python3", "3.11.7")
+    install()
+    with open(install.source / file, "a") as stream:
+        stream.write("\n# changed\n")
+    assert install().returncode == 0
+    assert installs(install) == 2
+
+
+def test_a_failed_installation_is_shown_and_taken_up_again(install):
+    add_python(install.programs, "python3", "3.11.7")
+    failed = install(PIP_STATUS="1")
+    assert failed.returncode == 1
+    assert "ERROR: no network" in failed.stderr and "pip failed, see .venv" in failed.stderr
+    assert install().returncode == 0
+    assert installs(install) == 2
+
+
+def test_a_failed_check_leaves_no_stamp(install):
+    add_python(install.programs, "python3", "3.11.7")
+    assert install(CHECK_STATUS="1").returncode == 1
+    assert install().returncode == 0
+    assert installs(install) == 2
+
+
+def test_takes_a_supported_python_where_python3_is_too_new(install):
+    add_python(install.programs, "python3.10", "3.10.13")
+    result = install(VENV="my env")
+    assert result.returncode == 0, result.stderr
+    assert "making my env with Python 3.10.13" in result.stdout
+
+
+def test_says_which_pythons_will_do(install):
+    result = install()
+    assert result.returncode == 1
+    assert result.stderr == (
+        "install.sh: found no Python 3.9 to 3.11 (python3 is Python 3.13.1); "
+        "install one and name it: PYTHON=/path/to/python3.11\n"
+    )
+
+
+def test_a_named_python_is_taken_or_refused(install):
+    add_python(install.programs, "python3", "3.11.7")
+    missing = install(PYTHON="no-such-python")
+    assert missing.stderr == "install.sh: no program 'no-such-python' (PYTHON)\n"
+    unfit = install(PYTHON="python3.11")
+    assert unfit.returncode == 1
+    assert "PYTHON=python3.11 is Python 3.13.1: expected Python 3.9 to 3.11" in unfit.stderr
+
+
+def test_too_little_disk(install):
+    add_python(install.programs, "python3", "3.11.7")
+    df = install.programs / "df"
+    df.write_text('#!/bin/sh\necho head; echo "/dev/x 1000000 1 2000000 1% /"\n')
+    df.chmod(0o755)
+    result = install()
+    assert result.returncode == 1
+    assert "2 GB free for .venv, expected 8 GB" in result.stderr
+
+
+def test_an_environment_of_another_python_is_refused(install):
+    add_python(install.programs, "python3", "3.11.7")
+    (install.source / ".venv/bin").mkdir(parents=True)
+    add_python(install.source / ".venv/bin", "python", "3.13.1", supported=False)
+    result = install()
+    assert result.returncode == 1
+    assert ".venv holds Python 3.13.1: remove it, or choose another VENV" in result.stderr

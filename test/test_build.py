@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
+from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
+from tsx_espnet.layers.consistency import MixtureConsistency
+from tsx_espnet.vocabulary import Vocabulary
+
+PAPER = Path(__file__).parents[1] / "egs" / "fsd50k" / "conf" / "train_oct.yaml"
+
+
+def size(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_papers_sizes():
+    """Number of parameters by hand."""
+    config = yaml.safe_load(PAPER.read_text())
+    bases, width, hidden, depth, blocks, dim = 512, 256, 512, 4, 8, config["embedding_dim"]
+    model = build_model(config, Vocabulary())
+    assert size(model.encoder) == size(model.decoder) == bases * 21
+    norm, prelu = 2, 1  # a gain and a bias a channel; one slope
+    block = (
+        (width * hidden + hidden + norm * hidden + prelu)
+        + depth * (5 * hidden + hidden + norm * hidden)
+        + (norm * hidden + prelu + hidden * width + width)
+    )
+    film = dim * 2 * width + 2 * width
+    masks = prelu + width * 2 * bases + 2 * bases
+    network = norm * bases + bases * width + width + blocks * (block + film) + masks
+    assert size(model.extractor) == network
+    assert 2e6 < network < 4e6
+    onehots = sum(size(model.conditioners[name]) for name in ("energy", "harmonicity", "order"))
+    assert onehots == 3 * 2 * dim
+    assert size(model.conditioners["text"]) == 384 * dim + dim
+    assert tuple(model.conditioners) == ("energy", "harmonicity", "order", "text")
+    assert (model.objective.condition, model.objective.condition_weight) == ("text", 1.0)
+    assert (model.objective.warmup_updates, model.objective.explore) == (0, 0.0)
+
+
+def test_without_training_there_is_neither_objective_nor_criterion(tiny_config, vocabulary):
+    model = build_model(tiny_config, vocabulary, training=False)
+    assert model.objective is None and len(model.criterions) == 0
+    trained = build_model(tiny_config, vocabulary)
+    names = set(trained.state_dict()) - set(model.state_dict())
+    assert all(name.startswith("objective.") for name in names)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "energy", "predicted"])
+def test_consistency(tiny_config, vocabulary, kind):
+    model = build_model({**tiny_config, "consistency": kind}, vocabulary)
+    assert isinstance(model.consistency, MixtureConsistency) and model.consistency.kind == kind
+
+
+@pytest.mark.parametrize("none", [None, "none"])
+def test_no_consistency(tiny_config, vocabulary, none):
+    assert build_model({**tiny_config, "consistency": none}, vocabulary).consistency is None
+
+
+def test_sizes_of_the_conditioners_follow_the_vocabulary(vocabulary):
+    assert build_conditioner("class", None, 4, vocabulary).table.weight.shape == (3, 4)
+    assert build_conditioner("energy", {}, 4, vocabulary).table.weight.shape == (2, 4)
+    assert build_conditioner("text", {}, 4, vocabulary).linear.weight.shape == (4, 8)
+    assert build_conditioner("text", {}, 4, Vocabulary()).linear.weight.shape == (4, 384)
+    larger = build_conditioner("class", {"num_values": 9}, 4, vocabulary)
+    assert larger.table.weight.shape == (9, 4)
+
+
+def test_an_unknown_conditioner_is_named(vocabulary):
+    with pytest.raises(ValueError, match=r"--conditioner must be one of .*'onehot'.* clap"):
+        build_conditioner("text", {"conditioner": "clap"}, 4, vocabulary)
+
+
+def test_the_callers_configuration_is_not_changed(vocabulary):
+    conf = {"conditioner": "onehot"}
+    build_conditioner("energy", conf, 4, vocabulary)
+    assert conf == {"conditioner": "onehot"}
+
+
+@pytest.mark.parametrize(
+    "conf, found",
+    [
+        ({}, "found False and None"),
+        ({"use_spk_emb": True, "spk_emb_dim": 9}, "found True and 9"),
+        ({"use_spk_emb": False, "spk_emb_dim": 4}, "found False and 4"),
+    ],
+)
+def test_an_espnet_extractor_must_take_our_embedding(conf, found):
+    with pytest.raises(ValueError, match=f"use_spk_emb: true and spk_emb_dim: 4 .*{found}"):
+        build_extractor("td_speakerbeam", 5, 4, conf)
+
+
+def test_an_espnet_extractor_is_put_behind_our_contract():
+    small = {"layer": 1, "stack": 1, "bottleneck_dim": 4, "hidden_dim": 4, "i_adapt_layer": 0}
+    conf = {**small, "skip_dim": 4, "adapt_enroll_dim": 4, "use_spk_emb": True, "spk_emb_dim": 4}
+    assert isinstance(build_extractor("td_speakerbeam", 5, 4, conf), ESPnetExtractor)
+
+
+def test_criterions():
+    ((weight, criterion), (default, _)) = build_criterions(
+        [
+            {"name": "si_sdr", "conf": {"eps": 1e-3}, "wrapper_conf": {"weight": 2.0}},
+            {"name": "si_sdr", "wrapper": "fixed_order", "wrapper_conf": None},
+        ]
+    )
+    assert (weight, default) == (2.0, 1.0) and criterion.eps == 1e-3
+    assert criterion(torch.randn(2, 9), torch.randn(2, 9)).shape == (2,)
+
+
+def test_a_wrapper_that_permutes_is_refused():
+    with pytest.raises(ValueError, match="--criterions si_sdr: expected wrapper fixed_order.* pit"):
+        build_criterions([{"name": "si_sdr", "wrapper": "pit"}])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"encoder_conf": {"chanel": 4}}, "encoder_conf: conv has no option 'chanel'; it takes ch"),
+        ({"decoder_conf": {"chanel": 4}}, "decoder_conf: conv has no option 'chanel'"),
+        ({"extractor_conf": {"blocks": 4}}, "extractor_conf: .*'blocks'; it takes num_blocks"),
+        ({"extractor_conf": {"input_dim": 4}}, "extractor_conf: .*'input_dim'"),
+        ({"objective_conf": {"warmup": 4}}, "objective_conf: oct has no option 'warmup'"),
+        ({"conditions": {"text": {}, "energy": {"dim": 4}}}, "conditioner_conf: onehot .*'dim'"),
+        ({"criterions": [{"name": "si_sdr", "conf": {"e": 1}}]}, "criterion_conf: si_sdr .*'e'"),
+    ],
+)
+def test_a_misspelt_option_is_named(tiny_config, vocabulary, change, message):
+    with pytest.raises(ValueError, match=message):
+        build_model({**tiny_config, **change}, vocabulary)

@@ -1,0 +1,36 @@
+"""The data table, against what stage 3 writes and what ESPnet loads."""
+
+from espnet2.train.dataset import DATA_TYPES
+
+from tsx_espnet import contract
+from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.mixing import dataset_files
+
+
+def test_a_row_for_every_file_that_stage_3_writes():
+    written = set(dataset_files.AUDIO) | {f"utt2{name}" for name in CONDITIONS}
+    assert {row.file for row in contract.TABLE} == written
+
+
+def test_names_are_unique_and_loaders_are_espnets():
+    names = [row.name for row in contract.TABLE]
+    assert len(set(names)) == len(names)
+    assert {row.type for row in contract.TABLE} <= set(DATA_TYPES)
+
+
+def test_what_a_batch_needs():
+    """``ESPnetTSXModel.forward`` needs mixture and target; extraction needs the mixture alone."""
+    assert contract.data_names(required=True) == ("speech_mix", "speech_ref1")
+    assert contract.data_names(required=False) == ("speech_ref2", *CONDITIONS)
+    assert contract.data_names(required=True, inference=True) == ("speech_mix",)
+    assert contract.data_names(required=False, inference=True) == tuple(CONDITIONS)
+
+
+def test_data_options_ask_for_the_models_conditions_alone():
+    assert contract.path_name_type("dump/mix", ("energy", "text")) == [
+        ("dump/mix/wav.scp", "speech_mix", "sound"),
+        ("dump/mix/spk1.scp", "speech_ref1", "sound"),
+        ("dump/mix/spk2.scp", "speech_ref2", "sound"),
+        ("dump/mix/utt2energy", "energy", "text"),
+        ("dump/mix/utt2text", "text", "text"),
+    ]

@@ -1,0 +1,291 @@
+"""Stage 6: which estimates are written, that nothing changes them on the way, jobs, refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.error import TSXError
+from tsx_espnet.estimates import MixtureSet, batches_of_equal_length, write_estimates
+from tsx_espnet.experiment import load_experiment
+from tsx_espnet.files import read_table, write_table
+from tsx_espnet.wav import write_float_wav
+
+FS = 8000
+NAMES = tuple(CONDITIONS)
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny_experiment):
+    return load_experiment(tiny_experiment)
+
+
+def estimate(experiment, mixture_set, out, **options):
+    write_estimates(experiment, MixtureSet(mixture_set.directory, NAMES), out, **options)
+    return out
+
+
+def files_of(directory):
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def rename(files, old, new):
+    """The same with other paths in the tables."""
+    old, new = (str(directory).encode() for directory in (old, new))
+    return {
+        name: data.replace(old, new) if name.endswith(".scp") else data
+        for name, data in files.items()
+    }
+
+
+def test_every_estimate_is_what_the_model_says(experiment, mixture_set, tmp_path):
+    out = estimate(experiment, mixture_set, tmp_path / "infer", batch_size=3)
+    assert sorted(path.name for path in out.iterdir()) == sorted([".done", *NAMES])
+    for condition in NAMES:
+        values = mixture_set.values[condition]
+        applicable = [name for name in mixture_set.names if values[name] != "n/a"]
+        target, other = (read_table(out / condition / f"spk{n}.scp") for n in (1, 2))
+        assert list(target) == list(other) == applicable
+        wavs = sorted(path.name for path in (out / condition / "wav").iterdir())
+        both = [f"{name}_{side}.wav" for name in applicable for side in ("target", "other")]
+        assert wavs == sorted(both)
+        for name in applicable:
+            mixture, _ = soundfile.read(mixture_set.wavs[name], dtype="float32")
+            value = torch.from_numpy(experiment.vocabulary.encode(condition, values[name]))[None]
+            with torch.no_grad():
+                embedding = experiment.model.conditioners[condition](value, torch.tensor([1]))
+                expected = experiment.model.extract(torch.from_numpy(mixture)[None], embedding)
+            for path, samples in zip((target[name], other[name]), expected):
+                assert soundfile.info(path).subtype == "FLOAT"
+                found, fs = soundfile.read(path, dtype="float32")
+                assert fs == FS and found.shape == mixture.shape
+                np.testing.assert_allclose(found, samples[0].numpy(), atol=1e-6)
+
+
+def test_jobs_give_the_same_files_byte_for_byte(experiment, mixture_set, tmp_path):
+    one = estimate(experiment, mixture_set, tmp_path / "one", batch_size=1)
+    for job in (3, 1, 2):
+        three = estimate(
+            experiment, mixture_set, tmp_path / "three", batch_size=1, num_jobs=3, job=job
+        )
+        assert not (three / ".done").exists() and not (three / "text" / "spk1.scp").exists()
+    estimate(experiment, mixture_set, three, batch_size=1, num_jobs=3, merge=True)
+    assert files_of(three) == rename(files_of(one), one, three)
+    looped = estimate(experiment, mixture_set, tmp_path / "loop", batch_size=1, num_jobs=3)
+    assert files_of(looped) == rename(files_of(one), one, looped)
+
+
+def test_the_size_of_the_batches_is_a_matter_of_rounding(experiment, mixture_set, tmp_path):
+    one = estimate(experiment, mixture_set, tmp_path / "one", batch_size=1)
+    many = estimate(experiment, mixture_set, tmp_path / "many", batch_size=8)
+    for path in one.rglob("*.wav"):
+        other = many / path.relative_to(one)
+        np.testing.assert_allclose(soundfile.read(other)[0], soundfile.read(path)[0], atol=1e-6)
+
+
+def test_a_merge_names_the_part_that_is_not_there(experiment, mixture_set, tmp_path):
+    out = tmp_path / "infer"
+    estimate(experiment, mixture_set, out, num_jobs=3, job=1)
+    with pytest.raises(TSXError, match="infer: part 2 of 3 is not complete .run stage 6 again"):
+        estimate(experiment, mixture_set, out, num_jobs=3, merge=True)
+    assert not (out / ".done").exists()
+
+
+def written(monkeypatch):
+    """The names of what is written from now on."""
+    paths = []
+
+    def write(path, samples, fs):
+        paths.append(path.name)
+        write_float_wav(path, samples, fs)
+
+    monkeypatch.setattr("tsx_espnet.estimates.write_float_wav", write)
+    return paths
+
+
+def test_finished_work_is_left_alone(experiment, mixture_set, tmp_path, monkeypatch, capsys):
+    out = estimate(experiment, mixture_set, tmp_path / "infer")
+    paths = written(monkeypatch)
+    estimate(experiment, mixture_set, out)
+    assert paths == [] and "already complete" in capsys.readouterr().out
+
+
+def test_after_a_crash_the_finished_parts_are_kept(experiment, mixture_set, tmp_path, monkeypatch):
+    out = tmp_path / "infer"
+    estimate(experiment, mixture_set, out, num_jobs=3, job=1)
+    estimate(experiment, mixture_set, out, num_jobs=3, job=3)
+    paths = written(monkeypatch)
+    estimate(experiment, mixture_set, out, num_jobs=3)
+    assert {path.split("_")[0] for path in paths} == {"mix00002", "mix00005"}
+    assert (out / ".done").exists()
+
+
+def test_other_weights_or_mixtures_are_worked_on_again(
+    make_experiment, mixture_set, tmp_path, monkeypatch
+):
+    directory = make_experiment(tmp_path / "exp")
+    out = estimate(load_experiment(directory), mixture_set, tmp_path / "infer")
+    state = torch.load(directory / "valid.loss.ave.pth")
+    state["decoder.convtrans1d.weight"].zero_()
+    torch.save(state, directory / "latest.pth")
+    paths = written(monkeypatch)
+    estimate(load_experiment(directory, "latest.pth"), mixture_set, out)
+    assert len(paths) == len(list(out.rglob("*.wav")))
+    (mixture_set.directory / ".done").write_text('{"seed": 2}')
+    del paths[:]
+    estimate(load_experiment(directory, "latest.pth"), mixture_set, out)
+    assert len(paths) == len(list(out.rglob("*.wav")))
+
+
+@pytest.fixture
+def loud(experiment, monkeypatch):
+    """A model whose targets are 3 beyond the mixture."""
+    separate = experiment.model.separate
+
+    def louder(*arguments):
+        target, other = separate(*arguments)
+        return target + 3, other - 3
+
+    monkeypatch.setattr(experiment.model, "separate", louder)
+    return experiment
+
+
+def test_wav_neither_clips_nor_rescales(loud, mixture_set, tmp_path):
+    out = estimate(loud, mixture_set, tmp_path / "infer")
+    target, other = (read_table(out / "class" / f"spk{n}.scp") for n in (1, 2))
+    for name in target:
+        samples = [soundfile.read(table[name], dtype="float32")[0] for table in (target, other)]
+        assert samples[0].mean() > 2.5 and samples[1].mean() < -2.5
+        mixture, _ = soundfile.read(mixture_set.wavs[name])
+        np.testing.assert_allclose(samples[0] + samples[1], mixture, atol=1e-5)
+
+
+def test_flac_refuses_what_it_would_clip(loud, mixture_set, tmp_path):
+    with pytest.raises(
+        TSXError, match=r"_target.flac: peak beyond full scale .*--audio_format wav"
+    ):
+        estimate(loud, mixture_set, tmp_path / "infer", audio_format="flac")
+    assert not list((tmp_path / "infer").rglob("*.flac"))
+    assert not list((tmp_path / "infer").rglob(".done"))
+
+
+def test_flac(experiment, mixture_set, tmp_path):
+    wav = estimate(experiment, mixture_set, tmp_path / "wav")
+    flac = estimate(experiment, mixture_set, tmp_path / "flac", audio_format="flac")
+    for condition in NAMES:
+        tables = [read_table(out / condition / "spk1.scp") for out in (wav, flac)]
+        for name in tables[0]:
+            assert soundfile.info(tables[1][name]).format == "FLAC"
+            samples = [soundfile.read(table[name])[0] for table in tables]
+            np.testing.assert_allclose(samples[1], samples[0], atol=2**-22)
+
+
+@pytest.mark.parametrize(
+    "fs, channels, found",
+    [(16000, 1, "16000 Hz and 1 channels"), (FS, 2, "8000 Hz and 2 channels")],
+)
+def test_another_rate_or_stereo_is_refused(experiment, mixture_set, tmp_path, fs, channels, found):
+    path = mixture_set.wavs["mix00003"]
+    soundfile.write(path, np.zeros((400, channels)), fs)
+    with pytest.raises(TSXError) as error:
+        estimate(experiment, mixture_set, tmp_path / "infer")
+    expected = f"{path}: expected 8000 Hz mono as the model was trained on, found {found}"
+    assert str(error.value) == expected
+    assert not list((tmp_path / "infer").rglob("*.wav"))
+
+
+def damage(path, kind):
+    if kind == "missing":
+        path.unlink()
+    elif kind == "empty file":
+        path.write_bytes(b"")
+    elif kind == "not audio":
+        path.write_text("not audio at all")
+    elif kind == "not a number":
+        samples = np.zeros(400, dtype=np.float32)
+        samples[7] = np.nan
+        write_float_wav(path, samples, FS)
+    elif kind == "no samples":
+        write_float_wav(path, np.zeros(0), FS)
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty file", "not audio", "not a number", "no samples"]
+)
+def test_a_bad_mixture_is_named(experiment, mixture_set, tmp_path, kind):
+    path = Path(mixture_set.wavs["mix00003"])
+    damage(path, kind)
+    with pytest.raises(TSXError) as error:
+        estimate(experiment, mixture_set, tmp_path / "infer")
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert not (tmp_path / "infer" / ".done").exists()
+
+
+def test_an_incomplete_mixture_set_is_refused(mixture_set, tmp_path):
+    (mixture_set.directory / ".done").unlink()
+    with pytest.raises(TSXError, match=r"mix: not a complete mixture set \(run stage 3\)"):
+        MixtureSet(mixture_set.directory, NAMES)
+    with pytest.raises(TSXError, match="stage 3"):
+        MixtureSet(tmp_path / "none", NAMES)
+
+
+def test_a_table_that_lacks_a_mixture_is_refused(mixture_set):
+    table = read_table(mixture_set.directory / "utt2order")
+    del table["mix00004"]
+    write_table(mixture_set.directory / "utt2order", table)
+    with pytest.raises(TSXError, match="utt2order: no line for mixture 'mix00004'"):
+        MixtureSet(mixture_set.directory, NAMES)
+    (mixture_set.directory / "utt2order").unlink()
+    with pytest.raises(TSXError, match="utt2order: no such file"):
+        MixtureSet(mixture_set.directory, NAMES)
+    assert MixtureSet(mixture_set.directory, ("energy",)).applicable("energy")[0] == "mix00001"
+
+
+@pytest.mark.parametrize("condition, value", [("class", "Barkk"), ("text", "barkk")])
+def test_a_value_the_model_does_not_know_is_named(
+    experiment, mixture_set, tmp_path, condition, value
+):
+    table = {**mixture_set.values[condition], "mix00004": value}
+    write_table(mixture_set.directory / f"utt2{condition}", table)
+    with pytest.raises(TSXError, match=f"'{value}'.*nearest.*'{value[:-1]}'"):
+        estimate(experiment, mixture_set, tmp_path / "infer")
+
+
+def test_batches_hold_one_length_each_and_every_mixture_once():
+    lengths = {f"m{n}": 100 if n % 3 else 200 for n in range(20)}
+    batches = list(batches_of_equal_length(lengths, 4))
+    assert sorted(name for batch in batches for name in batch) == sorted(lengths)
+    for batch in batches:
+        assert 1 <= len(batch) <= 4 and len({lengths[name] for name in batch}) == 1
+    assert len(batches) == 4 + 2  # 13 and 7 mixtures
+
+
+def test_a_full_disk_leaves_no_half_file(experiment, mixture_set, tmp_path, monkeypatch):
+    import os
+
+    replace, count = os.replace, []
+
+    def full(source, target):
+        count.append(target)
+        if len(count) == 5:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("tsx_espnet.files.os.replace", full)
+    with pytest.raises(TSXError, match="No space left on device"):
+        estimate(experiment, mixture_set, tmp_path / "infer")
+    wavs = list((tmp_path / "infer").rglob("*.wav"))
+    assert len(wavs) == 4
+    for path in wavs:
+        assert path.stat().st_size == 58 + 4 * soundfile.info(path).frames
+    assert not list((tmp_path / "infer").rglob(".done"))
+    monkeypatch.undo()
+    estimate(experiment, mixture_set, tmp_path / "infer")
+    assert (tmp_path / "infer" / ".done").exists()

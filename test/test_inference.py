@@ -1,0 +1,312 @@
+"""``TargetSoundExtractor``: any rate, length, level and number of channels; what is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tsx_espnet import TargetSoundExtractor
+from tsx_espnet.error import TSXError
+from tsx_espnet.text.encoder import LanguageModel
+
+FS = 8000
+
+
+@pytest.fixture(scope="module")
+def tsx(tiny_experiment):
+    return TargetSoundExtractor.load(tiny_experiment)
+
+
+@pytest.fixture
+def through(tsx, monkeypatch):
+    """``tsx`` with a model that takes all it hears for the target."""
+    monkeypatch.setattr(tsx.model, "extract", lambda part, condition: (part.clone(), 0 * part))
+    return tsx
+
+
+def noise(length, channels=None, seed=0, level=0.1):
+    shape = (length,) if channels is None else (length, channels)
+    return level * np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def extract_with_the_model(tsx, mixture, **asked):
+    with torch.no_grad():
+        target, _ = tsx.model.extract(torch.from_numpy(mixture)[None], tsx.embed(asked))
+    return target[0].numpy()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"energy": "high"},
+        {"harmonicity": "harmonic"},
+        {"order": "first"},
+        {"class_label": "Rain"},
+        {"text": "a dog barking"},
+    ],
+)
+def test_at_the_models_rate_it_is_the_model(tsx, asked):
+    mixture = noise(4000)
+    target, rest = tsx(mixture, FS, **asked)
+    assert target.dtype == rest.dtype == np.float32
+    names = {"class" if name == "class_label" else name: value for name, value in asked.items()}
+    np.testing.assert_array_equal(target, extract_with_the_model(tsx, mixture, **names))
+    np.testing.assert_allclose(target + rest, mixture, atol=1e-7)
+    assert np.abs(target).max() > 0 and np.abs(rest).max() > 0
+
+
+def test_conditions_ask_for_different_sounds(tsx):
+    mixture = noise(4000)
+    targets = [
+        tsx(mixture, FS, **asked)[0]
+        for asked in (
+            {"energy": "high"},
+            {"energy": "low"},
+            {"order": "first"},
+            {"class_label": "Rain"},
+            {"class_label": "Bark"},
+            {"text": "rain"},
+            {"text": "bark"},
+        )
+    ]
+    for one in range(len(targets)):
+        for two in range(one):
+            assert np.abs(targets[one] - targets[two]).max() > 1e-5
+
+
+@pytest.mark.parametrize("fs", [8000, 11025, 16000, 44100, 48000.0, 96000, 4000, 1000])
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 1000])
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_any_rate_length_and_number_of_channels(tsx, fs, length, channels):
+    mixture = noise(length, channels)
+    target, rest = tsx(mixture, fs, energy="high")
+    assert target.shape == rest.shape == mixture.shape
+    assert target.dtype == rest.dtype == np.float32
+    assert np.isfinite(target).all()
+    np.testing.assert_allclose(target + rest, mixture, atol=1e-7)
+
+
+@pytest.mark.parametrize("fs", [11025, 16000, 44100, 48000, 4000])
+def test_resampling_moves_nothing(through, fs):
+    """A tone that the model can hear comes back where it was."""
+    time = np.arange(fs) / fs
+    tone = np.sin(2 * np.pi * 700 * time).astype(np.float32)
+    target, _ = through(tone, fs, energy="high")
+    inner = slice(fs // 10, -fs // 10)
+    np.testing.assert_allclose(target[inner], tone[inner], atol=1e-3)
+
+
+@pytest.mark.parametrize("fs", [11025, 44100])
+def test_what_the_model_cannot_hear_is_in_the_rest(through, fs):
+    time = np.arange(fs) / fs
+    tone = np.sin(2 * np.pi * 5000 * time).astype(np.float32)  # above half of 8 kHz
+    target, rest = through(tone, fs, energy="high")
+    inner = slice(fs // 10, -fs // 10)
+    assert np.abs(target[inner]).max() < 1e-3
+    np.testing.assert_allclose(rest[inner], tone[inner], atol=1e-3)
+
+
+@pytest.mark.parametrize("fs", [8000, 44100])
+@pytest.mark.parametrize("gain", [1e-4, 30.0, 1e4])
+def test_the_level_is_kept(tsx, fs, gain):
+    mixture = noise(3000)
+    target, rest = tsx(mixture, fs, energy="high")
+    louder_target, louder_rest = tsx(np.float32(gain) * mixture, fs, energy="high")
+    np.testing.assert_allclose(louder_target / gain, target, atol=1e-4)
+    np.testing.assert_allclose(louder_rest / gain, rest, atol=1e-4)
+
+
+@pytest.mark.parametrize("fs", [8000, 44100])
+def test_channels_are_processed_apart(tsx, fs):
+    mixture = noise(3000, channels=3)
+    mixture[:, 1] *= 100
+    target, _ = tsx(mixture, fs, order="first")
+    for channel in range(3):
+        alone, _ = tsx(mixture[:, channel].copy(), fs, order="first")
+        np.testing.assert_allclose(target[:, channel], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("fs", [8000, 44100])
+def test_silence(tsx, fs):
+    target, rest = tsx(np.zeros((900, 2)), fs, energy="low")
+    assert np.abs(target).max() < 1e-6 and np.abs(rest).max() < 1e-6
+
+
+def test_double_precision_half_precision_and_views(tsx):
+    mixture = noise(2000).astype(np.float16).astype(np.float64)
+    target, _ = tsx(mixture, FS, energy="high")
+    views = mixture[::-1].copy()[::-1], np.repeat(mixture, 2)[::2]
+    for same in (mixture.astype(np.float16), *views):
+        np.testing.assert_array_equal(tsx(same, FS, energy="high")[0], target)
+    np.testing.assert_array_equal(mixture, noise(2000).astype(np.float16).astype(np.float64))
+
+
+def test_up_to_one_segment_nothing_is_cut(tsx):
+    mixture = noise(20 * FS)
+    seen = []
+    target, _ = tsx(
+        mixture, FS, energy="high", progress=lambda starts: seen.extend(starts) or starts
+    )
+    assert seen == [0]
+    np.testing.assert_array_equal(target, extract_with_the_model(tsx, mixture, energy="high"))
+
+
+def test_segments_of_a_long_recording(tsx):
+    """45 s: segments of 20 s from 0, 19 and 38 s, faded into each other over the second shared."""
+    mixture = noise(45 * FS)
+    seen = []
+    target, rest = tsx(
+        mixture, FS, energy="high", progress=lambda starts: seen.extend(starts) or starts
+    )
+    assert seen == [0, 19 * FS, 38 * FS]
+    np.testing.assert_allclose(target + rest, mixture, atol=1e-7)
+    one, two, three = (
+        extract_with_the_model(tsx, mixture[start : start + 20 * FS], energy="high")
+        for start in seen
+    )
+    rise = np.linspace(0, 1, FS)
+    expected = np.concatenate(
+        [
+            one[: 19 * FS],
+            (1 - rise) * one[19 * FS :] + rise * two[:FS],
+            two[FS : 19 * FS],
+            (1 - rise) * two[19 * FS :] + rise * three[:FS],
+            three[FS:],
+        ]
+    )
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [20 * FS + 1, 39 * FS, 39 * FS + 1, 43 * FS + 77])
+def test_segments_are_neither_lost_nor_doubled(through, length):
+    mixture = noise(length)
+    target, _ = through(mixture, FS, energy="high")
+    np.testing.assert_allclose(target, mixture, atol=1e-6)
+
+
+def test_no_click_where_segments_meet(tsx, monkeypatch):
+    """Even if the model says one thing in one segment and the opposite in the next."""
+    signs = iter([1.0, -1.0, 1.0])
+    monkeypatch.setattr(
+        tsx.model, "extract", lambda part, _: (torch.full_like(part, next(signs)), part)
+    )
+    target, _ = tsx(noise(45 * FS), FS, energy="high")
+    assert target[0] == target[-1] == 1 and target[25 * FS] == -1
+    assert np.abs(np.diff(target)).max() <= 2 / (FS - 1) + 1e-6
+
+
+def test_two_or_no_conditions(tsx):
+    expected = "expected exactly one of energy, harmonicity, order, class, text, found "
+    for asked, found in (({}, "none"), ({"text": "rain", "energy": "low"}, "text, energy")):
+        with pytest.raises(TSXError) as error:
+            tsx(noise(100), FS, **asked)
+        assert str(error.value) == expected + found
+
+
+@pytest.mark.parametrize(
+    "asked, message",
+    [
+        ({"class_label": "Barck"}, "unknown class 'Barck'; nearest known: 'Bark'"),
+        ({"class_label": "rain"}, "unknown class 'rain'; nearest known: 'Rain'"),
+        ({"class_label": ""}, "unknown class ''; nearest known: "),
+        ({"energy": "loud"}, "unknown energy 'loud'; nearest known: 'low'"),
+        ({"order": "last"}, "unknown order 'last'; nearest known: 'first'"),
+        ({"harmonicity": "tonal"}, "unknown harmonicity 'tonal'; nearest known: "),
+        ({"text": " "}, "text: expected a phrase, found an empty one"),
+        ({"energy": "n/a"}, "energy: expected something to ask for, found 'n/a'"),
+        ({"class_label": "n/a"}, "class: expected something to ask for, found 'n/a'"),
+    ],
+)
+def test_unknown_values(tsx, asked, message):
+    with pytest.raises(TSXError) as error:
+        tsx(noise(100), FS, **asked)
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def test_a_condition_the_model_does_not_have(make_experiment, tmp_path):
+    conditions = {"energy": {}, "class": {}}
+    tsx = TargetSoundExtractor.load(make_experiment(tmp_path / "exp", conditions=conditions))
+    assert tsx.conditions == ("energy", "class")
+    with pytest.raises(TSXError, match="cannot be asked by text; it knows energy, class"):
+        tsx(noise(100), FS, text="rain")
+
+
+@pytest.mark.parametrize(
+    "mixture, fs, message",
+    [
+        (np.array([0.0, np.nan, 0.0]), FS, "mixture: found NaN or infinite samples"),
+        (np.array([[0.0, np.inf]]), FS, "mixture: found NaN or infinite samples"),
+        (np.array([0.0, 1e39]), FS, "mixture: found NaN or infinite samples"),
+        (np.zeros(0), FS, r"mixture: expected floating point samples .* found float64 \(0,\)"),
+        (np.zeros((0, 2)), FS, r"found float64 \(0, 2\)"),
+        (np.zeros((2, 3, 4)), FS, r"found float64 \(2, 3, 4\)"),
+        (np.float64(0.5), FS, r"found float64 \(\)"),
+        (np.zeros(9, dtype=np.int16), FS, r"found int16 \(9,\)"),
+        (np.zeros(9, dtype=complex), FS, r"found complex128 \(9,\)"),
+        (["a", "b"], FS, r"mixture: expected floating point samples"),
+        (np.zeros(9), 0, "fs: expected a sampling rate in Hz, found 0"),
+        (np.zeros(9), -8000, "fs: expected a sampling rate in Hz, found -8000"),
+        (np.zeros(9), float("nan"), "fs: expected a sampling rate in Hz, found nan"),
+        (np.zeros(9), float("inf"), "fs: expected a sampling rate in Hz, found inf"),
+    ],
+)
+def test_mixtures_that_cannot_be(tsx, mixture, fs, message):
+    with pytest.raises(TSXError, match=message):
+        tsx(mixture, fs, energy="low")
+
+
+def test_a_known_phrase_needs_no_language_model(tsx, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "__init__", None)
+    array = torch.from_numpy(tsx.vocabulary.text_table["meow"])
+    expected = torch.relu(tsx.model.conditioners["text"].linear(array))
+    torch.testing.assert_close(tsx.embed({"text": "meow"}).vector()[0], expected)
+
+
+def test_a_new_phrase_goes_through_the_tables_language_model(make_experiment, tiny_bert, tmp_path):
+    experiment = make_experiment(tmp_path / "exp", language_model=tiny_bert)
+    tsx = TargetSoundExtractor.load(experiment)
+    vector = LanguageModel(str(tiny_bert), "first").embed(["rain falling"])[
+        0
+    ]  # the table's pooling
+    expected = torch.relu(tsx.model.conditioners["text"].linear(torch.from_numpy(vector)))
+    found = tsx.embed({"text": "  rain falling "}).vector()[0]
+    torch.testing.assert_close(found, expected)
+    target, _ = tsx(noise(500), FS, text="rain falling")
+    assert np.abs(target - tsx(noise(500), FS, text="rain")[0]).max() > 1e-5
+
+
+def test_a_new_phrase_without_the_tables_language_model(tsx, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(TSXError, match="language model 'none' cannot be loaded"):
+        tsx(noise(100), FS, text="something else")
+
+
+def test_text_without_a_table(make_experiment, tmp_path):
+    directory = make_experiment(tmp_path / "exp", conditions={"text": {"input_dim": 8}})
+    (directory / "text_embeddings.safetensors").unlink()
+    tsx = TargetSoundExtractor.load(directory)
+    with pytest.raises(TSXError, match="no text_embeddings.safetensors"):
+        tsx(noise(100), FS, text="rain")
+
+
+def test_espnets_tasks_and_transformers_are_not_imported(tiny_experiment):
+    """They cost more than ten seconds."""
+    program = f"""
+import json, sys
+import tsx_espnet
+light = [name for name in ("torch", "espnet2", "librosa") if name in sys.modules]
+tsx = tsx_espnet.TargetSoundExtractor.load({str(tiny_experiment)!r})
+import numpy as np
+target, rest = tsx(np.ones(500, dtype=np.float32), 44100, text="rain")
+heavy = ("espnet2.tasks", "transformers", "matplotlib", "librosa", "scipy", "pandas")
+found = [name for name in sys.modules if name.startswith(heavy)]
+print(json.dumps([light, found, len(target)]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], [], 500]

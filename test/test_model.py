@@ -1,0 +1,298 @@
+"""The whole way from a mixture to waveforms: lengths, levels, sums, batches, gradients."""
+
+import io
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.plugin import OURS, find
+
+SPEAKERBEAM = {
+    "extractor": "td_speakerbeam",
+    "extractor_conf": {
+        "layer": 2,
+        "stack": 1,
+        "bottleneck_dim": 6,
+        "hidden_dim": 8,
+        "skip_dim": 6,
+        "i_adapt_layer": 1,
+        "adapt_enroll_dim": 6,
+        "use_spk_emb": True,
+        "spk_emb_dim": 6,
+    },
+}
+# small sizes of the registered extractors; any that is not here is built with its defaults
+CHANGES = {"sudormrf": {}}
+EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
+EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
+FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride
+STFT = {"encoder": "stft", "decoder": "stft"}
+STFT.update(dict.fromkeys(("encoder_conf", "decoder_conf"), {"n_fft": 64, "hop_length": 32}))
+
+
+@pytest.fixture(params=sorted(EXTRACTORS))
+def model(request, make_model):
+    return make_model(**EXTRACTORS[request.param])
+
+
+def noise(size=2, length=400, seed=0, level=0.1):
+    return level * torch.randn(size, length, generator=torch.Generator().manual_seed(seed))
+
+
+def energy(model, *values):
+    """The condition "low" (0) or "high" (1) for each mixture."""
+    return model.embed({**batch_of(model, len(values)), "energy": torch.tensor(values)[:, None]})[
+        "energy"
+    ]
+
+
+def batch_of(model, size, length=400, seed=0):
+    """Values of all conditions, each not applicable in the last mixture."""
+    generator = torch.Generator().manual_seed(seed)
+    batch = {}
+    for name in CONDITIONS:
+        if name == "text":
+            batch["text"] = torch.randn(size, 1, 8, generator=generator)
+            batch["text_lengths"] = torch.tensor([1] * (size - 1) + [0])
+        else:
+            batch[name] = torch.tensor([[0], [1]] * size)[: size - 1].tolist() + [[-1]]
+            batch[name] = torch.tensor(batch[name])
+    return batch
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 9, 10, 77, 400])
+def test_lengths_and_sum(model, length):
+    mixture = noise(length=length)
+    target, other = model.extract(mixture, energy(model, 0, 1))
+    assert target.shape == other.shape == (2, length)
+    assert target.isfinite().all()
+    torch.testing.assert_close(target + other, mixture, atol=1e-6, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def filterbanks(make_model):
+    models = {}
+
+    def make(kernel_size, stride):
+        if (kernel_size, stride) not in models:
+            conf = {"channel": 4, "kernel_size": kernel_size, "stride": stride}
+            models[kernel_size, stride] = make_model(encoder_conf=conf, decoder_conf=conf)
+        return models[kernel_size, stride]
+
+    return make
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    length=st.one_of(st.integers(1, 100), st.integers(7950, 8050)),
+    sizes=st.sampled_from(FILTERBANKS),
+)
+def test_any_length_under_any_filterbank(filterbanks, length, sizes):
+    model = filterbanks(*sizes)
+    mixture = noise(1, length)
+    target, other = model.extract(mixture, energy(model, 1))
+    assert target.shape == other.shape == (1, length)
+    torch.testing.assert_close(target + other, mixture, atol=1e-6, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(length=st.integers(1, 300), sizes=st.sampled_from(FILTERBANKS))
+def test_every_sample_lies_in_as_many_frames(filterbanks, length, sizes):
+    """An encoder and decoder of ones count the frames a sample is in; none stands out."""
+    kernel_size, stride = sizes
+    model = filterbanks(kernel_size, stride)
+    before, after = model._padding(length)
+    frames = range((before + length + after - kernel_size) // stride + 1)
+    covered = [0] * (before + length + after)
+    for frame in frames:
+        for sample in range(frame * stride, frame * stride + kernel_size):
+            covered[sample] += 1
+    inner = covered[before : before + length]
+    assert min(inner) >= math.floor(kernel_size / stride)
+    assert max(inner) <= math.ceil(kernel_size / stride)
+
+
+@pytest.mark.parametrize("length", [1, 100, 400])
+def test_spectral_filterbank(make_model, length):
+    model = make_model(
+        **STFT, extractor="td_speakerbeam", extractor_conf=SPEAKERBEAM["extractor_conf"]
+    )
+    mixture = noise(length=length)
+    target, other = model.extract(mixture, energy(model, 0, 1))
+    assert target.shape == (2, length) and target.isfinite().all()
+    torch.testing.assert_close(target + other, mixture, atol=1e-6, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(exponent=st.floats(-4, 4))
+def test_the_level_is_kept(make_model, exponent):
+    model = make_model()
+    mixture, gain = noise(), 10**exponent  # -80 dB to +80 dB
+    condition = energy(model, 0, 1)
+    target, other = model.extract(mixture, condition)
+    louder_target, louder_other = model.extract(gain * mixture, condition)
+    torch.testing.assert_close(louder_target / gain, target, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(louder_other / gain, other, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_silence_and_direct_current(model, value):
+    mixture = torch.full((2, 400), value, requires_grad=True)
+    target, other = model.extract(mixture, energy(model, 0, 1))
+    assert target.isfinite().all() and other.isfinite().all()
+    if value == 0:
+        assert target.abs().max() < 1e-6
+    (target.square().sum() + other.square().sum()).backward()
+    assert mixture.grad.isfinite().all()
+
+
+def test_batch_item_is_single_item_and_twice_is_twice(model):
+    mixture, condition = noise(3), energy(model, 0, 1, 1)
+    together = model.extract(mixture, condition)
+    assert all(torch.equal(*pair) for pair in zip(together, model.extract(mixture, condition)))
+    for row in range(3):
+        alone = model.extract(mixture[row : row + 1], condition.select(torch.tensor([row])))
+        for one, rows in zip(alone, together):
+            torch.testing.assert_close(one[0], rows[row], atol=1e-6, rtol=1e-4)
+
+
+def test_some_rows_of_a_batch(model):
+    mixture = noise(3)
+    encoded = model.encode(mixture, torch.full((3,), 400))
+    condition = energy(model, 1, 0)
+    rows = torch.tensor([2, 0])
+    target, _ = model.separate(encoded, condition, rows)
+    expected, _ = model.extract(mixture[rows], condition)
+    torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_the_condition_decides(model):
+    mixture = noise(1)
+    low, high = (model.extract(mixture, energy(model, value))[0] for value in (0, 1))
+    assert (low - high).abs().max() > 1e-5
+
+
+def test_save_load_equal_output(make_model):
+    for name, changes in EXTRACTORS.items():
+        model, loaded = make_model(seed=0, **changes), make_model(seed=1, **changes)
+        file = io.BytesIO()
+        torch.save(model.state_dict(), file)
+        mixture = noise()
+        expected = model.extract(mixture, energy(model, 0, 1))[0]
+        assert not torch.equal(loaded.extract(mixture, energy(loaded, 0, 1))[0], expected), name
+        loaded.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+        assert torch.equal(loaded.extract(mixture, energy(loaded, 0, 1))[0], expected), name
+
+
+def test_zeros_at_the_end_of_a_shorter_mixture_do_not_change_its_level(make_model):
+    """The lengths tell silence that was recorded from silence that was padded."""
+    model = make_model()
+    mixture = noise(1)
+    padded = torch.nn.functional.pad(mixture, (0, 400))
+    _, level, _, _ = model.encode(padded, torch.tensor([400]))
+    assert level.item() == pytest.approx(mixture.square().mean().sqrt().item(), rel=1e-5)
+    _, level, _, _ = model.encode(padded, torch.tensor([800]))
+    assert level.item() == pytest.approx((mixture.square().mean() / 2).sqrt().item(), rel=1e-5)
+
+
+def test_embed_reads_the_batch(make_model):
+    model = make_model()
+    batch = batch_of(model, 3)
+    conditions = model.embed(batch)
+    assert tuple(conditions) == tuple(CONDITIONS)
+    for name, condition in conditions.items():
+        assert isinstance(condition, ConditionEmbedding)
+        assert condition.embedding.shape == (3, 1, 6)
+        assert condition.applicable.tolist() == [True, True, False], name
+    table = model.conditioners["order"].table.weight
+    torch.testing.assert_close(conditions["order"].vector()[1], table[1])
+
+
+@pytest.mark.parametrize("kind", ["uniform", "energy", "predicted"])
+def test_every_consistency(make_model, kind):
+    model = make_model(consistency=kind)
+    mixture = noise()
+    target, other = model.extract(mixture, energy(model, 0, 1))
+    torch.testing.assert_close(target + other, mixture, atol=1e-6, rtol=1e-5)
+
+
+def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
+    model, uniform = make_model(consistency=None), make_model(consistency="uniform")
+    uniform.load_state_dict(model.state_dict())
+    mixture = noise()
+    raw = torch.stack(model.extract(mixture, energy(model, 0, 1)))
+    expected = raw + (mixture - raw.sum(dim=0)) / 2
+    found = torch.stack(uniform.extract(mixture, energy(model, 0, 1)))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+    assert (raw.sum(dim=0) - mixture).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("objective", sorted(OURS["objective"]))
+@pytest.mark.parametrize("mode", [True, False])
+def test_training_forward(make_model, objective, mode):
+    model = make_model(objective=objective).train(mode)
+    mixture = noise(3)
+    loss, stats, weight = model(
+        speech_mix=mixture,
+        speech_ref1=0.5 * noise(3, seed=1),
+        speech_mix_lengths=torch.full((3,), 400),
+        **batch_of(model, 3),
+    )
+    assert loss.numel() == 1 and loss.isfinite() and weight.item() == 3
+    assert stats["loss"].item() == loss.item()
+    names = {f"{k}_{n}" for k in ("loss", "si_sdr", "best") for n in CONDITIONS} | {"loss"}
+    assert set(stats) == names
+    if mode:
+        loss.backward()
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        assert grads and all(grad.isfinite().all() for grad in grads)
+        for part in (model.encoder, model.extractor, model.decoder):
+            assert any(p.grad.abs().sum() > 0 for p in part.parameters() if p.grad is not None)
+
+
+def test_the_other_reference_is_by_default_the_rest_of_the_mixture(make_model):
+    model = make_model()
+    mixture, target = noise(3), 0.5 * noise(3, seed=1)
+    batch = batch_of(model, 3)
+    with torch.no_grad():
+        loss, _, _ = model(mixture, target, **batch)
+        given_loss, _, _ = model(mixture, target, mixture - target, **batch)
+        other_loss, _, _ = model(mixture, target, noise(3, seed=5), **batch)
+    assert loss == given_loss != other_loss
+
+
+def test_the_loss_is_what_extracting_and_measuring_gives(make_model):
+    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as measure
+
+    model = make_model(objective="single", objective_conf={"condition": "order"})
+    mixture, target = noise(3), 0.5 * noise(3, seed=1)
+    batch = batch_of(model, 3)
+    with torch.no_grad():
+        loss, stats, _ = model(mixture, target, **batch)
+        found, rest = model.extract(mixture, model.embed(batch)["order"])
+    target_ratio = measure(found[:2], target[:2], zero_mean=True)  # not applicable in the third
+    rest_ratio = measure(rest[:2], (mixture - target)[:2], zero_mean=True)
+    assert loss.item() == pytest.approx(-(target_ratio + rest_ratio).mean().item(), abs=0.01)
+    assert stats["si_sdr_order"].item() == pytest.approx(target_ratio.mean().item(), abs=0.01)
+
+
+def test_distance_is_the_weighted_sum_of_the_criterions(make_model):
+    model = make_model(
+        criterions=[
+            {"name": "si_sdr", "wrapper_conf": {"weight": 0.5}},
+            {"name": "si_sdr", "conf": {"eps": 1e-2}, "wrapper": "fixed_order"},
+        ]
+    )
+    ref, est = noise(), noise(seed=1)
+    criterion = find("criterion", "si_sdr")
+    expected = 0.5 * criterion()(ref, est) + criterion(eps=1e-2)(ref, est)
+    torch.testing.assert_close(model.distance(ref, est), expected)
+
+
+def test_nothing_is_collected(make_model):
+    assert make_model().collect_feats(speech_mix=noise()) == {}

@@ -1,0 +1,77 @@
+"""Our parts in ESPnet's own tables."""
+
+import pytest
+
+import tsx_espnet
+from tsx_espnet import plugin
+
+KINDS = ("extractor", "separator", "criterion")
+
+
+def every(tables):
+    return [(kind, name) for kind, table in sorted(tables.items()) for name in sorted(table)]
+
+
+@pytest.mark.parametrize("kind, name", every(plugin.OURS))
+def test_every_part_of_ours_is_there(kind, name):
+    part = plugin.find(kind, name)
+    assert part.__module__.startswith("tsx_espnet.") and part.__doc__
+
+
+@pytest.mark.parametrize("kind, name", every(plugin.ESPNET))
+def test_the_short_way_to_a_part_of_espnet_ends_at_the_same_class(kind, name):
+    assert plugin.find(kind, name) is plugin.load(plugin.CHOICES[kind]).get_class(name)
+
+
+def test_any_other_part_is_found_in_espnets_tables():
+    from espnet2.enh.loss.criterions.time_domain import SNRLoss
+
+    assert plugin.find("criterion", "snr") is SNRLoss
+
+
+def test_an_unknown_part_is_named():
+    with pytest.raises(ValueError, match=r"--objective must be one of .*'oct'.*--objective best"):
+        plugin.find("objective", "best")
+    with pytest.raises(ValueError, match="nonesuch"):
+        plugin.find("separator", "nonesuch")
+
+
+def tables():
+    return {kind: plugin.load(plugin.CHOICES[kind]).classes for kind in KINDS}
+
+
+def test_registering_adds_ours_and_nothing_else_however_often():
+    tsx_espnet.register()
+    first = {kind: dict(table) for kind, table in tables().items()}
+    tsx_espnet.register()
+    assert tables() == first
+    for kind in KINDS:
+        for name in plugin.OURS[kind]:
+            assert first[kind][name] is plugin.find(kind, name)
+    assert "td_speakerbeam" in first["extractor"] and "conformer" in first["separator"]
+
+
+def test_espnets_options_accept_our_names():
+    tsx_espnet.register()
+    for kind in KINDS:
+        choices = plugin.load(plugin.CHOICES[kind])
+        assert set(plugin.OURS[kind]) <= set(choices.choices())
+        for name in plugin.OURS[kind]:
+            assert issubclass(choices.get_class(name), choices.base_type)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_foreign_class_under_our_name_is_an_error_that_names_both(kind, monkeypatch):
+    class Foreign:
+        pass
+
+    tsx_espnet.register()
+    name = next(iter(plugin.OURS[kind]))
+    monkeypatch.setitem(tables()[kind], name, Foreign)
+    with pytest.raises(RuntimeError) as error:
+        tsx_espnet.register()
+    ours = plugin.find(kind, name)
+    for part in (Foreign, ours):
+        assert f"{part.__module__}.{part.__qualname__}" in str(error.value)
+    assert f"ESPnet's {kind} table" in str(error.value) and repr(name) in str(error.value)
+    assert tables()[kind][name] is Foreign  # and it is left there

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
+from tsx_espnet.error import TSXError
+from tsx_espnet.vocabulary import Vocabulary, unknown_value
+
+
+@pytest.mark.parametrize(
+    "condition, value, row",
+    [
+        ("energy", "low", 0),
+        ("energy", "high", 1),
+        ("harmonicity", "percussive", 0),
+        ("harmonicity", "harmonic", 1),
+        ("order", "first", 0),
+        ("order", "second", 1),
+        ("class", "Bark", 0),
+        ("class", "Rain", 2),
+    ],
+)
+def test_rows_of_the_tables(vocabulary, condition, value, row):
+    encoded = vocabulary.encode(condition, value)
+    assert encoded.tolist() == [row] and encoded.dtype == np.int64
+
+
+def test_not_applicable(vocabulary):
+    for condition in CONDITIONS:
+        encoded = vocabulary.encode(condition, NOT_APPLICABLE)
+        if condition == "text":
+            assert encoded.shape == (0, 8) and encoded.dtype == np.float32
+        else:
+            assert encoded.tolist() == [-1]
+
+
+def test_text_is_a_row_of_the_table(vocabulary):
+    encoded = vocabulary.encode("text", "rain")
+    np.testing.assert_array_equal(encoded, vocabulary.text_table.embeddings[2:3])
+    with pytest.raises(TSXError, match=r"no text embedding of 'rains'; nearest: \['rain'\]"):
+        vocabulary.encode("text", "rains")
+    with pytest.raises(TSXError, match="stage 4"):
+        Vocabulary().encode("text", "rain")
+
+
+def test_number_of_values(vocabulary):
+    assert [vocabulary.num_values(name) for name in ("energy", "order", "class")] == [2, 2, 3]
+    assert Vocabulary().num_values("class") == 0
+
+
+@pytest.mark.parametrize(
+    "condition, value, nearest",
+    [
+        ("class", "Barck", "'Bark'"),
+        ("class", "bark", "'Bark'"),
+        ("class", "zzzzz", "'Bark', 'Meow', 'Rain'"),
+        ("energy", "higher", "'high'"),
+        ("energy", "loud", "'low'"),
+        ("harmonicity", "harmonics", "'harmonic'"),
+        ("order", "1", "'first', 'second'"),
+        ("order", "", "'first', 'second'"),
+    ],
+)
+def test_an_unknown_value_names_the_nearest(vocabulary, condition, value, nearest):
+    with pytest.raises(TSXError) as error:
+        vocabulary.encode(condition, value)
+    assert str(error.value) == f"unknown {condition} {value!r}; nearest known: {nearest}"
+
+
+def test_nearest_labels_are_found_by_a_part_of_the_name_and_in_words():
+    labels = ["Acoustic_guitar", "Bass_guitar", "Chirp_and_tweet", "Rain", "Raindrop"]
+    message = unknown_value("class", "guitar", labels)
+    assert "'Acoustic_guitar'" in message and "'Bass_guitar'" in message and "Rain" not in message
+    assert "'Chirp_and_tweet'" in unknown_value("class", "chirp and tweets", labels)
+    assert message.count("\n") == 0
+
+
+def test_an_unknown_condition_is_named(vocabulary):
+    with pytest.raises(TSXError, match="no condition 'loudness': expected one of energy"):
+        vocabulary.encode("loudness", "high")
