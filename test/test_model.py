@@ -117,6 +117,20 @@ def test_every_sample_lies_in_as_many_frames(filterbanks, length, sizes):
     assert max(inner) <= math.ceil(kernel_size / stride)
 
 
+@pytest.mark.parametrize("length", [1, 7, 20, 77, 400])
+@pytest.mark.parametrize("kernel_size, stride", [(8, 4), (5, 5), (16, 1)])
+def test_nothing_is_moved(make_model, length, kernel_size, stride):
+    """One base a sample, no mask: the frames add up to the mixture, K / S times, ends included."""
+    conf = {"channel": kernel_size, "kernel_size": kernel_size, "stride": stride}
+    model = make_model(encoder_conf=conf, decoder_conf=conf)
+    bases = torch.eye(kernel_size).unsqueeze(1)
+    model.encoder.conv1d.weight.data = model.decoder.convtrans1d.weight.data = bases
+    model.extractor.extract = lambda feature, frames, condition: (feature, None)
+    mixture = noise(length=length).abs()  # the encoder is rectified
+    target, _ = model.extract(mixture, energy(model, 0, 1))
+    torch.testing.assert_close(target * stride / kernel_size, mixture)
+
+
 @pytest.mark.parametrize("length", [1, 100, 400])
 def test_spectral_filterbank(make_model, length):
     model = make_model(

@@ -41,6 +41,7 @@ class OptionParser(config_argparse.ArgumentParser):
 
     def parse_known_args(self, args: Optional[Sequence[str]] = None, namespace=None):
         early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        early.error = self.error
         early.add_argument("--config")
         path = early.parse_known_args(args)[0].config
         if path is not None:

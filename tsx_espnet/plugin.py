@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 import sys
+import tempfile
 from typing import Dict, Iterator
 
 OURS: Dict[str, Dict[str, str]] = {
@@ -55,21 +56,31 @@ def load(path: str):
 
 
 @contextlib.contextmanager
-def quiet_stdout() -> Iterator[None]:
-    """Within the block, what is printed goes to standard error.
+def quiet_imports() -> Iterator[None]:
+    """Within the block nothing is printed, unless an import fails.
 
-    ESPnet prints while it is imported, which would stand in front of what ``--print_config``
-    prints. Files are switched, not ``sys.stdout``, which ESPnet keeps from then on.
+    ESPnet prints and warns while it is imported: in front of what ``--print_config`` prints, and
+    around the one line that says what is wrong with a command. Files are switched, not
+    ``sys.stdout``, which ESPnet keeps from then on.
     """
     sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(saved, 1)
-        os.close(saved)
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        try:
+            os.dup2(printed.fileno(), 1)
+            os.dup2(printed.fileno(), 2)
+            yield
+        except BaseException:
+            printed.seek(0)
+            os.write(saved[1], printed.read())
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, original in zip((1, 2), saved):
+                os.dup2(original, number)
+                os.close(original)
 
 
 def find(kind: str, name: str) -> type:

@@ -147,6 +147,9 @@ class TSXTask(AbsTask):
             return super().build_iter_factory(args, distributed_option, mode, kwargs)
         options: IteratorOptions = cls.build_iter_options(args, distributed_option, mode)
         world_size = distributed_option.dist_world_size if options.distributed else None
+        num_mixtures = args.mixtures_per_epoch
+        if args.drop_last_iter:
+            num_mixtures -= num_mixtures % options.batch_size
         return MixtureIterFactory(
             Sampler(
                 ClipSet(args.train_clips, classes=args.class_list or None),
@@ -154,7 +157,7 @@ class TSXTask(AbsTask):
             ),
             options.preprocess_fn,
             options.collate_fn,
-            num_mixtures=args.mixtures_per_epoch,
+            num_mixtures=num_mixtures,
             batch_size=options.batch_size,
             seed=args.seed,
             num_workers=args.num_workers,

@@ -16,7 +16,7 @@ from tsx_espnet.error import TSXError
 
 @pytest.fixture
 def recipe(tiny_experiment, tmp_path, monkeypatch):
-    """A recipe directory with exp/oct as training leaves it, weights behind a link; we are in it."""
+    """The current directory, with exp/oct as training leaves it, weights behind a link."""
     experiment = tmp_path / "recipe" / "exp" / "oct"
     shutil.copytree(tiny_experiment, experiment)
     (experiment / "valid.loss.ave.pth").rename(experiment / "valid.loss.ave_5best.pth")

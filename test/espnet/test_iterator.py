@@ -53,6 +53,7 @@ def ids(batches):
     return [name for names, _ in batches for name in names]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_any_number_of_workers(factory, num_workers):
     assert_same(

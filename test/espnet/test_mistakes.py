@@ -62,6 +62,7 @@ def test_no_output_dir(start, train_args):
         (["--mixtures_per_epoch", "0"], "--mixtures_per_epoch must be >= 1, found 0"),
         (["--extracter", "sudormrf"], "no option --extracter; did you mean --extractor?"),
         (["--extractor", "sudo"], "argument --extractor: invalid choice: 'sudo' (choose from"),
+        (["--config"], "argument --config: expected one argument"),
         (["--embedding_dim", "many"], "argument --embedding_dim: invalid int value: 'many'"),
         (["sudormrf"], "expected an option, found 'sudormrf'"),
         (["--objective_conf", "condition=colour"], "objective_conf condition: expected one of"),

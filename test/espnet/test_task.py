@@ -46,7 +46,7 @@ def test_keeps_every_option_of_espnet():
 
 def test_print_config_can_be_fed_back(run, data, train_args, tmp_path):
     printed = run(TRAIN, "--config", data.train_config, "--print_config", fresh=True).out
-    config = yaml.safe_load(printed)
+    config = yaml.safe_load(printed)  # not one line of what ESPnet's imports print
     given = yaml.safe_load(data.train_config.read_text())
     for name, value in given.items():
         if name.endswith("_conf"):
@@ -108,6 +108,16 @@ def test_init_param(run, train_args, tmp_path):
     same = {name for name, value in expected.items() if torch.equal(value, found[name])}
     assert {name for name in expected if name.startswith("encoder.")} <= same
     assert "extractor.network.bottleneck.1.weight" not in same
+
+
+def test_options_of_the_iterator(run, train_args, tmp_path):
+    """Seven mixtures are two batches of four, or one if the smaller one is dropped."""
+    epoch = ["--max_epoch", 1, "--mixtures_per_epoch", 7, "--log_interval", 1]
+    for more, expected in (
+        ([], 2), (["--drop_last_iter", "true"], 1), (["--num_iters_per_epoch", 1], 1)
+    ):
+        log = run(TRAIN, *train_args, *epoch, *more, "--output_dir", tmp_path / "exp").err
+        assert len(re.findall(r"1epoch:train:", log)) == expected
 
 
 def test_log_shows_every_condition(run, train_args, tmp_path):

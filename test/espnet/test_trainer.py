@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,27 +12,32 @@ from tsx_espnet.error import TSXError
 
 TRAIN = "tsx_espnet.bin.train"
 EPOCHS = ["--max_epoch", 4, "--keep_nbest_models", 2, "--resume", "true"]
-# torch.save that stops halfway for a while, and steps that take a while
-SLOW = """
-import io, time, torch
+# the n-th file of a name is written by half, and then nothing happens any more
+STUCK = """
+import io, os, time, torch
 
-save = torch.save
+save, left = torch.save, {number}
 
-def save_slowly(obj, f, *args, **kwargs):
+def save_by_half(obj, f, *args, **kwargs):
+    global left
+    left -= os.path.basename(f).startswith("{name}")
     whole = io.BytesIO()
     save(obj, whole, *args, **kwargs)
     data = whole.getvalue()
     with open(f, "wb") as stream:
-        stream.write(data[: len(data) // 2])
-        stream.flush()
-        time.sleep(0.2)
-        stream.write(data[len(data) // 2 :])
+        stream.write(data if left else data[: len(data) // 2])
+    while not left:
+        time.sleep(1.0)
 
-torch.save = save_slowly
+torch.save = save_by_half
+"""
+SLOW = """
+import time, torch
+
 step = torch.optim.Adam.step
 
 def step_slowly(*args, **kwargs):
-    time.sleep(0.05)
+    time.sleep(0.1)
     return step(*args, **kwargs)
 
 torch.optim.Adam.step = step_slowly
@@ -68,34 +74,42 @@ def assert_same_experiment(found, expected):
             torch.testing.assert_close(state[name], value, rtol=0, atol=0, msg=f"{other} {name}")
 
 
-def wait_for(command, exp, pattern):
-    """Until there is a file of this name."""
-    deadline = time.monotonic() + 60
-    while not list(exp.glob(pattern)):
-        assert command.running and time.monotonic() < deadline, command.err
-        time.sleep(0.002)
+@pytest.fixture
+def kill_at(start):
+    """Kill a training while it writes the n-th file of a name."""
+
+    def start_and_kill(args, name, number=1):
+        command = start(TRAIN, *args, hook=STUCK.format(name=name, number=number))
+        exp = Path(args[-1])
+        deadline = time.monotonic() + 60
+        while not (list(exp.glob(f"{name}.tmp*")) and number_of_epochs(exp) >= number - 1):
+            assert command.running and time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+        command.kill()
+
+    return start_and_kill
 
 
-@pytest.mark.parametrize("first", ["1epoch.pth", "2epoch.pth"])
-def test_killed_three_times(first, start, run, train_args, reference, tmp_path):
+def number_of_epochs(exp):
+    """Epochs that a checkpoint holds."""
+    path = exp / "checkpoint.pth"
+    return torch.load(path, weights_only=False)["reporter"]["epoch"] if path.exists() else 0
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_killed_three_times(epoch, kill_at, start, run, train_args, reference, tmp_path):
     """While a checkpoint is written, between it and the epoch's model, and at a random moment."""
     exp = tmp_path / "exp"
     args = [*train_args, *EPOCHS, "--output_dir", exp]
 
-    command = start(TRAIN, *args, hook=SLOW)
-    wait_for(command, exp, first)
-    wait_for(command, exp, "checkpoint.pth.tmp*")
-    command.kill()
-    assert not (exp / "3epoch.pth").exists()
+    kill_at(args, "checkpoint.pth", epoch + 1)
+    assert number_of_epochs(exp) == epoch and not (exp / f"{epoch + 1}epoch.pth").exists()
+
+    kill_at(args, "3epoch.pth")
+    assert number_of_epochs(exp) == 3 and not (exp / "3epoch.pth").exists()
 
     command = start(TRAIN, *args, hook=SLOW)
-    wait_for(command, exp, "3epoch.pth.tmp*")
-    command.kill()
-    assert torch.load(exp / "checkpoint.pth", weights_only=False)["reporter"]["epoch"] == 3
-    assert not (exp / "3epoch.pth").exists()
-
-    command = start(TRAIN, *args, hook=SLOW)
-    moment = random.uniform(0.0, 1.0)
+    moment = random.uniform(0.0, 0.7)
     time.sleep(moment)
     command.kill()
 
@@ -106,21 +120,11 @@ def test_killed_three_times(first, start, run, train_args, reference, tmp_path):
         raise AssertionError(f"killed after {moment} s: {error}") from error
 
 
-def test_killed_in_its_first_checkpoint(start, run, train_args, reference, tmp_path):
+@pytest.mark.parametrize("name", ["checkpoint.pth", "1epoch.pth", "4epoch.pth"])
+def test_killed_once(name, kill_at, run, train_args, reference, tmp_path):
+    """Before there is any checkpoint, in the first epoch, and when all epochs have been trained."""
     args = [*train_args, *EPOCHS, "--output_dir", tmp_path / "exp"]
-    command = start(TRAIN, *args, hook=SLOW)
-    wait_for(command, tmp_path / "exp", "checkpoint.pth.tmp*")
-    command.kill()
-    run(TRAIN, *args)
-    assert_same_experiment(tmp_path / "exp", reference)
-
-
-def test_killed_after_its_last_checkpoint(start, run, train_args, reference, tmp_path):
-    """What is left to do is the model of the last epoch, the links and the average."""
-    args = [*train_args, *EPOCHS, "--output_dir", tmp_path / "exp"]
-    command = start(TRAIN, *args, hook=SLOW)
-    wait_for(command, tmp_path / "exp", "4epoch.pth.tmp*")
-    command.kill()
+    kill_at(args, name)
     run(TRAIN, *args)
     assert_same_experiment(tmp_path / "exp", reference)
 

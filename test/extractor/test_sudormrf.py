@@ -25,3 +25,13 @@ def test_the_defaults_are_the_papers_sizes():
     assert block.expand[0].weight.shape == (512, 256, 1)
     assert block.contract[2].weight.shape == (256, 512, 1)
     assert len(block.down) == 4 and network.num_masks == 2
+
+
+def test_softmax_masks_share_out_the_feature():
+    extractor = SudoRMRFExtractor(
+        5, 4, num_blocks=1, out_channels=6, hidden_channels=8, depth=2, nonlinear="softmax"
+    )
+    feature = torch.rand(2, 9, 5)
+    condition = ConditionEmbedding.null(feature, 4)
+    target, other = extractor.extract(feature, torch.tensor([9, 9]), condition)
+    torch.testing.assert_close(target + other, feature)

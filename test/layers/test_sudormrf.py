@@ -71,3 +71,26 @@ def test_everything_learns(condition_dim):
     model(torch.rand(4, 33, 5), condition).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("nonlinear", ["relu", "sigmoid", "softmax"])
+def test_nonlinear_of_the_masks(nonlinear):
+    """From the values before it, kept by a hook on the last convolution: (B, M N, F)."""
+    model = network(num_masks=3, nonlinear=nonlinear)
+    before = []
+    model.mask.register_forward_hook(lambda module, inputs, output: before.append(10 * output))
+    model.mask.register_forward_hook(lambda module, inputs, output: before[-1])
+    masks = model(torch.rand(2, 9, 5))
+    values = before[0].detach().reshape(2, 3, 5, 9).permute(0, 1, 3, 2)
+    expected = {
+        "relu": values.clamp(min=0),
+        "sigmoid": 1 / (1 + torch.exp(-values)),
+        "softmax": torch.exp(values) / torch.exp(values).sum(dim=1, keepdim=True),
+    }
+    torch.testing.assert_close(masks, expected[nonlinear])
+    assert (values > 0.1).any() and (values < -0.1).any()
+
+
+def test_an_unknown_nonlinear_is_refused():
+    with pytest.raises(ValueError, match="nonlinear must be one of .*'softmax'.* found 'tanh'"):
+        network(nonlinear="tanh")

@@ -224,3 +224,13 @@ def test_wav_files_are_read_by_others_and_hold_no_time(tmp_path):
     data = (tmp_path / "x.wav").read_bytes()
     assert data == wav_bytes(samples, 16000) and len(data) == HEADER_BYTES + 4 * 1001
     assert struct.unpack("<I", data[4:8])[0] == len(data) - 8
+
+
+def test_a_job_killed_while_it_claims_the_directory_does_not_block_it(command, tmp_path):
+    """Two jobs started together: one saw the other's half-written marker and took the set for a
+    foreign one; a kill at that moment blocked the set for good."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / ".begun.tmp99").write_text("{")
+    out = command(str(begun), number=2)
+    assert len(read_table(out / "wav.scp")) == 2

@@ -49,3 +49,11 @@ def test_batch_item_is_single_item_and_loads_again(separator):
 
 def test_there_is_no_condition(separator):
     assert separator.network.films is None
+
+
+def test_softmax_masks_share_out_the_feature():
+    sizes = {"num_blocks": 1, "out_channels": 6, "hidden_channels": 8, "depth": 2}
+    separator = SudoRMRFSeparator(5, num_spk=3, nonlinear="softmax", **sizes)
+    feature = torch.rand(2, 9, 5)
+    sources, _, _ = separator(feature, torch.tensor([9, 9]))
+    torch.testing.assert_close(sum(sources), feature)

@@ -15,7 +15,7 @@ import sys
 from typing import Optional, Sequence
 
 from tsx_espnet.error import TSXError, run_command
-from tsx_espnet.plugin import quiet_stdout, register
+from tsx_espnet.plugin import quiet_imports, register
 
 if __name__ == "__mp_main__":  # a spawned training process imports this module first
     register()
@@ -47,7 +47,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         print(__doc__)
         return
     module = find_module(argv[0])
-    with quiet_stdout():
+    with quiet_imports():
         register()
     sys.argv = [module, *argv[1:]]
     runpy.run_module(module, run_name="__main__")

@@ -5,7 +5,7 @@ import sys
 from typing import Optional, Sequence
 
 from tsx_espnet.error import run_command
-from tsx_espnet.plugin import quiet_stdout
+from tsx_espnet.plugin import quiet_imports
 
 HELP = """usage: python -m tsx_espnet.bin.train --config conf/train_oct.yaml --output_dir exp/NAME
          --train_clips DIR --mixing_config FILE --valid_mixtures DIR [--text_embeddings FILE] ...
@@ -25,7 +25,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if "--help_all" in argv:
         argv = ["--help"]
 
-    with quiet_stdout():
+    with quiet_imports():
         from tsx_espnet.task import TSXTask
 
     TSXTask.main(cmd=argv)

@@ -8,7 +8,6 @@ from tsx_espnet.layers.film import FiLM
 from tsx_espnet.layers.norm import global_layer_norm
 from tsx_espnet.layers.uconv import UConvBlock, get_activation
 
-
 NONLINEARS = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,

@@ -28,8 +28,8 @@ from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.wav import HEADER_BYTES, write_float_wav
 from tsx_espnet.progress import progress
+from tsx_espnet.wav import HEADER_BYTES, write_float_wav
 
 MIXING_VERSION = 1  # raise it when the same facts give other mixtures
 PLANS = "mixtures.jsonl"
@@ -124,7 +124,12 @@ def _write(
 
 
 def _claim(out: Path, facts: Dict[str, Any]) -> None:
-    """Leave the facts in a new directory, or see that those found there are the same."""
+    """Leave the facts in a new directory, or see that those found there are the same.
+
+    Several jobs do this at once: what is there is listed first, so that whoever finds audio finds
+    its marker too.
+    """
+    present = [path.name for path in out.iterdir()] if out.is_dir() else []
     for marker in (out / DONE, out / BEGUN):
         if marker.is_file():
             found = json.loads(marker.read_text(encoding="utf-8"))
@@ -135,7 +140,7 @@ def _claim(out: Path, facts: Dict[str, Any]) -> None:
                     "remove it or choose another name"
                 )
             return
-    if out.is_dir() and any(out.iterdir()):
+    if any(not name.startswith(BEGUN) for name in present):
         raise TSXError(f"{out}: is not empty and holds no mixtures of ours; choose another name")
     with atomic_write(out / BEGUN) as stream:
         json.dump(facts, stream, indent=1, sort_keys=True)
