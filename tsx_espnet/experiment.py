@@ -94,7 +94,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     """Load a state dict into a model; all that serves training alone is passed over.
 
     Raises:
-        TSXError: if the file is damaged, or its names or sizes do not fit, with the first that differ.
+        TSXError: if the file is damaged, or its names or sizes do not fit, with the first of them.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -94,7 +94,7 @@ def is_done(directory: PathLike, **facts: Any) -> bool:
 
 
 def read_facts(directory: PathLike) -> Optional[Dict[str, Any]]:
-    """How a complete ``directory`` was made; None if it is not complete or the marker is damaged."""
+    """How a complete ``directory`` was made; None without a marker that can be read."""
     try:
         return json.loads((Path(directory) / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

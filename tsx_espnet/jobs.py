@@ -15,7 +15,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     part only; once all parts are done, ``--num_jobs N --merge`` puts them together.
     """
     group = parser.add_argument_group("several processes")
-    group.add_argument("--num_jobs", type=int, default=1, help="number of processes sharing the work")
+    group.add_argument("--num_jobs", type=int, default=1, help="processes that share the work")
     group.add_argument("--job", type=int, default=None, help="do only this part, 1 to NUM_JOBS")
     group.add_argument("--merge", action="store_true", help="only put the finished parts together")
 

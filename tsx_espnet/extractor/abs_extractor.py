@@ -36,7 +36,7 @@ class AbsTSXExtractor(AbsExtractor):
         suffix_tag: str = "",
         additional: Optional[Dict] = None,
     ) -> Tuple[torch.Tensor, torch.Tensor, OrderedDict]:
-        """ESPnet's interface: ``input_aux`` is an embedding (B, D), or a sequence (B, L, D) of them."""
+        """ESPnet's interface: ``input_aux`` is an embedding (B, D) or several (B, L, D)."""
         if input_aux.dim() == 2:
             input_aux = input_aux.unsqueeze(1)
         length = input_aux.shape[1]

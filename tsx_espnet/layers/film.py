@@ -6,8 +6,8 @@ import torch
 class FiLM(torch.nn.Module):
     """Scale and shift every channel by functions of a condition: ``y = (1 + γ(c)) x + β(c)``.
 
-    γ and β are linear in the condition and start small, so that an untrained layer passes its
-    input through nearly unchanged.
+    γ and β are linear in the condition; their biases start at zero, so that an untrained layer
+    passes its input through unchanged under the null condition.
 
     Args:
         condition_dim: size D of the condition embedding.

@@ -81,7 +81,7 @@ class LanguageModel:
         phrases: Sequence[str],
         progress: Callable[[Iterable], Iterable] = lambda batches: batches,
     ) -> np.ndarray:
-        """Vectors of ``phrases``: (P, E) float32, the same whatever else is in the list."""
+        """Vectors of ``phrases``: (P, E) float32."""
         import torch
 
         vectors: List[np.ndarray] = []
