@@ -222,6 +222,9 @@ def _check_sources(args: argparse.Namespace) -> None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
             raise TSXError(f"--valid_mixtures: {mixtures}: no such file (stage 3 makes it)")
+        for name, path in read_table(mixtures).items():
+            if not Path(path).is_file():
+                raise TSXError(f"{mixtures}: {name}: no such file {path} (run stage 3 again)")
 
 
 def sampling_rate(args: argparse.Namespace) -> Optional[int]:

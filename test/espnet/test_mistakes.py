@@ -133,6 +133,18 @@ def test_error_of_a_value_in_a_validation_worker(fails, data, tmp_path):
     assert last.startswith("error: unknown class 'Barking'; nearest known: 'Bark'")
 
 
+def test_missing_audio_of_the_validation_set(fails, data, tmp_path):
+    """ESPnet would find out after the first epoch, with a traceback of libsndfile."""
+    mixtures = tmp_path / "mixtures"
+    shutil.copytree(data.mixtures, mixtures)
+    name, _ = (mixtures / "wav.scp").read_text().split("\n")[0].split(" ", 1)
+    (mixtures / "wav.scp").write_text(f"{name} {tmp_path}/gone.wav\n")
+    last = fails("--valid_mixtures", mixtures)
+    assert last == (
+        f"error: {mixtures}/wav.scp: {name}: no such file {tmp_path}/gone.wav (run stage 3 again)"
+    )
+
+
 def test_error_in_a_spawned_process(capsys):
     """Training on several GPUs runs in processes of torch's, which wrap the error once more."""
 
