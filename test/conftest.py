@@ -12,8 +12,13 @@ from types import SimpleNamespace  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import yaml  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from tsx_espnet.condition import CONDITIONS  # noqa: E402
+
+# a busy machine is no bug, and no test leaves files in the repository
+settings.register_profile("tsx_espnet", deadline=None, database=None)
+settings.load_profile("tsx_espnet")
 
 FS = 8000
 CLASSES = ("Bark", "Meow", "Rain")

@@ -144,6 +144,26 @@ def test_other_weights_or_mixtures_are_worked_on_again(
     assert len(paths) == len(list(out.rglob("*.wav")))
 
 
+def test_estimates_of_an_earlier_model_are_never_left_among_the_new(
+    make_experiment, mixture_set, tmp_path, monkeypatch
+):
+    """The earlier model could be asked by more, and the later run is killed at first."""
+    out = estimate(load_experiment(make_experiment(tmp_path / "more")), mixture_set, tmp_path / "o")
+    fewer = make_experiment(tmp_path / "fewer", conditions={"energy": {}, "class": {}})
+    mixtures = MixtureSet(mixture_set.directory, ("energy", "class"))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tsx_espnet.estimates.write_float_wav", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_estimates(load_experiment(fewer), mixtures, out)
+    assert not list(out.glob("*/spk?.scp")) and not (out / ".done").exists()
+    write_estimates(load_experiment(fewer), mixtures, out)
+    assert sorted(path.name for path in out.iterdir()) == [".done", "class", "energy"]
+
+
 @pytest.fixture
 def loud(experiment, monkeypatch):
     """A model whose targets are 3 beyond the mixture."""

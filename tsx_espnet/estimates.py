@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import torch
 
-from tsx_espnet.condition import NOT_APPLICABLE
+from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, read_table, write_table
@@ -83,11 +83,20 @@ def write_estimates(
         if is_done(part, **facts):
             print(f"{part}: already complete")
             continue
-        (out / DONE).unlink(missing_ok=True)
+        _withdraw(out)
         _write_part(experiment, mixtures, out, batch_size, audio_format, number, num_jobs)
         mark_done(part, **facts)
     if merge or not job:
         _merge(mixtures, out, audio_format, num_jobs, facts)
+
+
+def _withdraw(out: Path) -> None:
+    """Take back what says that ``out`` is complete, so that no other model's estimates are scored.
+
+    The tables are those of all conditions: the earlier model may have had more of them.
+    """
+    for path in (out / DONE, *(out / name / table for name in CONDITIONS for table in SIDES)):
+        path.unlink(missing_ok=True)
 
 
 def _part(out: Path, job: int, num_jobs: int) -> Path:
@@ -157,6 +166,8 @@ def _merge(
     mark_done(out, **facts)
     for parts in out.glob("parts.*"):
         shutil.rmtree(parts)
+    for name in set(CONDITIONS) - set(mixtures.values):
+        shutil.rmtree(out / name, ignore_errors=True)  # of an earlier model
     counts = ", ".join(f"{name} {len(mixtures.applicable(name))}" for name in mixtures.values)
     print(f"{out}: {len(mixtures.wavs)} mixtures ({counts})")
 

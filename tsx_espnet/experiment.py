@@ -1,7 +1,8 @@
 """What training leaves in an experiment directory, and how a model is made from it again."""
 
+import json
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 import torch
 import yaml
@@ -15,6 +16,13 @@ from tsx_espnet.vocabulary import Vocabulary
 
 CONFIG = "config.yaml"
 TEXT_TABLE = "text_embeddings.safetensors"
+CHECKPOINT = "checkpoint.pth"
+# what a training cannot change half-way and still be what its config.yaml says
+SETUP = (
+    *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
+    *("conditions", "embedding_dim", "consistency", "objective", "objective_conf", "criterions"),
+    "mixing_conf",
+)
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 
 
@@ -73,6 +81,32 @@ def read_config(directory: Path) -> Dict[str, Any]:
     if not isinstance(config, dict) or "conditions" not in config or not config.get("fs"):
         raise TSXError(f"{path}: not the configuration of a target sound extractor")
     return config
+
+
+def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
+    """Refuse to go on with a training that was begun with another model, objective or mixing.
+
+    ESPnet would write the new configuration over that of the old training, and if all epochs are
+    done already, leave it at that.
+
+    Raises:
+        TSXError: naming the option, what it was and what it is.
+    """
+    directory = Path(directory)
+    if not ((directory / CHECKPOINT).is_file() and (directory / CONFIG).is_file()):
+        return
+    try:
+        begun = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):  # killed while it was written
+        return
+    for name in SETUP:
+        if isinstance(begun, dict) and name in begun and name in config:
+            old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
+            if old != new:
+                raise TSXError(
+                    f"{directory}: this training was begun with {name} {old}, now it is {new}; "
+                    "choose another --output_dir (--tag of a recipe), or remove this one"
+                )
 
 
 def find_model_file(directory: Path, name: Optional[str] = None) -> Path:

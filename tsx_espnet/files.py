@@ -65,13 +65,13 @@ def read_table(path: PathLike) -> Dict[str, str]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        name, _, value = line.strip().partition(" ")
+        name, *value = line.split(maxsplit=1)  # at spaces or tabs, as Kaldi does
         check_id(name, f"{path}:{number}")
-        if not value.strip():
+        if not value:
             raise TSXError(f"{path}:{number}: expected 'id value', found only {name!r}")
         if name in table:
             raise TSXError(f"{path}:{number}: id {name!r} occurs twice")
-        table[name] = value.strip()
+        table[name] = value[0].strip()
     return table
 
 

@@ -19,6 +19,7 @@ from tsx_espnet import plugin
 from tsx_espnet.build import build_model
 from tsx_espnet.contract import data_names
 from tsx_espnet.error import TSXError
+from tsx_espnet.experiment import check_same_setup
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
 from tsx_espnet.mixing.sampler import Sampler
@@ -91,7 +92,11 @@ class TSXTask(AbsTask):
         for name in args.required:
             if getattr(args, name) is None:
                 raise TSXError(f"--{name} is missing")
+        if args.resume:  # before the text embeddings are copied, and once the mixing is known
+            check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)
+        if args.resume:
+            check_same_setup(args.output_dir, vars(args))
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:

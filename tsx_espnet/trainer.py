@@ -15,8 +15,8 @@ from espnet2.train.reporter import Reporter
 from espnet2.train.trainer import Trainer
 
 from tsx_espnet.error import TSXError
+from tsx_espnet.experiment import CHECKPOINT
 
-CHECKPOINT = "checkpoint.pth"
 # what ESPnet's reporter keeps in a checkpoint beside tensors and plain numbers
 REPORTER_TYPES = [
     datetime.timedelta,

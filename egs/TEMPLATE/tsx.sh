@@ -27,7 +27,7 @@ difficulty=hard         # levels and overlap: hard, easy
 mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
 num_valid=3000          # validation mixtures
 num_test=5000           # test mixtures, of each test set
-seed=1                  # of the validation and test mixtures
+seed=1                  # of the test mixtures; the validation mixtures take the next one
 
 language_model=all-MiniLM-L6-v2 # of the text conditions: a known name, a hub name or a directory
 text_pooling=mean       # from the vectors of the words to the phrase's
@@ -79,11 +79,12 @@ fi
 if stage_on 3 "mix: ${mixtures}"; then
     for set in ${valid_set} ${test_sets}; do
         require_file "${clips}/${train_set}/.done" "${clips}/${set}/.done" --stage 2
-        num_mixtures=${num_test}
-        [ "${set}" != "${valid_set}" ] || num_mixtures=${num_valid}
+        num_mixtures=${num_test} set_seed=${seed}
+        # with the seed of the test set they would be of the same classes and levels, one by one
+        [ "${set}" != "${valid_set}" ] || num_mixtures=${num_valid} set_seed=$((seed + 1))
         array "${train_cmd} --name mix" "${clips}/log/mix_${set}${kind}" \
             ${python} -m tsx_espnet.bin.mix --clips "${clips}/${set}" \
-            --out "${mixtures}/${set}${kind}" --config "${mix_config}" --seed "${seed}" \
+            --out "${mixtures}/${set}${kind}" --config "${mix_config}" --seed "${set_seed}" \
             --num_mixtures "${num_mixtures}" --classes "${clips}/${train_set}/classes.txt"
     done
 fi
@@ -142,7 +143,9 @@ fi
 if stage_on 8 "report: ${exp}/RESULTS.md"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/scores.csv" --stage 7
-        ${python} -m tsx_espnet.bin.report --exp "${exp}" \
+        out=${exp} # of the first test set; the report of another one lies beside its scores
+        [ "${set}" = "${test_sets%% *}" ] || out=${exp}/infer/${set}${kind}
+        ${python} -m tsx_espnet.bin.report --exp "${exp}" --out "${out}" \
             --mixtures "${mixtures}/${set}${kind}" --data_kind "${data_kind}" \
             >"${exp}/infer/${set}${kind}/report.txt"
     done

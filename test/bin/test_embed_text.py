@@ -1,6 +1,7 @@
 """The command of stage 4: which phrases, and that a complete table is left alone."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_every_phrase_of_labels_synonyms_and_captions(data, embed):
     assert phrases_in(data[1]) == ["A man, pouring", "fill with liquid", "rain", "water"]
     expected = ["A man, pouring", "bark", "dog", "dog barking", "fill with liquid", "rain", "water"]
     assert list(embed()) == expected
+
+
+def test_captions_are_embedded_as_mixtures_ask_by_them(data):
+    """They were embedded as written, but asked by on one line: training ended at the first."""
+    captions = ["A dog  barks\tloudly.", "Woof\n"]
+    (Path(data[1]) / "utt2captions").write_text(f"c3 {json.dumps(captions)}\n")
+    assert {"A dog barks loudly.", "Woof"} < set(phrases_in(data[1]))
 
 
 def test_vectors_are_the_language_models(embed, tiny_bert):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -209,3 +210,36 @@ def test_a_checkpoint_of_another_model(start, train_args, reference, tmp_path):
     last = command.err.splitlines()[-1]
     assert "checkpoint.pth does not fit the configuration" in last and "--output_dir" in last
     assert "Traceback" not in command.err
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--objective", "hct"], 'objective "oct", now it is "hct"'),
+        (["--embedding_dim", 9], "embedding_dim 8, now it is 9"),
+        (["--mixing_config", "other.yaml"], "mixing_conf "),
+        (["--text_variants", "false"], "mixing_conf "),
+    ],
+)
+def test_another_setup_is_refused_before_it_is_written_over_the_first(
+    start, train_args, reference, tmp_path, more, message
+):
+    """All epochs were done, so nothing was trained, but the results were said to be of the new."""
+    exp = tmp_path / "exp"
+    shutil.copytree(reference, exp, symlinks=True)
+    before = (exp / "config.yaml").read_bytes()
+    (tmp_path / "other.yaml").write_text("duration: 0.4\nmin_overlap: 0.5\nmin_sounding: 0.1\n")
+    more = [tmp_path / word if word == "other.yaml" else word for word in more]
+    command = start(TRAIN, *train_args, *EPOCHS, "--output_dir", exp, *more)
+    assert command.wait() == 1
+    last = command.err.splitlines()[-1]
+    assert last.startswith(f"error: {exp}: this training was begun with {message}")
+    assert "--output_dir" in last and (exp / "config.yaml").read_bytes() == before
+
+
+def test_other_epochs_and_learning_rates_are_no_other_setup(run, train_args, reference, tmp_path):
+    exp = tmp_path / "exp"
+    shutil.copytree(reference, exp, symlinks=True)
+    more = ["--max_epoch", 5, "--optim_conf", "lr=0.0001", "--num_workers", 0]
+    run(TRAIN, *train_args, *EPOCHS, "--output_dir", exp, *more)
+    assert (exp / "5epoch.pth").is_file()

@@ -131,7 +131,7 @@ class TestBroken:
 
     def test_bad_captions(self, clip_dir):
         edit(clip_dir / "utt2captions", "b []", "b [3]")
-        with pytest.raises(TSXError, match="utt2captions: b: expected a JSON list of texts"):
+        with pytest.raises(TSXError, match="utt2captions: b: expected a JSON list of captions"):
             ClipSet(clip_dir).captions("b")
 
     def test_clip_vanished(self, clip_dir):
@@ -165,6 +165,13 @@ class TestBroken:
         edit(clip_dir / "energies.scp", place["a"], place["b"])
         with pytest.raises(TSXError, match=r"expected shape \(51, 3\), found \(100, 3\)"):
             ClipSet(clip_dir).energies("a")
+
+    def test_a_place_of_energies_is_not_run_as_a_command(self, clip_dir, tmp_path):
+        table = clip_dir / "energies.scp"
+        edit(table, str(clip_dir / "energies.ark"), f"touch {tmp_path}/ran |")
+        with pytest.raises(TSXError, match="cannot read the energies of 'a'"):
+            ClipSet(clip_dir).energies("a")
+        assert not (tmp_path / "ran").exists()
 
     def test_energies_cut_short(self, clip_dir):
         path = clip_dir / "energies.ark"

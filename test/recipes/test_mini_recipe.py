@@ -1,6 +1,7 @@
 """``egs/mini`` from the first stage to the last, at a tiny size; then again, stopped and broken."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -10,10 +11,9 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-
-np = pytest.importorskip("numpy")
-soundfile = pytest.importorskip("soundfile")
+import soundfile
 
 SMALL = ["--clips_per_class", "10", "--num_valid", "8", "--num_test", "12"]
 MODEL = "--mixtures_per_epoch 24 --batch_size 4 --num_workers 0 --encoder_conf channel=32"
@@ -68,6 +68,17 @@ def test_progress_is_visible_and_the_table_comes_last(finished):
     for condition in ("energy", "harmonicity", "order", "text"):
         assert re.search(rf"^{condition} .*\d", end, re.M)
     assert "Listen" in end
+
+
+def test_validation_and_test_mixtures_are_other_draws(finished):
+    """With one seed for both, they were of the same classes at the same levels, one by one."""
+    drawn = []
+    for name in ("valid_random_demo", TEST):
+        with open(finished[0] / "dump/8k/mix" / name / "mixtures.jsonl") as stream:
+            plans = [json.loads(line) for line in stream]
+        drawn.append([[source["label"] for source in plan["sources"]] for plan in plans])
+    valid, test = drawn
+    assert sum(one == two for one, two in zip(valid, test)) < len(valid) / 2
 
 
 def test_scores_have_a_row_for_each_mixture_and_condition(finished):

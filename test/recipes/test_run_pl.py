@@ -178,7 +178,6 @@ def test_a_job_that_ignores_sigterm_is_killed(tmp_path, environment):
 
 
 def test_espnet_launch_works_with_it(run, tmp_path):
-    pytest.importorskip("espnet2")
     words = ["-c", "import sys; print(sys.argv[1:])", "--output_dir", "an exp"]
     result = run(
         tmp_path,

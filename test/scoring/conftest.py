@@ -65,7 +65,7 @@ def build(root, num_mixtures=6, duration=0.5, conditions=tuple(CONDITIONS), seed
             estimates[condition][0][name] = write(out / f"{name}_1.wav", estimate)
             estimates[condition][1][name] = write(out / f"{name}_2.wav", target + other - estimate)
         sources = tuple(
-            Placement(f"clip{index}_{k}", label, (label, "Sound"), 0, length, 0, 1.0)
+            Placement(f"clip{index}_{k}", "Sound", (label, "Sound"), 0, length, 0, 1.0)
             for k, label in enumerate(labels)
         )
         snr = 10 * np.log10(np.sum(target**2) / np.sum(other**2))

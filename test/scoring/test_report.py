@@ -122,6 +122,16 @@ def test_a_second_report_replaces_the_first_and_nothing_of_the_user(scored):
     assert "spectrogram.png" not in text
 
 
+def test_the_report_of_another_test_set_leaves_that_of_the_first(scored, capsys):
+    first = run(scored)
+    out = scored.estimates
+    assert run(scored, "--examples", "1", "--out", str(out)) == first
+    assert f"All of it: {out / 'RESULTS.md'}" in capsys.readouterr().out
+    assert len(list((scored.exp / "examples").iterdir())) == 3
+    pictures = re.findall(r"!\[.*\]\((.*)\)", (out / "RESULTS.md").read_text())
+    assert len(pictures) == 3 and all((out / picture).is_file() for picture in pictures)
+
+
 def test_choice_by_rank():
     scores = [Score(f"m{i:02d}", "text", "x", "Bark", si_sdri=float(-i)) for i in range(21)]
     scores.append(Score("silent", "text", "x", "Bark", silent="target"))

@@ -21,6 +21,9 @@ from pathlib import Path
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
+# of this checkout, whether it was installed or not
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 

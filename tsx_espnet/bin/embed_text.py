@@ -2,17 +2,18 @@
 """Embed every phrase the sources of some data directories can be asked by (stage 4)."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import List, Sequence
 
+from tsx_espnet.captions import parse_captions
+from tsx_espnet.command import CommandParser
 from tsx_espnet.condition import phrases_of
 from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.files import read_table
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--data", nargs="+", required=True, help="directories with utt2labels")
@@ -35,16 +36,6 @@ def phrases_in(directory: str) -> List[str]:
         own = parse_captions(captions.get(name, "[]"), f"{captions_file}: {name}")
         found.update(phrases_of(labels.split(","), own))
     return sorted(found)
-
-
-def parse_captions(text: str, where: str) -> List[str]:
-    try:
-        captions = json.loads(text)
-    except ValueError:
-        captions = None
-    if not isinstance(captions, list) or not all(isinstance(item, str) for item in captions):
-        raise TSXError(f"{where}: expected a JSON list of captions, found {text!r:.80}")
-    return captions
 
 
 def main(argv: Sequence[str] = None) -> None:

@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24"}
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tsx-extract", description=__doc__)
+    parser = CommandParser(prog="tsx-extract", description=__doc__)
     parser.add_argument("mixture", help="the recording, any format libsndfile reads")
     parser.add_argument("--model", required=True, help="directory of a trained experiment")
     asked = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(

@@ -5,12 +5,13 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--exp", required=True, help="directory of a trained experiment")

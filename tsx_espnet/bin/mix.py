@@ -3,13 +3,14 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--clips", required=True, metavar="DIR", help="formatted clips to mix")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     parser.add_argument("--config", metavar="FILE", help="yaml file that says how to mix")

@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 
 OPTIONAL = ("text_embeddings.safetensors", "RESULTS.md")
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--exp", required=True, help="directory of a trained experiment")

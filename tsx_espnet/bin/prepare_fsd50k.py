@@ -3,13 +3,14 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.corpora import fsd50k
 from tsx_espnet.error import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument(
         "--fsd50k",
         required=True,

@@ -3,12 +3,13 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m tsx_espnet.bin.prepare_mini",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

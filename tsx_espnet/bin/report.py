@@ -3,17 +3,18 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument(
         "--exp",
         required=True,
         metavar="DIR",
-        help="the experiment (stage 5); RESULTS.md goes there",
+        help="the experiment (stage 5)",
     )
     parser.add_argument(
         "--mixtures", required=True, metavar="DIR", help="the test mixtures (stage 3)"
@@ -23,6 +24,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--examples", type=int, default=3, metavar="N", help="number of mixtures to listen to"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="where RESULTS.md and all it shows go (default: --exp)"
     )
     parser.add_argument(
         "--data_kind", choices=("synthetic", "recordings"), help="what the sounds are"
@@ -37,7 +41,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise TSXError(f"--examples must be at least 0, found {args.examples}")
     from tsx_espnet.scoring.report import report
 
-    print(report(args.exp, args.mixtures, args.set, args.examples, args.data_kind))
+    print(report(args.exp, args.mixtures, args.set, args.examples, args.data_kind, args.out))
 
 
 if __name__ == "__main__":

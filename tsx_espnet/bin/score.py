@@ -3,13 +3,14 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.command import CommandParser
 from tsx_espnet.error import run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--mixtures", required=True, metavar="DIR", help="the mixtures (stage 3)")
     parser.add_argument(
         "--estimates",

@@ -146,7 +146,7 @@ def _placement(found: Any, num_samples: int, where: str) -> Placement:
     check_id(_text(source, "clip", where), f"{where}: clip")
     _text(source, "label", where)
     labels = source["labels"]
-    if not isinstance(labels, list) or not all(_is_line(label) for label in labels):
+    if not isinstance(labels, list) or not labels or not all(map(_is_line, labels)):
         raise TSXError(f"{where}: labels: expected a list of names, found {labels!r:.80}")
     source["labels"] = tuple(labels)
     _integer(source, "start", where, 0, _MOST_SAMPLES)

@@ -1,8 +1,6 @@
 """The clips of a formatted directory: an index in memory, energies and audio read when asked."""
 
 import bisect
-import json
-import re
 from collections.abc import Sequence as SequenceABC
 from pathlib import Path
 from typing import Iterable, List, Optional, Sequence, Tuple
@@ -10,12 +8,13 @@ from typing import Iterable, List, Optional, Sequence, Tuple
 import numpy as np
 import soundfile
 
+from tsx_espnet.ark import read_matrix
+from tsx_espnet.captions import parse_captions
 from tsx_espnet.condition import hop_length
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import DONE, PathLike, read_table
 
 Array = np.ndarray
-_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Strings(SequenceABC):
@@ -120,14 +119,8 @@ class ClipSet:
         """Captions of a clip, none where the corpus has none."""
         if self._captions is None:
             return ()
-        try:
-            captions = json.loads(self._captions[self._number(name)])
-        except ValueError:
-            captions = None
-        if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
-            raise TSXError(f"{self.directory}/utt2captions: {name}: expected a JSON list of texts")
-        lines = [" ".join(_CONTROL.sub(" ", caption).split()) for caption in captions]
-        return tuple(line for line in lines if line)
+        text = self._captions[self._number(name)]
+        return parse_captions(text, f"{self.directory}/utt2captions: {name}")
 
     def num_samples(self, name: str) -> int:
         """Length of a clip."""
@@ -147,13 +140,12 @@ class ClipSet:
 
         Shape: F = ceil(num_samples / hop)
         """
-        import kaldiio
-
         number = self._number(name)
-        where = f"{self._arks[self._ark[number]]}:{self._ark_offset[number]}"
+        path, offset = self._arks[self._ark[number]], int(self._ark_offset[number])
+        where = f"{path}:{offset}"
         try:
-            found = kaldiio.load_mat(where)
-        except Exception as error:  # kaldiio raises what its parser stumbles over
+            found = read_matrix(path, offset)
+        except (OSError, ValueError) as error:
             raise TSXError(f"{where}: cannot read the energies of {name!r}: {error}") from None
         expected = (-(-int(self._num_samples[number]) // self.hop), 3)
         if found.shape != expected:

@@ -77,7 +77,7 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
             pairs.append((name, f"{count} {kind}"))
     plans = mixtures.plans.values()
     sources = [source for plan in plans for source in plan.sources]
-    clips, labels = ({getattr(s, name) for s in sources} for name in ("clip", "label"))
+    clips, labels = {s.clip for s in sources}, {s.labels[0] for s in sources}
     sizes = f"{len(plans)} mixtures of {len(clips)} clips, {len(labels)} classes"
     pairs.append(("test", sizes))
     signal, rate = read_mono(mixtures.audio["mixture"][mixtures.ids[0]])

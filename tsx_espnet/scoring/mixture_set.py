@@ -52,7 +52,7 @@ class MixtureSet:
     def label(self, name: str) -> str:
         """The most specific label of the target of mixture ``name``."""
         plan = self.plans[name]
-        return plan.sources[plan.target].label
+        return plan.sources[plan.target].labels[0]
 
     def _check_ids(self, table: Mapping[str, str], name: str) -> None:
         difference = describe_difference(self.plans, table)

@@ -29,8 +29,9 @@ def report(
     test_set: Optional[str] = None,
     num_examples: int = 3,
     data_kind: Optional[str] = None,
+    out: Optional[PathLike] = None,
 ) -> str:
-    """Write ``<exp>/RESULTS.md``, ``figures/`` and ``examples/``; return what to print.
+    """Write ``<out>/RESULTS.md``, ``figures/`` and ``examples/``; return what to print.
 
     Args:
         exp: the experiment; scores are those of ``<exp>/infer/<test_set>``.
@@ -38,11 +39,13 @@ def report(
         test_set: name of the set; that of ``mixtures_dir`` by default.
         num_examples: number of mixtures to listen to.
         data_kind: "synthetic" or "recordings".
+        out: where to write; ``exp`` by default.
 
     Raises:
         TSXError: if an earlier stage is missing, or the scores are of other mixtures.
     """
     exp = Path(exp)
+    out = exp if out is None else Path(out)
     mixtures = MixtureSet(mixtures_dir)
     test_set = test_set or mixtures.directory.resolve().name
     config = read_config(exp)
@@ -54,15 +57,15 @@ def report(
 
     bars = BARS if any(row.count for row in present) else None
     if bars:
-        draw_conditions(exp / BARS, present)
+        draw_conditions(out / BARS, present)
     curves = CURVES if history.curve("train", "loss") else None
     if curves:
-        draw_learning_curves(exp / CURVES, history)
-    clear_examples(exp / EXAMPLES)
+        draw_learning_curves(out / CURVES, history)
+    clear_examples(out / EXAMPLES)
     chosen = choose_examples(scores, shown, num_examples)
     examples = {name: [score for score in scores if score.mixture == name] for name in chosen}
     for name, of_mixture in examples.items():
-        write_example(exp / EXAMPLES / name, mixtures, estimates_dir, of_mixture, shown)
+        write_example(out / EXAMPLES / name, mixtures, estimates_dir, of_mixture, shown)
 
     results = Results(
         tag=exp.resolve().name,
@@ -79,9 +82,9 @@ def report(
         data=describe_data(config, mixtures),
         environment=list(describe_environment(Path.cwd()).items()),
     )
-    with atomic_write(exp / RESULTS) as stream:
+    with atomic_write(out / RESULTS) as stream:
         stream.write(results.markdown())
-    return _terminal(exp, results, examples)
+    return _terminal(out, results, examples)
 
 
 def _read(path: Path, mixtures: MixtureSet) -> List[Score]:
@@ -123,7 +126,7 @@ def _example_table(examples: Dict[str, List[Score]]) -> List[List[str]]:
     return table
 
 
-def _terminal(exp: Path, results: Results, examples: Dict[str, List[Score]]) -> str:
+def _terminal(out: Path, results: Results, examples: Dict[str, List[Score]]) -> str:
     lines = [
         f"{results.tag} on {results.test_set}",
         "",
@@ -131,6 +134,6 @@ def _terminal(exp: Path, results: Results, examples: Dict[str, List[Score]]) -> 
     ]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
-        lines += [f"  {exp / EXAMPLES / name}" for name in examples]
-    lines += ["", f"All of it: {exp / RESULTS}"]
+        lines += [f"  {out / EXAMPLES / name}" for name in examples]
+    lines += ["", f"All of it: {out / RESULTS}"]
     return "\n".join(lines)

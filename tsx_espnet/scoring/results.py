@@ -107,7 +107,8 @@ class Results:
             return ["None."]
         parts = [
             f"Not picked by ear: they lie at equal steps of the ranking by SI-SDRi ({self.shown}), "
-            "the worst first. WAVs are as the model left them, in 16 bits.",
+            "the worst first. WAVs are as the model left them, in 16 bits; where one would clip, "
+            "all of that mixture are turned down alike.",
             markdown(self.example_rows),
         ]
         for name, picture in self.example_pictures:

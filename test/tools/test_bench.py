@@ -1,0 +1,24 @@
+"""The benchmarks run in a checkout that was not installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_mixing(tmp_path):
+    small = ["--num_clips", "24", "--num_mixtures", "5", "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/bench/mixing.py", *small],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if "  " in line)
+    assert lines["clips"] == "24 of 11 classes at 8000 Hz"
+    assert float(lines["speed"].split()[0]) > 0
+    assert not list(tmp_path.iterdir())
