@@ -208,9 +208,9 @@ def test_zeros_at_the_end_of_a_shorter_mixture_do_not_change_its_level(make_mode
     model = make_model()
     mixture = noise(1)
     padded = torch.nn.functional.pad(mixture, (0, 400))
-    _, level, _, _ = model.encode(padded, torch.tensor([400]))
+    level = model.encode(padded, torch.tensor([400])).level
     assert level.item() == pytest.approx(mixture.square().mean().sqrt().item(), rel=1e-5)
-    _, level, _, _ = model.encode(padded, torch.tensor([800]))
+    level = model.encode(padded, torch.tensor([800])).level
     assert level.item() == pytest.approx((mixture.square().mean() / 2).sqrt().item(), rel=1e-5)
 
 
@@ -249,7 +249,9 @@ def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
 @pytest.mark.parametrize("objective", sorted(OURS["objective"]))
 @pytest.mark.parametrize("mode", [True, False])
 def test_training_forward(make_model, objective, mode):
-    model = make_model(objective=objective).train(mode)
+    refined = {"refiner": "mixture", "refiner_conf": {"channels": 8}}
+    needed = refined if find("objective", objective).needs_refiner else {}
+    model = make_model(objective=objective, **needed).train(mode)
     mixture = noise(3)
     loss, stats, weight = model(
         speech_mix=mixture,

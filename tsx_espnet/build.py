@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
 
 import inspect
-from typing import Any, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
 
@@ -29,6 +29,15 @@ def build_model(
     extractor = build_extractor(
         config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
     )
+    refiner = None
+    if config.get("refiner") not in (None, "none"):
+        refiner = make(
+            "refiner",
+            config["refiner"],
+            config["refiner_conf"],
+            input_dim=encoder.output_dim,
+            embedding_dim=dim,
+        )
     consistency = None
     if config["consistency"] not in (None, "none"):
         consistency = MixtureConsistency(config["consistency"], encoder.output_dim)
@@ -37,6 +46,8 @@ def build_model(
         objective = make(
             "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
         )
+        if objective.needs_refiner and refiner is None:
+            raise ValueError(f"--objective {config['objective']} needs a --refiner, found none")
         criterions = build_criterions(config["criterions"])
     return ESPnetTSXModel(
         encoder=encoder,
@@ -46,6 +57,7 @@ def build_model(
             name: build_conditioner(name, conf, dim, vocabulary)
             for name, conf in conditions.items()
         },
+        refiner=refiner,
         consistency=consistency,
         objective=objective,
         criterions=criterions,
@@ -60,15 +72,29 @@ def make(kind: str, name: str, conf: Mapping[str, Any], **given: Any) -> Any:
     """
     part = find(kind, name)
     conf = conf or {}
-    options = inspect.signature(part).parameters
-    if not any(option.kind is option.VAR_KEYWORD for option in options.values()):
-        takes = [option for option in options if option not in given]
-        for option in conf:
-            if option not in takes:
-                raise ValueError(
-                    f"{kind}_conf: {name} has no option {option!r}; it takes {', '.join(takes)}"
-                )
+    takes = [option for option in options_of(part) if option not in given]
+    for option in conf:
+        if option not in takes:
+            raise ValueError(
+                f"{kind}_conf: {name} has no option {option!r}; it takes {', '.join(takes)}"
+            )
     return part(**given, **conf)
+
+
+def options_of(part: type) -> List[str]:
+    """What a class takes by name, with what it hands on as ``**options`` to its base class."""
+    options: Dict[str, None] = {}
+    for base in part.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        handed_on = False
+        for name, parameter in list(inspect.signature(base.__init__).parameters.items())[1:]:
+            handed_on |= parameter.kind is parameter.VAR_KEYWORD
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                options[name] = None
+        if not handed_on:
+            break
+    return list(options)
 
 
 def build_extractor(

@@ -146,8 +146,9 @@ def extract_batch(
             arrays = [vocabulary.encode(condition, values[names[row]]) for row in rows]
             value = torch.from_numpy(np.stack(arrays)).to(device)
             sizes = torch.full((len(rows),), value.shape[1], device=device)
-            embedding = model.conditioners[condition](value, sizes)
-            estimates = model.separate(encoded, embedding, torch.tensor(rows, device=device))
+            chosen = torch.tensor(rows, device=device)
+            embedding = model.refine(encoded, model.conditioners[condition](value, sizes), chosen)
+            estimates = model.separate(encoded, embedding, chosen)
             for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
                 yield condition, names[row], target, other
 

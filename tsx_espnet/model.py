@@ -1,6 +1,6 @@
 """The model: one way from a mixture and its conditions to waveforms, and a loss on them."""
 
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
@@ -15,6 +15,28 @@ from tsx_espnet.layers.consistency import MixtureConsistency
 SILENCE = 1e-8
 
 
+class Encoded(NamedTuple):
+    """What all separations of a batch share.
+
+    Args:
+        mixture: (B, T), scaled to unit RMS.
+        level: (B, 1), what it was scaled by.
+        feature: (B, F, N).
+        frames: (B,) lengths of the features.
+        context: (B, C) the mixture as the refiner sees it; None without a refiner.
+    """
+
+    mixture: torch.Tensor
+    level: torch.Tensor
+    feature: torch.Tensor
+    frames: torch.Tensor
+    context: Optional[torch.Tensor] = None
+
+    def select(self, rows: torch.Tensor) -> "Encoded":
+        """Some of the mixtures."""
+        return Encoded(*(part if part is None else part[rows] for part in self))
+
+
 class ESPnetTSXModel(AbsESPnetModel):
     """Target sound extraction: encoder, conditioners, extractor, decoder, mixture consistency.
 
@@ -25,6 +47,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         encoder, decoder: ESPnet's.
         extractor: one of ours, or ESPnet's behind our contract.
         conditioners: one for each condition, by name; all with embeddings of size D.
+        refiner: rephrases each condition in the light of the mixture (OCT++), or None.
         consistency: None leaves the estimates as they are (the rest is the mixture minus the
             target if the extractor gives no other features).
         objective: an ``AbsObjective``; None for a model that only extracts.
@@ -37,6 +60,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         extractor: AbsTSXExtractor,
         decoder: torch.nn.Module,
         conditioners: Mapping[str, AbsConditioner],
+        refiner: Optional[torch.nn.Module] = None,
         consistency: Optional[MixtureConsistency] = None,
         objective: Optional[torch.nn.Module] = None,
         criterions: Sequence[Tuple[float, torch.nn.Module]] = (),
@@ -46,6 +70,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         self.extractor = extractor
         self.decoder = decoder
         self.conditioners = torch.nn.ModuleDict(conditioners)
+        self.refiner = refiner
         self.consistency = consistency
         self.objective = objective
         self.criterions = torch.nn.ModuleList(criterion for _, criterion in criterions)
@@ -71,7 +96,10 @@ class ESPnetTSXModel(AbsESPnetModel):
         encoded = self.encode(speech_mix, lengths)
         loss, stats = self.objective(
             lambda condition, rows: self.separate(encoded, condition, rows),
-            self.embed(batch),
+            {
+                name: self.refine(encoded, condition)
+                for name, condition in self.embed(batch).items()
+            },
             (speech_ref1, speech_ref2),
             self.distance,
         )
@@ -86,7 +114,7 @@ class ESPnetTSXModel(AbsESPnetModel):
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Target and rest of each mixture: (B, T) -> (B, T), (B, T)."""
         encoded = self.encode(mixture, self._lengths(mixture, lengths))
-        return self.separate(encoded, condition)
+        return self.separate(encoded, self.refine(encoded, condition))
 
     def embed(self, batch: Mapping[str, torch.Tensor]) -> Dict[str, ConditionEmbedding]:
         """The embeddings of all conditions, from their arrays in a batch."""
@@ -99,8 +127,8 @@ class ESPnetTSXModel(AbsESPnetModel):
             conditions[name] = conditioner(value, lengths)
         return conditions
 
-    def encode(self, mixture: torch.Tensor, lengths: torch.Tensor):
-        """What all separations of a batch share: scaled mixture, level, features, lengths."""
+    def encode(self, mixture: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+        """Features of mixtures (B, T) of ``lengths`` (B,) samples."""
         samples = lengths.to(mixture.dtype).unsqueeze(1)
         power = mixture.square().sum(dim=1, keepdim=True) / samples
         level = power.clamp(min=SILENCE**2).sqrt()  # the gradient of sqrt is infinite at zero
@@ -108,19 +136,32 @@ class ESPnetTSXModel(AbsESPnetModel):
         before, after = self._padding(mixture.shape[1])
         padded = functional.pad(scaled, (before, after))
         feature, frames = self.encoder(padded, lengths + before + after)
-        return scaled, level, feature, frames
+        context = None if self.refiner is None else self.refiner.encoder(feature)
+        return Encoded(scaled, level, feature, frames, context)
+
+    def refine(
+        self,
+        encoded: Encoded,
+        condition: ConditionEmbedding,
+        rows: Optional[torch.Tensor] = None,
+    ) -> ConditionEmbedding:
+        """The condition as the extractor gets it, for all mixtures or for some ``rows``."""
+        if self.refiner is None:
+            return condition
+        context = encoded.context if rows is None else encoded.context[rows]
+        return self.refiner(context, condition)
 
     def separate(
         self,
-        encoded,
+        encoded: Encoded,
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Waveforms of target and rest under a condition, for all mixtures or for some ``rows``."""
         if rows is not None:
-            encoded = tuple(part[rows] for part in encoded)
-        scaled, level, feature, frames = encoded
-        target, other = self.extractor.extract(feature, frames, condition)
+            encoded = encoded.select(rows)
+        scaled, level = encoded.mixture, encoded.level
+        target, other = self.extractor.extract(encoded.feature, encoded.frames, condition)
         estimates = self._decode(target, scaled.shape[1])
         if other is None:
             estimates = torch.stack([estimates, scaled - estimates], dim=1)

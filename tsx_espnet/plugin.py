@@ -19,7 +19,9 @@ OURS: Dict[str, Dict[str, str]] = {
         "single": "tsx_espnet.objective.single:SingleObjective",
         "hct": "tsx_espnet.objective.hct:HCTObjective",
         "oct": "tsx_espnet.objective.oct:OCTObjective",
+        "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
     },
+    "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
 }
 
 # Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.

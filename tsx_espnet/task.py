@@ -46,12 +46,24 @@ objective_choices = ClassChoices(
     default="oct",
 )
 
+refiner_choices = ClassChoices(
+    name="refiner",
+    classes={name: plugin.load(path) for name, path in plugin.OURS["refiner"].items()},
+    type_check=torch.nn.Module,
+)
+
 
 class TSXTask(AbsTask):
     """Trains ``ESPnetTSXModel`` on mixtures drawn on the fly, or on a fixed mixture set."""
 
     num_optimizers: int = 1
-    class_choices_list = [encoder_choices, extractor_choices, decoder_choices, objective_choices]
+    class_choices_list = [
+        encoder_choices,
+        extractor_choices,
+        decoder_choices,
+        objective_choices,
+        refiner_choices,
+    ]
     trainer = TSXTrainer
 
     @classmethod

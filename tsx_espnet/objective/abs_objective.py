@@ -19,6 +19,8 @@ class AbsObjective(torch.nn.Module, ABC):
         conditions: names of the model's conditions.
     """
 
+    needs_refiner = False  # whether it makes sense only with refined conditions
+
     def __init__(self, conditions: Sequence[str]):
         super().__init__()
         self.conditions = tuple(conditions)

@@ -75,7 +75,14 @@ class OCTObjective(AbsObjective):
         if not repeated.all():
             other_loss = trials.run(choice[~repeated], rows[~repeated])
             best_loss = torch.cat([best_loss, other_loss])
-        return mean(best_loss) + self.condition_weight * mean(wanted_loss), best
+        loss = mean(best_loss) + self.condition_weight * mean(wanted_loss)
+        return loss + self.regularization(trials, choice, rows), best
+
+    def regularization(
+        self, trials: Trials, best: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        """What a variant adds to the loss, from the ``best`` condition of each of ``rows`` (R,)."""
+        return trials.loss.new_zeros(())
 
     def valid_loss(self, trials: Trials):
         index = trials.index(self.condition)

@@ -49,13 +49,16 @@ class Trials:
 
     def run(self, choice: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Try pairs; the loss of each, ``D(target) + D(other)`` of Eq. 3: (R,)."""
-        condition = ConditionEmbedding(self._embedding[choice, rows], self._mask[choice, rows])
-        target, other = self._separate(condition, rows)
+        target, other = self._separate(self.condition(choice, rows), rows)
         target_reference, other_reference = (reference[rows] for reference in self._references)
         loss = self._criterion(target_reference, target) + self._criterion(other_reference, other)
         self.loss[choice, rows] = loss.detach()
         self.si_sdr[choice, rows] = si_sdr(target_reference, target.detach())
         return loss
+
+    def condition(self, choice: torch.Tensor, rows: torch.Tensor) -> ConditionEmbedding:
+        """The embeddings of pairs."""
+        return ConditionEmbedding(self._embedding[choice, rows], self._mask[choice, rows])
 
     def run_where(self, pairs: torch.Tensor) -> torch.Tensor:
         """Try the pairs that are True in ``pairs`` (C, B)."""
