@@ -9,7 +9,7 @@ import torch
 
 from tsx_espnet.condition import CONDITIONS
 from tsx_espnet.error import TSXError
-from tsx_espnet.estimates import MixtureSet, batches_of_equal_length, write_estimates
+from tsx_espnet.estimates import ConditionedMixtures, batches_of_equal_length, write_estimates
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.files import read_table, write_table
 from tsx_espnet.wav import write_float_wav
@@ -24,7 +24,7 @@ def experiment(tiny_experiment):
 
 
 def estimate(experiment, mixture_set, out, **options):
-    write_estimates(experiment, MixtureSet(mixture_set.directory, NAMES), out, **options)
+    write_estimates(experiment, ConditionedMixtures(mixture_set.directory, NAMES), out, **options)
     return out
 
 
@@ -150,7 +150,7 @@ def test_estimates_of_an_earlier_model_are_never_left_among_the_new(
     """The earlier model could be asked by more, and the later run is killed at first."""
     out = estimate(load_experiment(make_experiment(tmp_path / "more")), mixture_set, tmp_path / "o")
     fewer = make_experiment(tmp_path / "fewer", conditions={"energy": {}, "class": {}})
-    mixtures = MixtureSet(mixture_set.directory, ("energy", "class"))
+    mixtures = ConditionedMixtures(mixture_set.directory, ("energy", "class"))
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -251,9 +251,9 @@ def test_a_bad_mixture_is_named(experiment, mixture_set, tmp_path, kind):
 def test_an_incomplete_mixture_set_is_refused(mixture_set, tmp_path):
     (mixture_set.directory / ".done").unlink()
     with pytest.raises(TSXError, match=r"mix: not a complete mixture set \(run stage 3\)"):
-        MixtureSet(mixture_set.directory, NAMES)
+        ConditionedMixtures(mixture_set.directory, NAMES)
     with pytest.raises(TSXError, match="stage 3"):
-        MixtureSet(tmp_path / "none", NAMES)
+        ConditionedMixtures(tmp_path / "none", NAMES)
 
 
 def test_a_table_that_lacks_a_mixture_is_refused(mixture_set):
@@ -261,11 +261,12 @@ def test_a_table_that_lacks_a_mixture_is_refused(mixture_set):
     del table["mix00004"]
     write_table(mixture_set.directory / "utt2order", table)
     with pytest.raises(TSXError, match="utt2order: no line for mixture 'mix00004'"):
-        MixtureSet(mixture_set.directory, NAMES)
+        ConditionedMixtures(mixture_set.directory, NAMES)
     (mixture_set.directory / "utt2order").unlink()
     with pytest.raises(TSXError, match="utt2order: no such file"):
-        MixtureSet(mixture_set.directory, NAMES)
-    assert MixtureSet(mixture_set.directory, ("energy",)).applicable("energy")[0] == "mix00001"
+        ConditionedMixtures(mixture_set.directory, NAMES)
+    mixtures = ConditionedMixtures(mixture_set.directory, ("energy",))
+    assert mixtures.applicable("energy")[0] == "mix00001"
 
 
 @pytest.mark.parametrize("condition, value", [("class", "Barkk"), ("text", "barkk")])

@@ -28,7 +28,7 @@ from tsx_espnet.wav import write_float_wav
 SIDES = {"spk1.scp": "target", "spk2.scp": "other"}
 
 
-class MixtureSet:
+class ConditionedMixtures:
     """Mixtures of a directory and what each can be asked by.
 
     Raises:
@@ -54,7 +54,7 @@ class MixtureSet:
 
 def write_estimates(
     experiment: Experiment,
-    mixtures: MixtureSet,
+    mixtures: ConditionedMixtures,
     out: Path,
     batch_size: int = 8,
     audio_format: str = "wav",
@@ -129,7 +129,7 @@ def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterato
 
 
 def extract_batch(
-    experiment: Experiment, mixtures: MixtureSet, names: List[str]
+    experiment: Experiment, mixtures: ConditionedMixtures, names: List[str]
 ) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
     """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch."""
     model, vocabulary = experiment.model, experiment.vocabulary
@@ -154,7 +154,11 @@ def extract_batch(
 
 
 def _merge(
-    mixtures: MixtureSet, out: Path, audio_format: str, num_jobs: int, facts: Dict[str, Any]
+    mixtures: ConditionedMixtures,
+    out: Path,
+    audio_format: str,
+    num_jobs: int,
+    facts: Dict[str, Any],
 ) -> None:
     for job in range(1, num_jobs + 1):
         if not is_done(_part(out, job, num_jobs), **facts):

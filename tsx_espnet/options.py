@@ -191,6 +191,14 @@ def expand_data_options(args: argparse.Namespace) -> None:
         args.valid_shape_file = [str(Path(args.valid_mixtures) / MIXTURE.file)]
     if args.fs is None:
         args.fs = sampling_rate(args)
+    if args.fs is not None and args.valid_mixtures is not None:
+        first = next(iter(read_table(Path(args.valid_mixtures) / MIXTURE.file).values()))
+        found = soundfile.info(first).samplerate
+        if found != args.fs:
+            raise TSXError(
+                f"--valid_mixtures {args.valid_mixtures}: expected {args.fs} Hz as for training, "
+                f"found {found} Hz"
+            )
     if args.text_embeddings is not None and not args.dry_run:
         table = Path(args.output_dir) / TEXT_TABLE
         if Path(args.text_embeddings) != table:

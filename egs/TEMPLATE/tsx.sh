@@ -58,6 +58,7 @@ tag=${tag:-${train_name%.yaml}_${mixing}_${difficulty}}
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
 kind=_${mixing}_${difficulty}
+language_model=${language_model%/}
 text=${dumpdir}/text/${language_model##*/}
 [ "${text_pooling}" = mean ] || text+=_${text_pooling}
 exp=${expdir}/${tag}

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] = None) -> None:
 
     import torch
 
-    from tsx_espnet.estimates import MixtureSet, write_estimates
+    from tsx_espnet.estimates import ConditionedMixtures, write_estimates
     from tsx_espnet.experiment import load_experiment
 
     torch.set_num_threads(args.num_threads)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] = None) -> None:
     experiment = load_experiment(args.exp, args.model_file, device)
     write_estimates(
         experiment,
-        MixtureSet(Path(args.mixtures), tuple(experiment.config["conditions"])),
+        ConditionedMixtures(Path(args.mixtures), tuple(experiment.config["conditions"])),
         Path(args.out),
         batch_size=args.batch_size,
         audio_format=args.audio_format,
