@@ -8,6 +8,18 @@ from typing import Any, Optional, Sequence
 from tsx_espnet.error import TSXError
 
 
+def no_option(option: str, known: Sequence[str], listing: str) -> str:
+    """The message for an unknown option: the nearest known one, or the option that lists them.
+
+    >>> no_option("--clisp", ["--clips", "--out"], "--help")
+    'no option --clisp; did you mean --clips?'
+    """
+    near = difflib.get_close_matches(option, known, n=1)
+    return f"no option {option}" + (
+        f"; did you mean {near[0]}?" if near else f" ({listing} lists them)"
+    )
+
+
 class CommandParser(argparse.ArgumentParser):
     """Takes options by their full names only.
 
@@ -26,9 +38,7 @@ class CommandParser(argparse.ArgumentParser):
             if option == "--":
                 break
             if option.startswith("--") and option not in known:
-                near = difflib.get_close_matches(option, known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else " (--help lists them)"
-                self.error(f"no option {option}{hint}")
+                self.error(no_option(option, known, "--help"))
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 import re
 from pathlib import Path
 from typing import Any, Optional, Sequence
@@ -13,6 +12,7 @@ from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
+from tsx_espnet.command import no_option
 from tsx_espnet.contract import MIXTURE, path_name_type
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import TEXT_TABLE
@@ -68,10 +68,9 @@ class OptionParser(config_argparse.ArgumentParser):
 
     def _unknown(self, option: str) -> str:
         known = [name for action in self._actions for name in action.option_strings]
-        near = difflib.get_close_matches("--" + option.lstrip("-"), known, n=1)
-        dashes = "--" if option.startswith("--") else ""
-        hint = f"; did you mean {dashes}{near[0][2:]}?" if near else " (--help_all lists them)"
-        return f"no option {option}{hint}"
+        if not option.startswith("--"):  # of a yaml
+            known = [name.lstrip("-") for name in known]
+        return no_option(option, known, "--help_all")
 
 
 def _expected(action: argparse.Action, value: Any) -> Optional[str]:
