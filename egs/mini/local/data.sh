@@ -5,7 +5,7 @@ set -euo pipefail
 datadir=data
 nj=1                    # processes
 python=python3
-clips_per_class=40      # generated sounds of each class
+clips_per_class=60      # generated sounds of each class
 downloads=downloads     # where the sounds go
 . utils/parse_options.sh
 
