@@ -16,8 +16,8 @@ export PATH
 
 export LC_ALL=C PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the processors
-# glibc is to keep the memory of freed tensors: training on processors spends up to half of its time
-# on page faults otherwise (tools/bench/training.py)
+# glibc is to keep the memory of freed tensors: training on processors spends a sixth of its time on
+# page faults otherwise (tools/bench/training.py)
 export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
 export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-4294967296}
 export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-"^lo,docker,virbr,vmnet,vboxnet"}
