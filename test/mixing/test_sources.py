@@ -43,6 +43,7 @@ def test_what_is_known_of_a_clip(clip_dir):
     assert [clips.ids[n] for n in clips.clips_of("Dog", min_samples=2000)] == ["b"]
     assert list(clips.clips_of("Zebra")) == []
     assert clips.num_samples("a") == 4044
+    assert soundfile.info(clips.path("a")).frames == 4044
     assert "3 clips, 8000 Hz" in repr(clips)
 
 

@@ -88,8 +88,7 @@ def resident() -> float:
 def bench(clips: ClipSet, config: MixingConfig, number: int, rounds: int) -> dict:
     """Mixtures per second (median over the rounds), and memory before and after."""
     sampler = Sampler(clips, config)
-    paths = dict(line.split(maxsplit=1) for line in (clips.directory / "wav.scp").open())
-    paths = {name: path.strip() for name, path in paths.items()}
+    paths = {name: clips.path(name) for name in clips.ids}
     make(sampler, 0, number)
     before = resident()
     ours, floor = [], []

@@ -122,6 +122,10 @@ class ClipSet:
         text = self._captions[self._number(name)]
         return parse_captions(text, f"{self.directory}/utt2captions: {name}")
 
+    def path(self, name: str) -> str:
+        """Where the audio of clip ``name`` is found from the current directory."""
+        return self._paths[self._number(name)]
+
     def num_samples(self, name: str) -> int:
         """Length of a clip."""
         return int(self._num_samples[self._number(name)])
