@@ -9,7 +9,7 @@ import yaml
 
 from tsx_espnet.build import build_model
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.files import PathLike, read_yaml
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.text.table import TextTable
 from tsx_espnet.vocabulary import Vocabulary
@@ -21,7 +21,7 @@ CHECKPOINT = "checkpoint.pth"
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "embedding_dim", "consistency", "objective", "objective_conf", "criterions"),
-    "mixing_conf",
+    *("refiner", "refiner_conf", "mixing_conf"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 
@@ -74,10 +74,7 @@ def read_config(directory: Path) -> Dict[str, Any]:
     path = directory / CONFIG
     if not path.is_file():
         raise TSXError(f"{path}: no such file; expected the directory of a trained experiment")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TSXError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from None
+    config = read_yaml(path)
     if not isinstance(config, dict) or "conditions" not in config or not config.get("fs"):
         raise TSXError(f"{path}: not the configuration of a target sound extractor")
     return config

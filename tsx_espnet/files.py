@@ -82,6 +82,21 @@ def write_table(path: PathLike, table: Mapping[str, Any]) -> None:
             stream.write(f"{name} {table[name]}\n")
 
 
+def read_yaml(path: PathLike, where: Optional[str] = None) -> Any:
+    """What a yaml file holds.
+
+    Raises:
+        TSXError: if it is no yaml; it begins with ``where`` (default: the path).
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise TSXError(f"{where or path}: not a yaml file: {reason}") from None
+
+
 def mark_done(directory: PathLike, **facts: Any) -> None:
     """Leave the marker that says ``directory`` is complete, with how it was made."""
     with atomic_write(Path(directory) / DONE) as stream:

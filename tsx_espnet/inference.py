@@ -166,7 +166,7 @@ def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
         TSXError: saying what is wrong with it.
     """
     mixture = np.asarray(mixture)
-    if mixture.dtype.kind not in "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
+    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
         raise TSXError(
             "mixture: expected floating point samples of shape (T,) or (T, channels), "
             f"found {mixture.dtype} {mixture.shape}"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 import soundfile
-import yaml
 from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
@@ -16,7 +15,7 @@ from tsx_espnet.command import no_option
 from tsx_espnet.contract import MIXTURE, path_name_type
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import TEXT_TABLE
-from tsx_espnet.files import read_table
+from tsx_espnet.files import read_table, read_yaml
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.text.table import TextTable
@@ -51,11 +50,7 @@ class OptionParser(config_argparse.ArgumentParser):
     def _check_config(self, path: Path) -> None:
         if not path.is_file():
             raise TSXError(f"--config {path}: no such file")
-        try:
-            options = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise TSXError(f"--config {path}: not a yaml file: {reason}") from None
+        options = read_yaml(path, f"--config {path}")
         if not isinstance(options, dict):
             raise TSXError(f"--config {path}: expected 'option: value' lines")
         actions = {action.dest: action for action in self._actions}

@@ -217,6 +217,7 @@ def test_a_checkpoint_of_another_model(start, train_args, reference, tmp_path):
     [
         (["--objective", "hct"], 'objective "oct", now it is "hct"'),
         (["--embedding_dim", 9], "embedding_dim 8, now it is 9"),
+        (["--refiner", "mixture"], 'refiner null, now it is "mixture"'),
         (["--mixing_config", "other.yaml"], "mixing_conf "),
         (["--text_variants", "false"], "mixing_conf "),
     ],

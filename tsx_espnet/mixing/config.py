@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from tsx_espnet.condition import Margins, hop_length
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.files import PathLike, read_yaml
 
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")
@@ -112,16 +112,10 @@ class MixingConfig:
         Raises:
             TSXError: naming the file, if it is missing, is no yaml, or holds a bad option.
         """
-        import yaml
-
         path = Path(path)
         if not path.is_file():
             raise TSXError(f"{path}: no such mixing config")
-        try:
-            options = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise TSXError(f"{path}: not a yaml file: {reason}") from None
+        options = read_yaml(path)
         return cls.from_dict({} if options is None else options, str(path))
 
 

@@ -13,7 +13,10 @@ from tsx_espnet.scoring.mixture_set import MixtureSet, read_mono
 
 Pairs = List[Tuple[str, str]]
 # parts of a config.yaml that are a name with a `_conf` beside it
-_PARTS = ("objective", "extractor", "encoder", "decoder", "consistency", "optim", "scheduler")
+_PARTS = (
+    *("objective", "extractor", "refiner", "encoder", "decoder", "consistency"),
+    *("optim", "scheduler"),
+)
 _MIXING = ("strategy", "class_level", "duration", "snr", "min_overlap", "onset_gap", "seed")
 
 
