@@ -59,19 +59,7 @@ class ClipSet:
     ):
         several = [directory] if isinstance(directory, (str, Path)) else directory
         self.directories = tuple(Path(one) for one in several)
-        clips: Dict[str, ClipRow] = {}
-        rates = {}
-        for one in self.directories:
-            found = read_clip_tables(one)
-            both = min(clips.keys() & found.keys(), default=None)
-            if both is not None:
-                raise TSXError(f"{self}: clip {both!r} is in more than one of them")
-            clips.update(found)
-            if found:
-                first = min(found)
-                rates[_open(found[first].wav, first).samplerate] = str(one)
-        if len(rates) > 1:
-            raise TSXError(f"expected one rate, found {_listed_rates(rates)}")
+        clips, self.fs = self._read_tables()
         labels = {name: row.labels for name, row in clips.items()}
         if classes is not None:
             known = set(classes)
@@ -90,7 +78,6 @@ class ClipSet:
         self._captions = None
         if any(row.captions is not None for row in rows):
             self._captions = Strings(row.captions or "[]" for row in rows)
-        self.fs = next(iter(rates))
         self.hop = hop_length(self.fs)
 
     def __len__(self) -> int:
@@ -178,6 +165,27 @@ class ClipSet:
             audio.seek(start)
             return audio.read(length, dtype="float32")
 
+    def _read_tables(self) -> Tuple[Dict[str, ClipRow], int]:
+        """The clips of all directories by id, and their rate in Hz."""
+        clips: Dict[str, ClipRow] = {}
+        rates: Dict[int, str] = {}
+        for directory in self.directories:
+            found = read_clip_tables(directory)
+            if not found:
+                continue
+            both = min(clips.keys() & found.keys(), default=None)
+            if both is not None:
+                raise TSXError(f"{self}: clip {both!r} is in more than one of them")
+            clips.update(found)
+            first = min(found)
+            rates[_open(found[first].wav, first).samplerate] = str(directory)
+        if len(rates) > 1:
+            listed = ", ".join(f"{fs} Hz in {directory}" for fs, directory in rates.items())
+            raise TSXError(f"expected one rate, found {listed}")
+        if not clips:
+            raise TSXError(f"{self}: no clips")
+        return clips, next(iter(rates))
+
     def _index_labels(self, labels: Sequence[Sequence[str]]) -> None:
         self.classes = sorted({label for own in labels for label in own})
         position = {label: number for number, label in enumerate(self.classes)}
@@ -199,7 +207,3 @@ def _open(path: str, name: str) -> soundfile.SoundFile:
         raise TSXError(
             f"{path}: cannot read clip {name!r} ({reason}); run the format stage (stage 2) again"
         ) from None
-
-
-def _listed_rates(rates: Dict[int, str]) -> str:
-    return ", ".join(f"{fs} Hz in {directory}" for fs, directory in rates.items())
