@@ -28,10 +28,10 @@ def factory(data):
     )
     vocabulary = Vocabulary(data.classes, TextTable.read(data.text))
 
-    def make(**options):
+    def make(mixing=None, **options):
         options = {"num_mixtures": 10, "batch_size": 4, "seed": 3, **options}
         return MixtureIterFactory(
-            Sampler(ClipSet(data.clips), config),
+            Sampler(ClipSet(data.clips), dataclasses.replace(config, **(mixing or {}))),
             TSXPreprocessor(True, CONDITIONS, vocabulary),
             CommonCollateFn(float_pad_value=0.0, int_pad_value=0),
             **options,
@@ -86,6 +86,21 @@ def test_mixture_is_the_sum_of_its_sources(factory):
         )
         assert batch["speech_mix"].dtype == torch.float32
         assert set(CONDITIONS) <= batch.keys()
+
+
+def test_enrollments_are_padded_to_the_longest_of_a_batch(factory, data):
+    clips = ClipSet(data.clips)
+    lengths = {clips.num_samples(name) for name in clips.ids}
+    mixing = {"enrollments": 2, "num_sources": 3, "placement": "uniform", "background": {}}
+    for _, batch in factory(mixing=mixing).build_iter(1):
+        for name in ("enrollment", "enrollment2"):
+            own = batch[f"{name}_lengths"].tolist()
+            assert batch[name].shape == (len(own), max(own)) and set(own) <= lengths
+            for row, length in zip(batch[name], own):
+                assert row[length - 1] != 0 and not row[length:].any()
+        mixture = batch["speech_ref1"] + batch["speech_ref2"]
+        torch.testing.assert_close(mixture, batch["speech_mix"], rtol=0, atol=0)
+    assert "enrollment" not in next(iter(factory().build_iter(1)))[1]
 
 
 @pytest.mark.parametrize("num_mixtures, world_size", [(10, 2), (13, 3), (9, 2)])

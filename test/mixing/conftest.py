@@ -111,6 +111,12 @@ def make_clips(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def labels():
+    """Kinds of clips and their labels."""
+    return LABELS
+
+
+@pytest.fixture(scope="session")
 def superclasses():
     return SUPERCLASSES
 

@@ -21,6 +21,21 @@ def test_yaml_round_trip(tmp_path):
     assert MixingConfig.from_yaml(tmp_path / "empty.yaml") == MixingConfig()
 
 
+def test_options_of_many_sources_come_back(tmp_path):
+    import yaml
+
+    text = "{num_sources: 3, clip_duration: [2, 5], placement: uniform, snr: null, enrollments: 1, "
+    text += "background: {snr: [15, 25]}}"
+    (tmp_path / "mix.yaml").write_text(text)
+    config = MixingConfig.from_yaml(tmp_path / "mix.yaml")
+    assert config.background.snr == (15.0, 25.0) and config.background.noise is None
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(config.to_dict()))
+    assert MixingConfig.from_yaml(tmp_path / "again.yaml") == config
+    assert config.with_noise("dump/8k/noise").background.noise == "dump/8k/noise"
+    with pytest.raises(TSXError, match="noise x: the mixing config has no background"):
+        MixingConfig().with_noise("x")
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -42,6 +57,22 @@ def test_yaml_round_trip(tmp_path):
         ("text_variants: 1", "text_variants: expected true or false"),
         ("superclasses: 3", "superclasses: expected a file name"),
         ("level: 3", "level: expected a number"),
+        ("num_sources: 1", r"num_sources: expected an integer in \[2, 16\], found 1"),
+        ("num_sources: 3.0", "num_sources: expected an integer"),
+        ("num_sources: true", "num_sources: expected an integer"),
+        ("clip_duration: [2, 6]", r"clip_duration: expected \[lowest, highest\] within \[0.25, 5"),
+        ("clip_duration: 2", "clip_duration: expected"),
+        ("placement: anywhere", "placement: expected one of overlap, uniform, found 'anywhere'"),
+        ("{placement: uniform, onset_gap: [0, 1]}", "onset_gap: only for placement overlap"),
+        ("snr: null", "snr: null needs a background"),
+        ("background: 20", "background: expected options or null, found 20"),
+        ("background: {snr: 20}", "background: snr: expected"),
+        ("background: {nois: x}", "background: no option 'nois'; did you mean 'noise'?"),
+        ("background: {noise: 3}", "background: noise: expected a file name"),
+        ("background: {slope: [0, 20]}", r"background: slope: expected .* within \[-12, 12\]"),
+        ("enrollments: -1", r"enrollments: expected an integer in \[0, 100\]"),
+        ("enrollments: yes", "enrollments: expected an integer"),
+        ("enrollment_duration: 0.1", "enrollment_duration: expected a number in"),
         ("- duration", "expected 'option: value' lines"),
         ("snr: [0, 1", "not a yaml file"),
         ("5: 3", "no option 5"),

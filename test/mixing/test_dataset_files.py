@@ -234,3 +234,36 @@ def test_a_job_killed_while_it_claims_the_directory_does_not_block_it(command, t
     (begun / ".begun.tmp99").write_text("{")
     out = command(str(begun), number=2)
     assert len(read_table(out / "wav.scp")) == 2
+
+
+class TestNewClasses:
+    """Clips of two directories, one of which holds the new classes."""
+
+    @pytest.fixture
+    def words(self, corpus_dir, make_clips, make_noise, tmp_path):
+        rng = np.random.default_rng(0)
+        new = make_clips({f"cat{n}": (make_noise(rng, 1.0), ("Purr",)) for n in range(3)})
+        (tmp_path / "mix.yaml").write_text("{duration: 1.0, num_sources: 3, placement: uniform}")
+        (tmp_path / "new.txt").write_text("Purr\n")
+        (tmp_path / "seen.txt").write_text("Bark\nMeow\nRain\nHorn\n")
+        clips = ["--clips", str(corpus_dir), str(new.directory), "--num_mixtures", "8"]
+        return [*clips, "--config", f"{tmp_path}/mix.yaml", "--classes", f"{tmp_path}/seen.txt"]
+
+    def test_two_seen_and_one_new(self, words, tmp_path):
+        new = ["--new_classes", f"{tmp_path}/new.txt"]
+        main([*words, *new, "--out", f"{tmp_path}/any"])
+        main([*words, *new, "--target", "new", "--out", f"{tmp_path}/target"])
+        for name in ("any", "target"):
+            for plan in read_plans(tmp_path / name / "mixtures.jsonl"):
+                labels = [source.label for source in plan.sources]
+                assert labels[0] == "Purr" and set(labels[1:]) < {"Bark", "Meow", "Rain", "Horn"}
+        assert set(read_table(tmp_path / "target" / "utt2class").values()) == {"Purr"}
+        with pytest.raises(TSXError, match="made differently .target: 'any' there, 'new' now"):
+            main([*words, *new, "--target", "new", "--out", f"{tmp_path}/any"])
+
+    def test_options(self, words, tmp_path):
+        with pytest.raises(TSXError, match="target new: only with new classes"):
+            main([*words, "--target", "new", "--out", f"{tmp_path}/x"])
+        rebuild = ["--clips", "x", "--rebuild", "y", "--out", "z"]
+        with pytest.raises(TSXError, match="--rebuild and --target exclude each other"):
+            main([*rebuild, "--target", "new"])

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.mixing.plan import Placement, Plan, read_plans, write_plans
+from tsx_espnet.mixing.plan import (
+    Enrollment,
+    GeneratedNoise,
+    Placement,
+    Plan,
+    RecordedNoise,
+    read_plans,
+    write_plans,
+)
 
 SOURCE = Placement("100", "Bark", ("Bark", "Dog"), 80, 8000, 0, 0.5)
 PLAN = Plan(
@@ -23,6 +31,14 @@ PLAN = Plan(
     epoch=0,
     index=0,
 )
+WHOLE = Plan(  # with all there can be
+    **{
+        **vars(PLAN),
+        "sources": (SOURCE, SOURCE, SOURCE),
+        "background": RecordedNoise("fan", 100, 0.25),
+        "enrollments": (Enrollment("300", 0, 4000), Enrollment("301", 80, 1)),
+    }
+)
 numbers = st.floats(-100, 100)
 
 
@@ -37,6 +53,18 @@ def test_round_trip_is_exact(snr, overlap, gain, seed):
     assert Plan.from_json(line).to_json() == line
 
 
+@given(st.integers(0, 2**63), st.floats(-12, 12), st.floats(0, 10))
+def test_background_and_enrollments_come_back(seed, slope, gain):
+    noises = (GeneratedNoise(seed, slope, gain), RecordedNoise("fan", seed % 2**40, gain), None)
+    for noise in noises:
+        plan = Plan(**{**vars(WHOLE), "background": noise})
+        assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_plan_without_them_does_not_name_them():
+    assert "background" not in PLAN.to_json() and "enrollments" not in PLAN.to_json()
+
+
 def test_files(tmp_path):
     plans = [Plan(**{**vars(PLAN), "id": f"mix{n}", "index": n}) for n in range(3)]
     write_plans(tmp_path / "mixtures.jsonl", plans)
@@ -48,9 +76,9 @@ def test_files(tmp_path):
         read_plans(tmp_path / "mixtures.jsonl")
 
 
-def changed(path, value):
-    """The JSON of ``PLAN`` with the value at ``path`` replaced."""
-    record = json.loads(PLAN.to_json())
+def changed(path, value, plan=PLAN):
+    """The JSON of ``plan`` with the value at ``path`` replaced."""
+    record = json.loads(plan.to_json())
     place = record
     for key in path[:-1]:
         place = place[key]
@@ -81,6 +109,16 @@ HOSTILE = {
     + [PLAN.to_json().replace("-1.7", "-1e999")],
     "overlap": [changed(["overlap"], bad) for bad in (-0.1, 1.1, None)],
     "seed": [changed(["seed"], bad) for bad in (-1, 0.5, 2**70)],
+    "background": [changed(["background"], bad) for bad in ([], 3, "fan", {}, {"clip": "fan"})]
+    + [changed(["background", "start"], bad, WHOLE) for bad in (-1, 0.5, None)]
+    + [changed(["background", "clip"], bad, WHOLE) for bad in (None, "../fan", "")]
+    + [changed(["background", "gain"], bad, WHOLE) for bad in (-1, None, "1")]
+    + [changed(["background"], {"seed": 1, "slope": bad, "gain": 1}) for bad in (None, 1e3)]
+    + [changed(["background"], {"seed": bad, "slope": 0, "gain": 1}) for bad in (-1, 0.5)],
+    "enrollments": [changed(["enrollments"], bad, WHOLE) for bad in (None, {}, 3, "300", [3])]
+    + [changed(["enrollments", 1, "clip"], bad, WHOLE) for bad in ("", "a/b", 3)]
+    + [changed(["enrollments", 1, "start"], bad, WHOLE) for bad in (-1, 0.5)]
+    + [changed(["enrollments", 1, "length"], bad, WHOLE) for bad in (0, 2**50)],
     "unknown": [changed(["comment"], "x"), changed(["sources", 0, "pan"], 0.5)],
 }
 
@@ -102,8 +140,10 @@ def test_any_change_gives_a_plan_or_one_clear_error(data):
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
         max_leaves=4,
     )
-    paths = [[name] for name in vars(PLAN)] + [["sources", 0, name] for name in vars(SOURCE)]
-    line = changed(data.draw(st.sampled_from(paths)), data.draw(anything))
+    paths = [[name] for name in vars(WHOLE)] + [["sources", 0, name] for name in vars(SOURCE)]
+    paths += [["background", name] for name in vars(WHOLE.background)]
+    paths += [["enrollments", 1, name] for name in vars(WHOLE.enrollments[1])]
+    line = changed(data.draw(st.sampled_from(paths)), data.draw(anything), WHOLE)
     try:
         plan = Plan.from_json(line, "x:1")
     except TSXError as error:

@@ -102,6 +102,36 @@ def test_strings():
         strings[3]
 
 
+class TestSeveralDirectories:
+    def test_clips_of_both(self, make_clips, make_noise):
+        rng = np.random.default_rng(0)
+        clips = {"a": (make_noise(rng, 0.5), ("Bark",)), "z": (make_noise(rng, 1), ("X",))}
+        one = make_clips(clips)
+        two = make_clips({"m": (make_noise(rng, 0.7), ("Horn",))}, captions={"m": ["A horn."]})
+        both = ClipSet([one.directory, two.directory])
+        assert list(both.ids) == ["a", "m", "z"] and both.classes == ["Bark", "Horn", "X"]
+        assert both.directories == (one.directory, two.directory)
+        assert str(both) == f"{one.directory}, {two.directory}"
+        for name in both.ids:
+            alone = two if name == "m" else one
+            np.testing.assert_array_equal(both.read(name), alone.read(name))
+            np.testing.assert_array_equal(both.energies(name), alone.energies(name))
+            assert both.captions(name) == alone.captions(name)
+
+    def test_a_clip_in_both(self, make_clips, make_noise):
+        sound = make_noise(np.random.default_rng(0), 0.5)
+        one, two = (make_clips({"a": (sound, ("Bark",))}) for _ in range(2))
+        with pytest.raises(TSXError, match="clip 'a' is in more than one of them"):
+            ClipSet([one.directory, two.directory])
+
+    def test_two_rates(self, make_clips, make_noise):
+        sound = make_noise(np.random.default_rng(0), 0.5)
+        one, two = (make_clips({name: (sound, ("Bark",))}) for name in "ab")
+        soundfile.write(two.path("b"), np.zeros(4000), 16000)
+        with pytest.raises(TSXError, match="expected one rate, found 8000 Hz in .*, 16000 Hz in"):
+            ClipSet([one.directory, two.directory])
+
+
 class TestBroken:
     def test_not_formatted(self, tmp_path):
         with pytest.raises(TSXError, match=r"run the format stage \(stage 2\)"):

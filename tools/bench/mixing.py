@@ -62,7 +62,7 @@ def make(sampler: Sampler, epoch: int, number: int) -> list:
     plans = []
     for index in range(number):
         plan = sampler.draw(0, epoch, index)
-        mix(render_sources(plan, sampler.clips), plan.target)
+        mix(render_sources(plan, sampler.clips, sampler.noise), plan.target)
         plans.append(plan)
     return plans
 

@@ -11,7 +11,9 @@ from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
     parser = CommandParser(description=__doc__)
-    parser.add_argument("--clips", required=True, metavar="DIR", help="formatted clips to mix")
+    parser.add_argument(
+        "--clips", required=True, nargs="+", metavar="DIR", help="formatted clips to mix"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     parser.add_argument("--config", metavar="FILE", help="yaml file that says how to mix")
     parser.add_argument("--num_mixtures", type=int, metavar="N", help="how many mixtures")
@@ -20,6 +22,19 @@ def get_parser() -> argparse.ArgumentParser:
         "--classes",
         metavar="FILE",
         help="labels to know, one a line (those of the training clips); others are ignored",
+    )
+    parser.add_argument(
+        "--new_classes",
+        metavar="FILE",
+        help="labels, one a line: exactly one source of every mixture is of one of these classes",
+    )
+    parser.add_argument(
+        "--target",
+        choices=["any", "new", "seen"],
+        help="with --new_classes: which source is the target (default: any)",
+    )
+    parser.add_argument(
+        "--noise", metavar="DIR", help="formatted noise for the background (default: the config's)"
     )
     parser.add_argument(
         "--rebuild",
@@ -34,27 +49,41 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
     check_job_arguments(args)
+    _check_arguments(args)
     jobs = (args.num_jobs, args.job, args.merge)
-    given = {"--config": args.config, "--num_mixtures": args.num_mixtures}
-    if args.rebuild is not None:
-        extra = [name for name, value in {**given, "--classes": args.classes}.items() if value]
-        if extra:
-            raise TSXError(f"--rebuild and {extra[0]} exclude each other")
-    elif None in given.values():
-        missing = [name for name, value in given.items() if value is None]
-        raise TSXError(f"{' and '.join(missing)} missing (or --rebuild a set)")
     from tsx_espnet.mixing.config import MixingConfig
     from tsx_espnet.mixing.dataset_files import rebuild, write_mixtures
     from tsx_espnet.mixing.sampler import Sampler
     from tsx_espnet.mixing.sources import ClipSet, read_classes
 
     if args.rebuild is not None:
-        rebuild(args.rebuild, ClipSet(args.clips), args.out, *jobs)
+        noise = ClipSet(args.noise) if args.noise else None
+        rebuild(args.rebuild, ClipSet(args.clips), args.out, *jobs, noise=noise)
         return
     config = MixingConfig.from_yaml(args.config)
+    if args.noise is not None:
+        config = config.with_noise(args.noise)
     classes = read_classes(args.classes) if args.classes else None
-    sampler = Sampler(ClipSet(args.clips, classes), config)
+    new_classes = read_classes(args.new_classes) if args.new_classes else None
+    if classes and new_classes:
+        classes = classes + new_classes
+    sampler = Sampler(
+        ClipSet(args.clips, classes), config, new_classes=new_classes, target=args.target or "any"
+    )
     write_mixtures(sampler, args.num_mixtures, args.seed, args.out, *jobs)
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Raise ``TSXError`` for options that exclude each other, or are missing."""
+    given = {"--config": args.config, "--num_mixtures": args.num_mixtures}
+    others = {name: getattr(args, name[2:]) for name in ("--classes", "--new_classes", "--target")}
+    if args.rebuild is not None:
+        extra = [name for name, value in {**given, **others}.items() if value]
+        if extra:
+            raise TSXError(f"--rebuild and {extra[0]} exclude each other")
+    elif None in given.values():
+        missing = [name for name, value in given.items() if value is None]
+        raise TSXError(f"{' and '.join(missing)} missing (or --rebuild a set)")
 
 
 if __name__ == "__main__":

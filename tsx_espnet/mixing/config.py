@@ -1,17 +1,25 @@
 """How mixtures are drawn: the numbers of ``conf/mix_*.yaml``, checked."""
 
 import dataclasses
-import difflib
-import math
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from tsx_espnet.condition import Margins, hop_length
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, read_yaml
+from tsx_espnet.mixing import checks
+from tsx_espnet.mixing.background import BackgroundConfig
 
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")
+PLACEMENTS = ("overlap", "uniform")
+MAX_SOURCES = 16
+# options younger than the first sets and trainings: written only where they are not the default,
+# so that what was made before is still recognised as made in the same way
+YOUNGER = (
+    *("num_sources", "clip_duration", "placement", "background"),
+    *("enrollments", "enrollment_duration"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +28,14 @@ class MixingConfig:
 
     Args:
         duration: of a mixture, in seconds; rounded to whole 10 ms frames.
-        strategy: the two classes are ``random`` ones, or come from ``different`` super-classes or
+        strategy: the classes are ``random`` ones, or come from ``different`` super-classes or
             the ``same``.
-        snr: bounds of the absolute level difference of the sources over the mixture, in dB.
+        snr: bounds of the absolute level difference of each further source to the first one, over
+            the mixture, in dB; None: the levels are drawn over that of the background, see
+            ``levels.py``.
         min_overlap: of the sounding parts, in [0, 1]; see ``placement.py``.
-        onset_gap: bounds of the time between the two audible onsets, in seconds; None: every gap
-            that keeps ``min_overlap`` is equally likely.
+        onset_gap: bounds of the time from the first audible onset to each other one, in seconds;
+            None: every gap that keeps ``min_overlap`` is equally likely.
         min_sounding: least sounding time of a source within the mixture, in seconds.
         level: of the mixture (its RMS), in dB re full scale.
         level_margin, harmonicity_margin, onset_margin: differences (dB, dB, seconds) under which
@@ -34,6 +44,14 @@ class MixingConfig:
             apart, or ``any`` such label, drawn.
         text_variants: draw synonyms and captions too (training), else one fixed text.
         superclasses: JSON file of the super-classes and their sub-classes; None: FSD50K's.
+        num_sources: of a mixture, the target among them.
+        clip_duration: bounds of the length of what is taken from a clip, in seconds, a shorter clip
+            whole; None: as much as fits into the mixture.
+        placement: sources ``overlap`` by ``min_overlap``, or lie at ``uniform`` random times, whole
+            and independent of each other.
+        background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
+        enrollments: how many other clips of the target's class go with a mixture.
+        enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
 
     Raises:
         TSXError: naming the option that is out of range.
@@ -41,7 +59,7 @@ class MixingConfig:
 
     duration: float = 5.0
     strategy: str = "random"
-    snr: Tuple[float, float] = (0.0, 2.5)
+    snr: Optional[Tuple[float, float]] = (0.0, 2.5)
     min_overlap: float = 0.8
     onset_gap: Optional[Tuple[float, float]] = None
     min_sounding: float = 0.25
@@ -52,29 +70,64 @@ class MixingConfig:
     class_level: str = "specific"
     text_variants: bool = False
     superclasses: Optional[str] = None
+    num_sources: int = 2
+    clip_duration: Optional[Tuple[float, float]] = None
+    placement: str = "overlap"
+    background: Optional[BackgroundConfig] = None
+    enrollments: int = 0
+    enrollment_duration: float = 10.0
 
     def __post_init__(self):
-        _number(self, "duration", 0.1, 600.0)
-        _number(self, "min_overlap", 0.0, 1.0)
-        _number(self, "min_sounding", 0.01, self.duration)
+        checks.check_number(self, "duration", 0.1, 600.0)
+        checks.check_number(self, "min_overlap", 0.0, 1.0)
+        checks.check_number(self, "min_sounding", 0.01, self.duration)
         # far below, the -60 dB floor under which nothing counts as sounding would eat the sources
-        _number(self, "level", -40.0, 0.0)
+        checks.check_number(self, "level", -40.0, 0.0)
         for name in ("level_margin", "harmonicity_margin"):
-            _number(self, name, 0.0, 60.0)
-        _number(self, "onset_margin", 0.0, self.duration)
-        _range(self, "snr", 0.0, 60.0)
-        if self.onset_gap is not None:
-            _range(self, "onset_gap", 0.0, self.duration)
-        _choice(self, "strategy", STRATEGIES)
-        _choice(self, "class_level", CLASS_LEVELS)
+            checks.check_number(self, name, 0.0, 60.0)
+        checks.check_number(self, "onset_margin", 0.0, self.duration)
+        if self.snr is not None:
+            checks.check_range(self, "snr", 0.0, 60.0)
+        checks.check_choice(self, "strategy", STRATEGIES)
+        checks.check_choice(self, "class_level", CLASS_LEVELS)
         if not isinstance(self.text_variants, bool):
             raise TSXError(f"text_variants: expected true or false, found {self.text_variants!r}")
-        if self.superclasses is not None and not isinstance(self.superclasses, str):
-            raise TSXError(f"superclasses: expected a file name, found {self.superclasses!r}")
+        checks.check_file_name(self, "superclasses")
+        checks.check_integer(self, "num_sources", 2, MAX_SOURCES)
+        checks.check_choice(self, "placement", PLACEMENTS)
+        if self.onset_gap is not None:
+            checks.check_range(self, "onset_gap", 0.0, self.duration)
+            if self.placement == "uniform":
+                raise TSXError("onset_gap: only for placement overlap, found placement uniform")
+        if self.clip_duration is not None:
+            checks.check_range(self, "clip_duration", self.min_sounding, self.duration)
+        self._check_background()
+        checks.check_integer(self, "enrollments", 0, 100)
+        checks.check_number(self, "enrollment_duration", self.min_sounding, 600.0)
+
+    def _check_background(self) -> None:
+        if isinstance(self.background, Mapping):
+            background = BackgroundConfig.from_dict(self.background)
+            object.__setattr__(self, "background", background)
+        elif not isinstance(self.background, (BackgroundConfig, type(None))):
+            raise TSXError(f"background: expected options or null, found {self.background!r:.80}")
+        if self.snr is None and self.background is None:
+            raise TSXError("snr: null needs a background that levels are over, found none")
 
     @property
     def margins(self) -> Margins:
         return Margins(self.level_margin, self.harmonicity_margin, self.onset_margin)
+
+    def with_noise(self, directory: PathLike) -> "MixingConfig":
+        """The same with a background of the recordings of noise in ``directory``.
+
+        Raises:
+            TSXError: if there is no background.
+        """
+        if self.background is None:
+            raise TSXError(f"noise {directory}: the mixing config has no background")
+        background = dataclasses.replace(self.background, noise=str(directory))
+        return dataclasses.replace(self, background=background)
 
     def num_frames(self, fs: int) -> int:
         """Length of a mixture at ``fs`` Hz in 10 ms frames of ``hop_length(fs)`` samples."""
@@ -82,8 +135,15 @@ class MixingConfig:
 
     def to_dict(self) -> Dict[str, Any]:
         """Options and values, as they are written in yaml or JSON."""
-        plain = dataclasses.asdict(self)
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+        written = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in YOUNGER and value == field.default:
+                continue
+            if isinstance(value, BackgroundConfig):
+                value = value.to_dict()
+            written[field.name] = list(value) if isinstance(value, tuple) else value
+        return written
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any], where: str = "mixing config") -> "MixingConfig":
@@ -92,14 +152,7 @@ class MixingConfig:
         Raises:
             TSXError: naming ``where`` and the option, for an unknown name or a bad value.
         """
-        if not isinstance(options, Mapping):
-            raise TSXError(f"{where}: expected 'option: value' lines, found {options!r:.80}")
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in options:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"expected: {', '.join(known)}"
-                raise TSXError(f"{where}: no option {name!r}; {hint}")
+        checks.check_names(options, [field.name for field in dataclasses.fields(cls)], where)
         try:
             return cls(**options)
         except TSXError as error:
@@ -117,31 +170,3 @@ class MixingConfig:
             raise TSXError(f"{path}: no such mixing config")
         options = read_yaml(path)
         return cls.from_dict({} if options is None else options, str(path))
-
-
-def _is_number(value: Any, low: float, high: float) -> bool:
-    good_type = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return good_type and math.isfinite(value) and low <= value <= high
-
-
-def _number(config: MixingConfig, name: str, low: float, high: float) -> None:
-    value = getattr(config, name)
-    if not _is_number(value, low, high):
-        raise TSXError(f"{name}: expected a number in [{low:g}, {high:g}], found {value!r}")
-    object.__setattr__(config, name, float(value))
-
-
-def _range(config: MixingConfig, name: str, low: float, high: float) -> None:
-    value = getattr(config, name)
-    fits = isinstance(value, (list, tuple)) and len(value) == 2
-    if not (fits and all(_is_number(v, low, high) for v in value) and value[0] <= value[1]):
-        raise TSXError(
-            f"{name}: expected [lowest, highest] within [{low:g}, {high:g}], found {value!r}"
-        )
-    object.__setattr__(config, name, (float(value[0]), float(value[1])))
-
-
-def _choice(config: MixingConfig, name: str, choices: Tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise TSXError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")

@@ -6,25 +6,32 @@ import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from torch.utils.data import DataLoader, Dataset
 
-from tsx_espnet.contract import MIXTURE, OTHER, TARGET
+from tsx_espnet.contract import MIXTURE, OTHER, TARGET, enrollment_entry
 from tsx_espnet.error import TSXError
 from tsx_espnet.mixing.plan import Plan
-from tsx_espnet.mixing.render import mix, render_sources
+from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.sources import ClipSet
 
 Example = Tuple[str, Dict[str, np.ndarray]]
 
 
-def example(plan: Plan, clips: ClipSet) -> Dict[str, object]:
-    """Waveforms (float32, (T,)) and condition values of a plan, under their batch names."""
-    sources = render_sources(plan, clips)
+def example(plan: Plan, clips: ClipSet, noise: Optional[ClipSet] = None) -> Dict[str, object]:
+    """Waveforms (float32, (T,)) and condition values of a plan, under their batch names.
+
+    Enrollments, each (L,) of its own length, are ``enrollment``, ``enrollment2``, ...
+    """
+    sources = render_sources(plan, clips, noise)
     other, mixture = mix(sources, plan.target)
     return {
         MIXTURE.name: mixture,
         TARGET.name: sources[plan.target],
         OTHER.name: other,
         **plan.conditions,
+        **{
+            enrollment_entry(number).name: samples
+            for number, samples in enumerate(render_enrollments(plan, clips))
+        },
     }
 
 
@@ -39,7 +46,8 @@ class EpochMixtures(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         plan = self.sampler.draw(self.seed, self.epoch, index)
-        return plan.id, self.preprocess(plan.id, example(plan, self.sampler.clips))
+        values = example(plan, self.sampler.clips, self.sampler.noise)
+        return plan.id, self.preprocess(plan.id, values)
 
 
 class MixtureIterFactory(AbsIterFactory):

@@ -1,6 +1,6 @@
-"""Which two classes meet in a mixture: random ones, or by super-class ([OCT] Sec. 3.1)."""
+"""Which classes meet in a mixture: random ones, or by super-class ([OCT] Sec. 3.1)."""
 
-from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tsx_espnet.error import TSXError
 class Wanted(NamedTuple):
     """A class to draw a source of.
 
-    ``foreign``: labels that the other source must not have if this one is in the mixture.
+    ``foreign``: labels that another source must not have if this one is in the mixture.
     """
 
     label: str
@@ -19,18 +19,41 @@ class Wanted(NamedTuple):
 
 
 class RandomClasses:
-    """Two distinct classes, each uniform over those there are."""
+    """Distinct classes, each uniform over those there are.
 
-    def __init__(self, classes: Sequence[str]):
-        if len(classes) < 2:
-            raise TSXError(f"two classes are needed to mix, found {_listed(classes)}")
+    Args:
+        classes: to draw from.
+        number: of classes in a mixture.
+        first: if given, the first class is one of these, and no other class is.
+
+    Raises:
+        TSXError: if there are too few.
+    """
+
+    def __init__(
+        self, classes: Sequence[str], number: int = 2, first: Optional[Sequence[str]] = None
+    ):
         self.classes = list(classes)
+        self.firsts = self.classes
+        needed = number
+        if first is not None:
+            self.firsts = [label for label in self.classes if label in set(first)]
+            self.classes = [label for label in self.classes if label not in set(first)]
+            if not self.firsts:
+                raise TSXError(f"no clip of the new classes {', '.join(sorted(first))}")
+            needed -= 1
+        if len(self.classes) < needed:
+            kind = "classes" if first is None else "classes that are not new"
+            found = _listed(self.classes)
+            raise TSXError(f"{_count(needed)} {kind} are needed to mix, found {found}")
 
     def first(self, rng: np.random.Generator) -> Wanted:
-        return self._wanted(self.classes[rng.integers(len(self.classes))])
+        """The first class of a mixture."""
+        return self._wanted(self.firsts[rng.integers(len(self.firsts))])
 
-    def second(self, rng: np.random.Generator, first: Wanted) -> Wanted:
-        return self._wanted(_other(rng, self.classes, first.label))
+    def next(self, rng: np.random.Generator, before: Sequence[Wanted]) -> Wanted:
+        """Another class for a mixture that has those ``before``."""
+        return self._wanted(_other(rng, self.classes, [one.label for one in before]))
 
     @staticmethod
     def _wanted(label: str) -> Wanted:
@@ -38,42 +61,55 @@ class RandomClasses:
 
 
 class SuperClasses:
-    """Two sub-classes: of two ``different`` super-classes, or two of the same.
+    """Sub-classes: of ``different`` super-classes, or all of the same.
 
     Super-classes are uniform, and sub-classes are uniform in their super-class; only those that
     occur among ``classes`` count.
+
+    Raises:
+        TSXError: if there are too few for ``number`` sources.
     """
 
     def __init__(
-        self, classes: Sequence[str], superclasses: Mapping[str, Sequence[str]], different: bool
+        self,
+        classes: Sequence[str],
+        superclasses: Mapping[str, Sequence[str]],
+        different: bool,
+        number: int = 2,
     ):
         there = set(classes)
         self.different = different
         self.members: Dict[str, FrozenSet[str]] = {
             group: frozenset(subs) | {group} for group, subs in superclasses.items()
         }
-        needed = 1 if different else 2
+        needed = 1 if different else number
         present = {group: sorted(there.intersection(subs)) for group, subs in superclasses.items()}
         self.subs: Dict[str, List[str]] = {
             group: subs for group, subs in present.items() if len(subs) >= needed
         }
-        if len(self.subs) < (2 if different else 1):
+        if len(self.subs) < (number if different else 1):
             found = ", ".join(f"{group}: {len(subs)}" for group, subs in present.items())
-            wanted = "two super-classes with a" if different else "a super-class with two"
+            wanted = f"{_count(number)} super-classes with a sub-class"
+            if not different:
+                wanted = f"a super-class with {_count(number)} sub-classes"
             raise TSXError(
-                f"strategy {'different' if different else 'same'!r} needs {wanted} sub-class"
-                f"{'' if different else 'es'} among the clips; found sub-classes: {found or 'none'}"
+                f"strategy {'different' if different else 'same'!r} needs {wanted} among the "
+                f"clips; found sub-classes: {found or 'none'}"
             )
         self.groups = sorted(self.subs)
 
     def first(self, rng: np.random.Generator) -> Wanted:
+        """The first class of a mixture."""
         group = self.groups[rng.integers(len(self.groups))]
         return self._wanted(group, self.subs[group][rng.integers(len(self.subs[group]))])
 
-    def second(self, rng: np.random.Generator, first: Wanted) -> Wanted:
+    def next(self, rng: np.random.Generator, before: Sequence[Wanted]) -> Wanted:
+        """Another class for a mixture that has those ``before``."""
         if not self.different:
-            return self._wanted(first.group, _other(rng, self.subs[first.group], first.label))
-        group = _other(rng, self.groups, first.group)
+            group = before[0].group
+            label = _other(rng, self.subs[group], [one.label for one in before])
+            return self._wanted(group, label)
+        group = _other(rng, self.groups, [one.group for one in before])
         return self._wanted(group, self.subs[group][rng.integers(len(self.subs[group]))])
 
     def _wanted(self, group: str, label: str) -> Wanted:
@@ -82,17 +118,26 @@ class SuperClasses:
         return Wanted(label, group, foreign)
 
 
-def collide(wanted: Tuple[Wanted, Wanted], labels: Tuple[Sequence[str], Sequence[str]]) -> bool:
-    """Whether either source has a label that is the other's."""
-    return bool(
-        wanted[0].foreign.intersection(labels[1]) or wanted[1].foreign.intersection(labels[0])
+def collide(wanted: Sequence[Wanted], labels: Sequence[Sequence[str]]) -> bool:
+    """Whether any source has a label that is another's."""
+    return any(
+        m != n and not one.foreign.isdisjoint(labels[n])
+        for m, one in enumerate(wanted)
+        for n in range(len(labels))
     )
 
 
-def _other(rng: np.random.Generator, items: Sequence[str], but: str) -> str:
-    """One of ``items`` other than ``but``, which is among them."""
-    number = int(rng.integers(len(items) - 1))
-    return items[number + (number >= items.index(but))]
+def _other(rng: np.random.Generator, items: Sequence[str], but: Sequence[str]) -> str:
+    """One of ``items`` that is not in ``but``, whose items are distinct."""
+    taken = sorted(items.index(item) for item in but if item in items)
+    number = int(rng.integers(len(items) - len(taken)))
+    for position in taken:
+        number += number >= position
+    return items[number]
+
+
+def _count(number: int) -> str:
+    return "two" if number == 2 else str(number)
 
 
 def _listed(items: Sequence[str]) -> str:

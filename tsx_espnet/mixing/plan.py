@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from tsx_espnet.condition import CONDITIONS
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, atomic_write, check_id
-
-_MOST_SAMPLES = 2**40
+from tsx_espnet.mixing import fields
+from tsx_espnet.mixing.fields import MOST_SAMPLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +29,36 @@ class Placement:
 
 
 @dataclasses.dataclass(frozen=True)
+class GeneratedNoise:
+    """Background noise made from ``seed``, ``slope`` dB an octave, times ``gain``; ``noise.py``."""
+
+    seed: int
+    slope: float
+    gain: float
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedNoise:
+    """Background noise from sample ``start`` of a clip of noise, times ``gain``; ``noise.py``."""
+
+    clip: str
+    start: int
+    gain: float
+
+
+Background = Union[GeneratedNoise, RecordedNoise]
+
+
+@dataclasses.dataclass(frozen=True)
+class Enrollment:
+    """Another clip of the target's class: its samples ``start`` to ``start + length``."""
+
+    clip: str
+    start: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """A mixture of any number of sources, before it is audio.
 
@@ -40,9 +69,11 @@ class Plan:
         sources: what is mixed.
         target: number of the wanted source.
         conditions: name -> value of the conditions that apply, see ``condition.py``.
-        snr: level of the target over that of the other sources together, in dB.
+        snr: level of the target over that of all the rest together, in dB.
         overlap: of the sounding parts, see ``placement.py``.
         seed, epoch, index: what it was drawn from.
+        background: noise under the sources.
+        enrollments: recordings to ask for the target by.
     """
 
     id: str
@@ -56,10 +87,16 @@ class Plan:
     seed: int
     epoch: int
     index: int
+    background: Optional[Background] = None
+    enrollments: Tuple[Enrollment, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON from which ``from_json`` makes an equal plan."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+        written = dataclasses.asdict(self)
+        for name in ("background", "enrollments"):  # as lines were before there were these
+            if not written[name]:
+                del written[name]
+        return json.dumps(written, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str, where: str = "plan") -> "Plan":
@@ -69,25 +106,33 @@ class Plan:
             TSXError: naming ``where`` and the field, if anything is not as ``to_json`` writes it.
         """
         try:
-            found = json.loads(line, parse_constant=_refuse_constant)
+            found = json.loads(line, parse_constant=fields.refuse_constant)
         except (ValueError, RecursionError) as error:
             raise TSXError(f"{where}: not JSON ({error})") from None
-        plan = _record(cls, found, where)
-        check_id(_text(plan, "id", where), where)
-        _integer(plan, "fs", where, 1, 10**7)
-        _integer(plan, "num_samples", where, 1, _MOST_SAMPLES)
+        plan = fields.record(cls, found, where)
+        check_id(fields.text(plan, "id", where), where)
+        fields.integer(plan, "fs", where, 1, 10**7)
+        fields.integer(plan, "num_samples", where, 1, MOST_SAMPLES)
         if not isinstance(plan["sources"], list) or not plan["sources"]:
             raise TSXError(f"{where}: sources: expected a list of at least one source")
         plan["sources"] = tuple(
             _placement(source, plan["num_samples"], f"{where}: sources[{number}]")
             for number, source in enumerate(plan["sources"])
         )
-        _integer(plan, "target", where, 0, len(plan["sources"]) - 1)
-        _number(plan, "snr", where, -1000, 1000)
-        _number(plan, "overlap", where, 0, 1)
+        fields.integer(plan, "target", where, 0, len(plan["sources"]) - 1)
+        fields.number(plan, "snr", where, -1000, 1000)
+        fields.number(plan, "overlap", where, 0, 1)
         for name in ("seed", "epoch", "index"):
-            _integer(plan, name, where, 0, 2**63)
+            fields.integer(plan, name, where, 0, 2**63)
         _check_conditions(plan["conditions"], where)
+        if plan["background"] is not None:
+            plan["background"] = _background(plan["background"], f"{where}: background")
+        if not isinstance(plan["enrollments"], (list, tuple)):
+            raise TSXError(f"{where}: enrollments: expected a list")
+        plan["enrollments"] = tuple(
+            _enrollment(found, f"{where}: enrollments[{number}]")
+            for number, found in enumerate(plan["enrollments"])
+        )
         return cls(**plan)
 
 
@@ -127,33 +172,40 @@ def _decode(line: bytes, where: str) -> str:
         raise TSXError(f"{where}: not UTF-8 text ({error.reason})") from None
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-def _record(cls: type, found: Any, where: str) -> Dict[str, Any]:
-    names = [field.name for field in dataclasses.fields(cls)]
-    if not isinstance(found, dict):
-        raise TSXError(f"{where}: not a plan: expected an object with {', '.join(names)}")
-    if set(found) != set(names):
-        lacks, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
-        raise TSXError(f"{where}: fields missing: {lacks or 'none'}, unknown: {extra or 'none'}")
-    return dict(found)
-
-
 def _placement(found: Any, num_samples: int, where: str) -> Placement:
-    source = _record(Placement, found, where)
-    check_id(_text(source, "clip", where), f"{where}: clip")
-    _text(source, "label", where)
+    source = fields.record(Placement, found, where)
+    check_id(fields.text(source, "clip", where), f"{where}: clip")
+    fields.text(source, "label", where)
     labels = source["labels"]
-    if not isinstance(labels, list) or not labels or not all(map(_is_line, labels)):
+    if not isinstance(labels, list) or not labels or not all(map(fields.is_line, labels)):
         raise TSXError(f"{where}: labels: expected a list of names, found {labels!r:.80}")
     source["labels"] = tuple(labels)
-    _integer(source, "start", where, 0, _MOST_SAMPLES)
-    _integer(source, "offset", where, 0, num_samples - 1)
-    _integer(source, "length", where, 1, num_samples - source["offset"])
-    _number(source, "gain", where, 0, 1e9)
+    fields.integer(source, "start", where, 0, MOST_SAMPLES)
+    fields.integer(source, "offset", where, 0, num_samples - 1)
+    fields.integer(source, "length", where, 1, num_samples - source["offset"])
+    fields.number(source, "gain", where, 0, 1e9)
     return Placement(**source)
+
+
+def _background(found: Any, where: str) -> Background:
+    recorded = isinstance(found, dict) and "clip" in found
+    noise = fields.record(RecordedNoise if recorded else GeneratedNoise, found, where)
+    fields.number(noise, "gain", where, 0, 1e9)
+    if recorded:
+        check_id(fields.text(noise, "clip", where), f"{where}: clip")
+        fields.integer(noise, "start", where, 0, MOST_SAMPLES)
+        return RecordedNoise(**noise)
+    fields.integer(noise, "seed", where, 0, 2**63)
+    fields.number(noise, "slope", where, -100, 100)
+    return GeneratedNoise(**noise)
+
+
+def _enrollment(found: Any, where: str) -> Enrollment:
+    excerpt = fields.record(Enrollment, found, where)
+    check_id(fields.text(excerpt, "clip", where), f"{where}: clip")
+    fields.integer(excerpt, "start", where, 0, MOST_SAMPLES)
+    fields.integer(excerpt, "length", where, 1, MOST_SAMPLES)
+    return Enrollment(**excerpt)
 
 
 def _check_conditions(conditions: Any, where: str) -> None:
@@ -163,37 +215,6 @@ def _check_conditions(conditions: Any, where: str) -> None:
         if name not in CONDITIONS:
             raise TSXError(f"{where}: conditions: no condition {name!r:.80}")
         allowed = CONDITIONS[name]
-        if not _is_line(value) or (allowed and value not in allowed):
+        if not fields.is_line(value) or (allowed and value not in allowed):
             expected = " or ".join(allowed) if allowed else "one line of text"
             raise TSXError(f"{where}: {name}: expected {expected}, found {value!r:.80}")
-
-
-def _is_line(value: Any) -> bool:
-    """A string that can stand in a table: not empty, no control characters, single spaces."""
-    if not isinstance(value, str) or not value or value != " ".join(value.split()):
-        return False
-    return min(value) >= " " and not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def _text(record: Dict[str, Any], name: str, where: str) -> str:
-    if not _is_line(record[name]):
-        raise TSXError(f"{where}: {name}: expected one line of text, found {record[name]!r:.80}")
-    return record[name]
-
-
-def _integer(record: Dict[str, Any], name: str, where: str, low: int, high: int) -> None:
-    value = record[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise TSXError(
-            f"{where}: {name}: expected an integer in [{low}, {high}], found {value!r:.80}"
-        )
-
-
-def _number(record: Dict[str, Any], name: str, where: str, low: float, high: float) -> None:
-    value = record[name]
-    good_type = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good_type or not low <= value <= high or not math.isfinite(value):
-        raise TSXError(
-            f"{where}: {name}: expected a number in [{low:g}, {high:g}], found {value!r:.80}"
-        )
-    record[name] = float(value)

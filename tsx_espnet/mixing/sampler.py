@@ -1,5 +1,6 @@
 """Draws mixtures: the same plan for the same (seed, epoch, index), in any process."""
 
+import dataclasses
 from collections import Counter
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -7,15 +8,19 @@ import numpy as np
 
 from tsx_espnet.condition import read_conditions
 from tsx_espnet.error import TSXError
+from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.enrollment import check_enough_clips, draw_enrollments
 from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
-from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
-from tsx_espnet.mixing.plan import Placement, Plan
+from tsx_espnet.mixing.placement import draw_crop, lay_out
+from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
+from tsx_espnet.mixing.refused import Refused
 from tsx_espnet.mixing.sources import ClipSet
 from tsx_espnet.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried
+TARGETS = ("any", "new", "seen")
 
 
 class _Crop(NamedTuple):
@@ -27,13 +32,15 @@ class _Crop(NamedTuple):
 
 
 class Sampler:
-    """Draws two-source mixtures from clips ([OCT] Sec. 3.1).
+    """Draws mixtures of two or more sources from clips ([OCT] Sec. 3.1, [SoundBeam] Sec. 5.1).
 
     Args:
         clips: what is mixed.
         config: how.
         superclasses: sub-classes of each super-class, for the strategies ``different`` and
             ``same``; None: those that ``config`` names.
+        new_classes: if given, exactly one source of every mixture is of one of these classes.
+        target: ``any`` of the sources, the ``new`` one, or one of those ``seen`` in training.
 
     Raises:
         TSXError: if nothing can be drawn from these clips, with the reason.
@@ -44,36 +51,45 @@ class Sampler:
         clips: ClipSet,
         config: MixingConfig,
         superclasses: Optional[Mapping[str, Sequence[str]]] = None,
+        new_classes: Optional[Sequence[str]] = None,
+        target: str = "any",
     ):
         self.clips = clips
         self.config = config
+        self.noise = open_noise(config.background, clips.fs)
+        self.new_classes = None if new_classes is None else sorted(new_classes)
+        self.target = target
+        self._targets = self._possible_targets()
         least = int(np.ceil(config.min_sounding * clips.fs))
         by_class = {label: clips.clips_of(label, least) for label in clips.classes}
         self._clips_of = {label: found for label, found in by_class.items() if len(found)}
         classes = sorted(self._clips_of)
         if not classes:
             raise TSXError(
-                f"{clips.directory}: all {len(clips)} clips are shorter than "
+                f"{clips}: all {len(clips)} clips are shorter than "
                 f"min_sounding = {config.min_sounding:g} s"
             )
         try:
+            check_enough_clips(self._clips_of, config.enrollments)
             self.superclasses = None
             if config.strategy == "random":
-                self._pairing = RandomClasses(classes)
+                self._pairing = RandomClasses(classes, config.num_sources, self.new_classes)
             else:
                 if superclasses is None:
                     superclasses = load_superclasses(config.superclasses)
                 self.superclasses = {group: list(subs) for group, subs in superclasses.items()}
                 different = config.strategy == "different"
-                self._pairing = SuperClasses(classes, self.superclasses, different)
+                self._pairing = SuperClasses(
+                    classes, self.superclasses, different, config.num_sources
+                )
             self.draw(0, 0, 0)
         except TSXError as error:
-            raise TSXError(f"{clips.directory}: nothing can be mixed: {error}") from None
+            raise TSXError(f"{clips}: nothing can be mixed: {error}") from None
 
     def draw(self, seed: int, epoch: int, index: int, name: Optional[str] = None) -> Plan:
         """The plan of mixture ``index`` of an epoch; ``name`` is its id.
 
-        The first class is held while clips, crops and the second class are drawn again after a
+        The first class is held while clips, crops and the other classes are drawn again after a
         refusal, so that classes stay uniform; after 50 refusals it is drawn again too.
 
         Raises:
@@ -97,6 +113,17 @@ class Sampler:
         reasons = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
         raise TSXError(f"{MAX_REFUSED} draws refused: {reasons}")
 
+    def _possible_targets(self) -> Sequence[int]:
+        """Numbers of the sources that can be the target; a new class is drawn first."""
+        if self.target not in TARGETS:
+            raise TSXError(f"target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
+        if self.new_classes is None and self.target != "any":
+            raise TSXError(f"target {self.target}: only with new classes")
+        if self.new_classes is not None and self.config.strategy != "random":
+            raise TSXError(f"new classes: only with strategy random, not {self.config.strategy}")
+        number = self.config.num_sources
+        return {"any": range(number), "new": (0,), "seen": range(1, number)}[self.target]
+
     def _try(self, rng: np.random.Generator, first: Wanted) -> Dict[str, Any]:
         """What a plan holds besides its name and origin.
 
@@ -104,7 +131,9 @@ class Sampler:
             Refused: if what is drawn makes no mixture.
         """
         clips, config = self.clips, self.config
-        wanted = (first, self._pairing.second(rng, first))
+        wanted = [first]
+        while len(wanted) < config.num_sources:
+            wanted.append(self._pairing.next(rng, wanted))
         names = [self._draw_clip(rng, one.label) for one in wanted]
         labels = tuple(clips.labels(name) for name in names)
         if collide(wanted, labels):
@@ -113,8 +142,15 @@ class Sampler:
             self._draw_crop(rng, name, one.label, own)
             for name, one, own in zip(names, wanted, labels)
         ]
-        layout = lay_out(rng, (crops[0].track, crops[1].track), clips.fs, config)
-        target = int(rng.integers(2))
+        num_samples = config.num_frames(clips.fs) * clips.hop
+        background, noise_energy = None, None
+        if config.background is not None:
+            background, noise_energy = draw_background(
+                rng, config.background, num_samples, clips.fs, self.noise
+            )
+        tracks = [crop.track for crop in crops]
+        layout = lay_out(rng, tracks, clips.fs, config, noise_energy)
+        target = int(self._targets[rng.integers(len(self._targets))])
         conditions = read_conditions(
             layout.tracks,
             clips.fs,
@@ -126,16 +162,23 @@ class Sampler:
             text_variants=config.text_variants,
             rng=rng,
         )
-        level = 10 * np.log10(layout.tracks[..., 0].sum(axis=1))
+        energy = layout.tracks[..., 0].sum(axis=1)
+        rest = np.delete(energy, target).sum()
+        if background is not None:
+            background = dataclasses.replace(background, gain=layout.noise_gain)
+            rest += layout.noise_gain**2 * noise_energy
+        level = 10 * np.log10(np.array([energy[target], rest]))
         placed = zip(crops, layout.first, layout.length, layout.offset, layout.gains)
         return {
             "fs": clips.fs,
-            "num_samples": config.num_frames(clips.fs) * clips.hop,
+            "num_samples": num_samples,
             "sources": tuple(self._placement(*row) for row in placed),
             "target": target,
             "conditions": conditions,
-            "snr": float(level[target] - level[1 - target]),
+            "snr": float(level[0] - level[1]),
             "overlap": layout.overlap,
+            "background": background,
+            "enrollments": self._draw_enrollments(rng, crops, target, conditions),
         }
 
     def _draw_clip(self, rng: np.random.Generator, label: str) -> str:
@@ -147,8 +190,25 @@ class Sampler:
     ) -> _Crop:
         fs, config = self.clips.fs, self.config
         energies = self.clips.energies(name)
-        start, length = draw_crop(rng, energies, fs, config.num_frames(fs), config.min_sounding)
+        num_frames, duration = config.num_frames(fs), config.clip_duration
+        start, length = draw_crop(rng, energies, fs, num_frames, config.min_sounding, duration)
         return _Crop(name, label, labels, start, energies[start : start + length])
+
+    def _draw_enrollments(
+        self,
+        rng: np.random.Generator,
+        crops: Sequence[_Crop],
+        target: int,
+        conditions: Mapping[str, str],
+    ) -> Tuple[Enrollment, ...]:
+        """Of the class that the target is asked for by; drawn last, so that they change no draw."""
+        if not self.config.enrollments:
+            return ()
+        asked = crops[target]
+        label = conditions.get("class", asked.label)
+        foreign = {x for crop in crops for x in crop.labels}.difference(asked.labels)
+        candidates = self._clips_of[label]
+        return draw_enrollments(rng, self.clips, candidates, asked.clip, foreign, self.config)
 
     def _placement(
         self, crop: _Crop, first: int, length: int, offset: int, gain: float

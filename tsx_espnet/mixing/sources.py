@@ -1,9 +1,8 @@
 """The clips of a formatted directory: an index in memory, energies and audio read when asked."""
 
 import bisect
-from collections.abc import Sequence as SequenceABC
 from pathlib import Path
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -12,33 +11,11 @@ from tsx_espnet.ark import read_matrix
 from tsx_espnet.captions import parse_captions
 from tsx_espnet.condition import hop_length
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, PathLike, read_table
+from tsx_espnet.files import PathLike
+from tsx_espnet.mixing.clip_tables import ClipRow, read_clip_tables
+from tsx_espnet.mixing.strings import Strings
 
 Array = np.ndarray
-
-
-class Strings(SequenceABC):
-    """Strings that never change, as one block of memory.
-
-    A list of strings would be copied page by page into every forked worker, as Python counts
-    references inside each string.
-
-    >>> Strings(["a", "bc"])[1]
-    'bc'
-    """
-
-    def __init__(self, items: Iterable[str]):
-        encoded = [item.encode("utf-8") for item in items]
-        self._bytes = b"".join(encoded)
-        self._ends = np.cumsum([0] + [len(item) for item in encoded])
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def __getitem__(self, number: int) -> str:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8")
 
 
 def read_classes(path: PathLike) -> List[str]:
@@ -57,57 +34,65 @@ def read_classes(path: PathLike) -> List[str]:
 
 
 class ClipSet:
-    """The clips of ``dump/<fs>/<set>``, as the format stage leaves them.
+    """The clips of ``dump/<fs>/<set>``, as the format stage leaves them, or of several such.
 
     Args:
-        directory: the formatted directory.
+        directory: the formatted directory, or several.
         classes: labels to know; other labels are dropped, and clips left without any.
 
     Attributes:
+        directories: where the clips are.
         fs: sampling rate in Hz.
         hop: samples of a 10 ms frame.
         ids: names of the clips, sorted.
         classes: labels of the clips, sorted.
 
     Raises:
-        TSXError: if the directory was not formatted, its tables do not fit together, or no clip is
-            left.
+        TSXError: if a directory was not formatted, its tables do not fit together, two directories
+            do not, or no clip is left.
     """
 
-    def __init__(self, directory: PathLike, classes: Optional[Sequence[str]] = None):
-        self.directory = Path(directory)
-        if not (self.directory / DONE).is_file():
-            raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
-        labels = {name: value.split(",") for name, value in self._table("utt2labels").items()}
-        files = ("wav.scp", "utt2num_samples", "energies.scp")
-        wavs, lengths, energies = tables = tuple(map(self._table, files))
-        for file, table in zip(files, tables):
-            if table.keys() != labels.keys():
-                odd = min(table.keys() ^ labels.keys())
-                raise TSXError(f"{directory}: clip {odd!r} is in only one of utt2labels, {file}")
+    def __init__(
+        self,
+        directory: Union[PathLike, Sequence[PathLike]],
+        classes: Optional[Sequence[str]] = None,
+    ):
+        several = [directory] if isinstance(directory, (str, Path)) else directory
+        self.directories = tuple(Path(one) for one in several)
+        clips, self.fs = self._read_tables()
+        labels = {name: row.labels for name, row in clips.items()}
         if classes is not None:
             known = set(classes)
             labels = {name: [x for x in own if x in known] for name, own in labels.items()}
         names = sorted(name for name, own in labels.items() if own)
         if not names:
-            raise TSXError(f"{directory}: no clips" + (" of the given classes" if classes else ""))
+            raise TSXError(f"{self}: no clips" + (" of the given classes" if classes else ""))
+        rows = [clips[name] for name in names]
         self.ids = Strings(names)
-        self._paths = Strings(self._moved([wavs[name] for name in names]))
-        self._num_samples = np.array([self._length(name, lengths[name]) for name in names])
+        self._paths = Strings(row.wav for row in rows)
+        self._num_samples = np.array([row.num_samples for row in rows])
         self._index_labels([labels[name] for name in names])
-        self._index_energies([energies[name] for name in names])
+        self._arks = sorted({row.ark for row in rows})
+        self._ark = np.array([self._arks.index(row.ark) for row in rows], dtype=np.int32)
+        self._ark_offset = np.array([row.ark_offset for row in rows])
         self._captions = None
-        if (self.directory / "utt2captions").is_file():
-            captions = self._table("utt2captions")
-            self._captions = Strings(captions.get(name, "[]") for name in names)
-        self.fs = self._open(0).samplerate
+        if any(row.captions is not None for row in rows):
+            self._captions = Strings(row.captions or "[]" for row in rows)
         self.hop = hop_length(self.fs)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        return f"ClipSet({str(self.directory)!r}: {len(self)} clips, {self.fs} Hz)"
+        return f"ClipSet({str(self)!r}: {len(self)} clips, {self.fs} Hz)"
+
+    def __str__(self) -> str:
+        return ", ".join(str(directory) for directory in self.directories)
+
+    @property
+    def directory(self) -> Path:
+        """Where the clips are, the first place of several."""
+        return self.directories[0]
 
     def labels(self, name: str) -> Tuple[str, ...]:
         """Labels of a clip, most specific first."""
@@ -120,7 +105,7 @@ class ClipSet:
         if self._captions is None:
             return ()
         text = self._captions[self._number(name)]
-        return parse_captions(text, f"{self.directory}/utt2captions: {name}")
+        return parse_captions(text, f"{self}: utt2captions: {name}")
 
     def path(self, name: str) -> str:
         """Where the audio of clip ``name`` is found from the current directory."""
@@ -170,7 +155,7 @@ class ClipSet:
         if start < 0 or length < 0 or start + length > total:
             asked = f"{start}..{start + length}"
             raise TSXError(f"clip {name!r} has {total} samples, asked for {asked}")
-        with self._open(number) as audio:
+        with _open(self._paths[number], name) as audio:
             if (audio.frames, audio.samplerate, audio.channels) != (total, self.fs, 1):
                 raise TSXError(
                     f"{self._paths[number]}: changed since formatting: expected {total} samples at "
@@ -180,23 +165,26 @@ class ClipSet:
             audio.seek(start)
             return audio.read(length, dtype="float32")
 
-    def _table(self, file: str):
-        return read_table(self.directory / file)
-
-    def _moved(self, paths: List[str]) -> List[str]:
-        """Paths of files that are still there, if the directory was moved since formatting."""
-        if Path(paths[0]).is_file():
-            return paths
-        for folder in (self.directory / "wav", self.directory):
-            if (folder / Path(paths[0]).name).is_file():
-                return [str(folder / Path(path).name) for path in paths]
-        return paths
-
-    def _length(self, name: str, value: str) -> int:
-        if not value.isdecimal() or int(value) < 1:
-            where = f"{self.directory}/utt2num_samples: {name}"
-            raise TSXError(f"{where}: expected a positive integer, found {value!r}")
-        return int(value)
+    def _read_tables(self) -> Tuple[Dict[str, ClipRow], int]:
+        """The clips of all directories by id, and their rate in Hz."""
+        clips: Dict[str, ClipRow] = {}
+        rates: Dict[int, str] = {}
+        for directory in self.directories:
+            found = read_clip_tables(directory)
+            if not found:
+                continue
+            both = min(clips.keys() & found.keys(), default=None)
+            if both is not None:
+                raise TSXError(f"{self}: clip {both!r} is in more than one of them")
+            clips.update(found)
+            first = min(found)
+            rates[_open(found[first].wav, first).samplerate] = str(directory)
+        if len(rates) > 1:
+            listed = ", ".join(f"{fs} Hz in {directory}" for fs, directory in rates.items())
+            raise TSXError(f"expected one rate, found {listed}")
+        if not clips:
+            raise TSXError(f"{self}: no clips")
+        return clips, next(iter(rates))
 
     def _index_labels(self, labels: Sequence[Sequence[str]]) -> None:
         self.classes = sorted({label for own in labels for label in own})
@@ -204,29 +192,18 @@ class ClipSet:
         self._labels = np.array([position[x] for own in labels for x in own], dtype=np.int32)
         self._label_ends = np.cumsum([0] + [len(own) for own in labels])
 
-    def _index_energies(self, places: Sequence[str]) -> None:
-        split = [place.rpartition(":") for place in places]
-        arks = sorted({path for path, _, _ in split})
-        position = {path: number for number, path in enumerate(arks)}
-        self._arks = self._moved(arks)
-        self._ark = np.array([position[path] for path, _, _ in split], dtype=np.int32)
-        if not all(offset.isdecimal() for _, _, offset in split):
-            raise TSXError(f"{self.directory}/energies.scp: expected 'id file.ark:offset' lines")
-        self._ark_offset = np.array([int(offset) for _, _, offset in split])
-
     def _number(self, name: str) -> int:
         number = bisect.bisect_left(self.ids, name)
         if number == len(self.ids) or self.ids[number] != name:
-            raise TSXError(f"{self.directory}: no clip {name!r}")
+            raise TSXError(f"{self}: no clip {name!r}")
         return number
 
-    def _open(self, number: int) -> soundfile.SoundFile:
-        path = self._paths[number]
-        try:
-            return soundfile.SoundFile(path)
-        except (soundfile.SoundFileError, OSError) as error:
-            reason = "no such file" if not Path(path).is_file() else str(error)
-            raise TSXError(
-                f"{path}: cannot read clip {self.ids[number]!r} ({reason}); "
-                "run the format stage (stage 2) again"
-            ) from None
+
+def _open(path: str, name: str) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = "no such file" if not Path(path).is_file() else str(error)
+        raise TSXError(
+            f"{path}: cannot read clip {name!r} ({reason}); run the format stage (stage 2) again"
+        ) from None

@@ -18,7 +18,10 @@ _PARTS = (
     *("objective", "extractor", "refiner", "encoder", "decoder", "consistency"),
     *("optim", "scheduler"),
 )
-_MIXING = ("strategy", "class_level", "duration", "snr", "min_overlap", "onset_gap", "seed")
+_MIXING = (
+    *("strategy", "class_level", "duration", "num_sources", "clip_duration", "placement"),
+    *("snr", "min_overlap", "onset_gap", "background", "new_classes", "target", "seed"),
+)
 
 
 def read_config(exp: PathLike) -> Dict[str, Any]:
@@ -140,5 +143,8 @@ def _mixing_facts(directory: Path) -> Dict[str, Any]:
     marker = directory / DONE
     if not marker.is_file():
         return {}
-    facts = json.loads(marker.read_text(encoding="utf-8"))
-    return {**facts, **facts.get("config", {})}
+    found = json.loads(marker.read_text(encoding="utf-8"))
+    facts = {**found, **found.get("config", {})}
+    if facts.get("placement") == "uniform":
+        facts.pop("min_overlap", None)  # it has no say there
+    return facts

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, data/{new_train,new_test} for
+# new classes, data/noise for recordings of noise.
+set -euo pipefail
+
+datadir=data
+# shellcheck disable=SC2034
+nj=1                    # not used: nothing is computed here
+python=python3
+fsdkaggle2018=          # directory of FSDKaggle2018 as it ships
+new_classes=            # classes to hold out as new ones: A,B,...
+fsd50k=                 # directory of FSD50K as it ships, if the new classes are its
+valid_share=0.1         # share of the clips of each class that becomes the validation set
+min_clips=2             # leave out classes with fewer clips in one of the sets
+noise=                  # directory of recordings of stationary noise (none: noise is generated)
+. utils/parse_options.sh
+
+if [ -z "${fsdkaggle2018}" ]; then
+    cat >&2 <<END
+data.sh: --fsdkaggle2018 DIR is missing: the directory with FSDKaggle2018.audio_train,
+FSDKaggle2018.audio_test and FSDKaggle2018.meta. The corpus is record 2552860 of Zenodo:
+https://zenodo.org/record/2552860
+END
+    exit 2
+fi
+options=(--new_classes "${new_classes}")
+if [ -n "${fsd50k}" ]; then options+=(--fsd50k "${fsd50k}"); fi
+${python} -m tsx_espnet.bin.prepare_fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
+    --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" "${options[@]}"
+if [ -n "${noise}" ]; then
+    ${python} -m tsx_espnet.bin.prepare_noise --noise "${noise}" --data "${datadir}/noise"
+fi

@@ -1,0 +1,46 @@
+"""A directory of recordings of noise, up to a mixture that has one of them under it."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsx_espnet.bin.prepare_noise import main
+from tsx_espnet.corpora.noise import prepare
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import read_table
+from tsx_espnet.formatting.stage import format_set
+from tsx_espnet.mixing.sources import ClipSet
+
+
+@pytest.fixture
+def root(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("room 1/Noise (a).wav", "room 1/b.FLAC", "c.wav"):
+        path = tmp_path / "noise" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.01 * rng.normal(size=(8000, 2)), 16000)
+    (tmp_path / "noise" / "readme.txt").write_text("not audio")
+    return tmp_path / "noise"
+
+
+def test_recordings_in_folders(root, tmp_path, capsys):
+    main(["--noise", str(root), "--data", str(tmp_path / "data")])
+    assert capsys.readouterr().out == f"{tmp_path}/data: 3 recordings of noise\n"
+    wavs = read_table(tmp_path / "data" / "wav.scp")
+    assert list(wavs) == ["c", "room_1_Noise_a_", "room_1_b"]
+    assert wavs["room_1_b"] == f"{root}/room 1/b.FLAC"
+    format_set(tmp_path / "data", tmp_path / "dump", 8000)
+    clips = ClipSet(tmp_path / "dump")
+    assert clips.fs == 8000 and clips.num_samples("c") == 4000
+
+
+def test_refusals(root, tmp_path):
+    soundfile.write(root / "room 1" / "Noise a .wav", np.zeros(100), 16000)
+    with pytest.raises(TSXError, match=r"has the id 'room_1_Noise_a_', as .* has; rename one"):
+        prepare(root, tmp_path / "data")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TSXError, match="empty: no recording in it"):
+        prepare(tmp_path / "empty", tmp_path / "data")
+    with pytest.raises(TSXError, match="nowhere: no such directory"):
+        prepare(tmp_path / "nowhere", tmp_path / "data")
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,81 @@
+"""Tables that corpora ship with, and the audio files they name: read and checked."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Collection, Dict, Iterator, List, Sequence, Tuple
+
+from tsx_espnet.error import TSXError
+
+MAX_MISSING = 0.03  # of the clips of a set; above it the download is taken for incomplete
+
+
+def read_csv(path: Path) -> Iterator[Tuple[int, List[str]]]:
+    """Yield (line number, fields) of the rows that are not blank.
+
+    Raises:
+        TSXError: if the file is empty, not UTF-8 or no CSV.
+    """
+    empty = True
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            for row in reader:
+                if row:
+                    empty = False
+                    yield reader.line_num, row
+    except UnicodeDecodeError as error:
+        raise TSXError(f"{path}: not UTF-8 text ({error.reason})") from None
+    except csv.Error as error:
+        raise TSXError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+    if empty:
+        raise TSXError(f"{path}: the file is empty")
+
+
+def read_records(path: Path, columns: Sequence[str]) -> Iterator[Tuple[str, Dict[str, str]]]:
+    """Yield (``path:line``, row by column name) of a CSV with a header.
+
+    Raises:
+        TSXError: if a column is missing, or a row has not as many fields as the header.
+    """
+    rows = read_csv(path)
+    _, header = next(rows)
+    for name in columns:
+        if name not in header:
+            raise TSXError(f"{path}: no column {name!r}, found {', '.join(header)}")
+    for number, row in rows:
+        if len(row) != len(header):
+            where = f"{path}:{number}"
+            raise TSXError(f"{where}: expected {len(header)} fields, found {len(row)}")
+        yield f"{path}:{number}", dict(zip(header, row))
+
+
+def present(clips: Collection[str], directory: Path, title: str, url: str) -> List[str]:
+    """The clips whose file ``<clip>.wav`` exists in ``directory``, sorted.
+
+    Raises:
+        TSXError: if more than 3 % are missing.
+    """
+    files = set(os.listdir(directory))
+    found = sorted(name for name in clips if f"{name}.wav" in files)
+    missing = sorted(set(clips).difference(found))
+    if len(missing) > MAX_MISSING * len(clips):
+        raise TSXError(
+            f"{directory}: {len(missing)} of the {len(clips)} files of the {title} are missing "
+            f"({missing[0]}.wav ...); incomplete download? It is at {url}"
+        )
+    return found
+
+
+def check_layout(root: Path, folders: Sequence[str], files: Sequence[str], expected: str) -> None:
+    """Raise ``TSXError``, saying what was ``expected``, if ``root`` lacks a folder or a file."""
+    if not root.is_dir():
+        raise TSXError(f"{root}: no such directory; {expected}")
+    missing = [name for name in folders if not (root / name).is_dir()]
+    if missing:
+        entries = sorted(os.listdir(root))
+        found = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "") or "nothing"
+        raise TSXError(f"{root}: no {', '.join(missing)} in it, found {found}; {expected}")
+    for name in files:
+        if not (root / name).is_file():
+            raise TSXError(f"{root / name}: no such file; {expected}")

@@ -1,0 +1,113 @@
+"""The background of a mixture: stationary noise, never the target ([SoundBeam] Sec. 5.1).
+
+References:
+    [SoundBeam] Delcroix et al., "Few-shot learning of new sound classes for target sound
+    extraction", 2021.
+"""
+
+import dataclasses
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import numpy as np
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.mixing import checks
+from tsx_espnet.mixing.noise import NOISE_LEVEL, coloured_noise, loop_length, looped
+from tsx_espnet.mixing.plan import Background, GeneratedNoise, RecordedNoise
+from tsx_espnet.mixing.sources import ClipSet
+
+
+@dataclasses.dataclass(frozen=True)
+class BackgroundConfig:
+    """The distribution that backgrounds are drawn from.
+
+    Args:
+        snr: bounds of the level of all sources together over the background, in dB; or of each
+            source by itself, if the mixing config has ``snr: null`` (``levels.py``).
+        noise: directory of formatted recordings of noise; None: noise is generated.
+        slope: bounds of the slope of generated noise, in dB an octave: 0 is white, -6 brown.
+
+    Raises:
+        TSXError: naming the option that is out of range.
+    """
+
+    snr: Tuple[float, float] = (15.0, 25.0)
+    noise: Optional[str] = None
+    slope: Tuple[float, float] = (-6.0, 0.0)
+
+    def __post_init__(self):
+        checks.check_range(self, "snr", -20.0, 100.0)
+        checks.check_file_name(self, "noise")
+        checks.check_range(self, "slope", -12.0, 12.0)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Options and values, as they are written in yaml or JSON."""
+        return {"snr": list(self.snr), "noise": self.noise, "slope": list(self.slope)}
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> "BackgroundConfig":
+        """From options by name; those left out keep their default."""
+        checks.check_names(options, [field.name for field in dataclasses.fields(cls)], "background")
+        try:
+            return cls(**options)
+        except TSXError as error:
+            raise TSXError(f"background: {error}") from None
+
+
+def open_noise(config: Optional[BackgroundConfig], fs: int) -> Optional[ClipSet]:
+    """The recordings of noise that a config names, if it does.
+
+    Raises:
+        TSXError: if they are not formatted, or have another rate than the clips, ``fs`` Hz.
+    """
+    if config is None or config.noise is None:
+        return None
+    try:
+        noise = ClipSet(config.noise)
+    except TSXError as error:
+        raise TSXError(f"background noise: {error}") from None
+    if noise.fs != fs:
+        raise TSXError(f"background noise {noise}: expected {fs} Hz (the clips), found {noise.fs}")
+    return noise
+
+
+def draw_background(
+    rng: np.random.Generator,
+    config: BackgroundConfig,
+    num_samples: int,
+    fs: int,
+    noise: Optional[ClipSet] = None,
+) -> Tuple[Background, float]:
+    """A background at gain 1 and its energy over the mixture, re full scale.
+
+    Recorded noise is read here, for its energy: how long a recording is and where it is repeated is
+    not on the grid of frames.
+    """
+    if noise is None:
+        seed, slope = int(rng.integers(2**63)), float(rng.uniform(*config.slope))
+        return GeneratedNoise(seed, slope, 1.0), NOISE_LEVEL**2 * num_samples
+    clip = noise.ids[int(rng.integers(len(noise)))]
+    length = noise.num_samples(clip)
+    starts = length - num_samples + 1 if length >= num_samples else loop_length(length, fs)
+    drawn = RecordedNoise(clip, int(rng.integers(starts)), 1.0)
+    samples = render_background(drawn, num_samples, fs, noise)
+    return drawn, float(np.square(samples, dtype=np.float64).sum())
+
+
+def render_background(
+    background: Background, num_samples: int, fs: int, noise: Optional[ClipSet]
+) -> np.ndarray:
+    """The background as it stands in the mixture, (num_samples,) float32.
+
+    Raises:
+        TSXError: if it is a recording and there is no ``noise``, or not this one.
+    """
+    if isinstance(background, GeneratedNoise):
+        samples = coloured_noise(background.seed, background.slope, num_samples, fs)
+    elif noise is None:
+        raise TSXError(f"its background is the recording {background.clip!r}: --noise is missing")
+    elif background.start + num_samples <= noise.num_samples(background.clip):
+        samples = noise.read(background.clip, background.start, num_samples)
+    else:
+        samples = looped(noise.read(background.clip), background.start, num_samples, fs)
+    return samples * np.float32(background.gain)

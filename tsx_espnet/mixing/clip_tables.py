@@ -1,0 +1,72 @@
+"""What the tables of a formatted directory say about each clip, before any audio is read."""
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, read_table
+
+
+class ClipRow(NamedTuple):
+    """One clip: where its audio and its energies are, samples, labels, captions as JSON."""
+
+    wav: str
+    num_samples: int
+    ark: str
+    ark_offset: int
+    labels: List[str]
+    captions: Optional[str]
+
+
+def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
+    """The clips of ``dump/<fs>/<set>`` by id.
+
+    Raises:
+        TSXError: if the directory was not formatted, or its tables do not fit together.
+    """
+    if not (directory / DONE).is_file():
+        raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
+    labels = read_table(directory / "utt2labels")
+    files = ("wav.scp", "utt2num_samples", "energies.scp")
+    wavs, lengths, energies = tables = tuple(read_table(directory / file) for file in files)
+    for file, table in zip(files, tables):
+        if table.keys() != labels.keys():
+            odd = min(table.keys() ^ labels.keys())
+            raise TSXError(f"{directory}: clip {odd!r} is in only one of utt2labels, {file}")
+    captions: Dict[str, str] = {}
+    if (directory / "utt2captions").is_file():
+        captions = read_table(directory / "utt2captions")
+    places = {name: place.rpartition(":") for name, place in energies.items()}
+    if not all(offset.isdecimal() for _, _, offset in places.values()):
+        raise TSXError(f"{directory}/energies.scp: expected 'id file.ark:offset' lines")
+    audio = _moved(directory, wavs)
+    arks = _moved(directory, {path: path for path, _, _ in places.values()})
+    return {
+        name: ClipRow(
+            audio[name],
+            _length(directory, name, lengths[name]),
+            arks[places[name][0]],
+            int(places[name][2]),
+            labels[name].split(","),
+            captions.get(name),
+        )
+        for name in labels
+    }
+
+
+def _moved(directory: Path, paths: Dict[str, str]) -> Dict[str, str]:
+    """Paths of files that are still there, if the directory was moved since formatting."""
+    one = next(iter(paths.values()), None)
+    if one is None or Path(one).is_file():
+        return paths
+    for folder in (directory / "wav", directory):
+        if (folder / Path(one).name).is_file():
+            return {name: str(folder / Path(path).name) for name, path in paths.items()}
+    return paths
+
+
+def _length(directory: Path, name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        where = f"{directory}/utt2num_samples: {name}"
+        raise TSXError(f"{where}: expected a positive integer, found {value!r}")
+    return int(value)

@@ -1,0 +1,63 @@
+"""How a set of mixtures is made, in facts, and whether a directory holds that set."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any, Dict
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, atomic_write
+from tsx_espnet.mixing.sources import ClipSet
+
+BEGUN = ".begun"
+
+
+def clip_facts(clips: ClipSet) -> Dict[str, Any]:
+    """What tells these clips from others, wherever they lie."""
+    formatted = [
+        json.loads((directory / DONE).read_text(encoding="utf-8"))
+        for directory in clips.directories
+    ]
+    return {
+        "formatted": formatted[0] if len(formatted) == 1 else formatted,
+        "classes": checksum(",".join(clips.classes)),
+    }
+
+
+def checksum(text: str) -> str:
+    """Eight hex digits."""
+    return f"{zlib.crc32(text.encode('utf-8')):08x}"
+
+
+def claim(out: Path, facts: Dict[str, Any]) -> None:
+    """Leave the facts in a new directory, or see that those found there are the same.
+
+    Several jobs do this at once: what is there is listed first, so that whoever finds audio finds
+    its marker too.
+    """
+    present = [path.name for path in out.iterdir()] if out.is_dir() else []
+    for marker in (out / DONE, out / BEGUN):
+        if marker.is_file():
+            found = json.loads(marker.read_text(encoding="utf-8"))
+            differences = _differences(found, json.loads(json.dumps(facts)))
+            if differences:
+                raise TSXError(
+                    f"{out}: holds mixtures made differently ({differences}); "
+                    "remove it or choose another name"
+                )
+            return
+    if any(not name.startswith(BEGUN) for name in present):
+        raise TSXError(f"{out}: is not empty and holds no mixtures of ours; choose another name")
+    with atomic_write(out / BEGUN) as stream:
+        json.dump(facts, stream, indent=1, sort_keys=True)
+
+
+def _differences(found: Dict[str, Any], facts: Dict[str, Any], prefix: str = "") -> str:
+    texts = []
+    for key in sorted({**found, **facts}):
+        old, new = found.get(key), facts.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            texts.append(_differences(old, new, f"{prefix}{key}."))
+        elif old != new:
+            texts.append(f"{prefix}{key}: {old!r} there, {new!r} now")
+    return "; ".join(filter(None, texts))
