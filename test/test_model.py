@@ -27,7 +27,11 @@ SPEAKERBEAM = {
     },
 }
 # small sizes of the registered extractors; any that is not here is built with its defaults
-CHANGES = {"sudormrf": {}}
+SOUNDBEAM = {
+    "extractor": "soundbeam",
+    "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
+}
+CHANGES = {"sudormrf": {}, "soundbeam": SOUNDBEAM}
 EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
 EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
 FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride
@@ -132,10 +136,9 @@ def test_nothing_is_moved(make_model, length, kernel_size, stride):
 
 
 @pytest.mark.parametrize("length", [1, 100, 400])
-def test_spectral_filterbank(make_model, length):
-    model = make_model(
-        **STFT, extractor="td_speakerbeam", extractor_conf=SPEAKERBEAM["extractor_conf"]
-    )
+@pytest.mark.parametrize("changes", [SPEAKERBEAM, SOUNDBEAM], ids=["td_speakerbeam", "soundbeam"])
+def test_spectral_filterbank(make_model, length, changes):
+    model = make_model(**STFT, **changes)
     mixture = noise(length=length)
     target, other = model.extract(mixture, energy(model, 0, 1))
     assert target.shape == (2, length) and target.isfinite().all()
@@ -183,6 +186,23 @@ def test_some_rows_of_a_batch(model):
     target, _ = model.separate(encoded, condition, rows)
     expected, _ = model.extract(mixture[rows], condition)
     torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_what_all_conditions_share_is_computed_once_a_mixture(make_model):
+    model = make_model(**SOUNDBEAM)
+    sizes = []
+    for stack in model.extractor.tcn.network[2]:
+        sizes.append([])
+        stack[0].register_forward_hook(
+            lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
+        )
+    encoded = model.encode(noise(3), torch.full((3,), 400))
+    assert sizes == [[3], []]
+    for values in ((0, 0, 0), (1, 1, 1)):
+        model.separate(encoded, energy(model, *values))
+    rows = torch.tensor([2, 0, 2, 1])
+    model.separate(encoded, energy(model, 1, 0, 1, 0), rows)
+    assert sizes == [[3], [3, 3, 4]]
 
 
 def test_the_condition_decides(model):

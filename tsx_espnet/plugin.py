@@ -8,7 +8,10 @@ import tempfile
 from typing import Dict, Iterator
 
 OURS: Dict[str, Dict[str, str]] = {
-    "extractor": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor"},
+    "extractor": {
+        "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
+        "soundbeam": "tsx_espnet.extractor.soundbeam:SoundBeamExtractor",
+    },
     "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
