@@ -18,6 +18,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "null": "tsx_espnet.conditioner.null:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
+        "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
     },
     "objective": {
         "single": "tsx_espnet.objective.single:SingleObjective",

@@ -3,7 +3,6 @@
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
 import torch
-from torch.nn import functional
 
 from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
@@ -39,7 +38,7 @@ class Trials:
         self._references = references
         self._criterion = criterion
         length = max(condition.mask.shape[1] for condition in conditions.values())
-        padded = [_pad(condition, length) for condition in conditions.values()]
+        padded = [condition.padded(length) for condition in conditions.values()]
         self._embedding = torch.stack([condition.embedding for condition in padded])
         self._mask = torch.stack([condition.mask for condition in padded])
         self.applicable = self._mask.any(dim=-1)  # (C, B)
@@ -108,11 +107,3 @@ class Trials:
                 share = (best == index).to(self.loss.dtype).mean()
             stats[f"best_{name}"] = share
         return stats
-
-
-def _pad(condition: ConditionEmbedding, length: int) -> ConditionEmbedding:
-    missing = length - condition.mask.shape[1]
-    return ConditionEmbedding(
-        functional.pad(condition.embedding, (0, 0, 0, missing)),
-        functional.pad(condition.mask, (0, missing)),
-    )
