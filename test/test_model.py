@@ -63,6 +63,9 @@ def batch_of(model, size, length=400, seed=0):
         if name == "text":
             batch["text"] = torch.randn(size, 1, 8, generator=generator)
             batch["text_lengths"] = torch.tensor([1] * (size - 1) + [0])
+        elif name == "enrollment":
+            batch["enrollment"] = torch.randn(size, 150, generator=generator)
+            batch["enrollment_lengths"] = torch.tensor([150, 70, 20][: size - 1] + [0])
         else:
             batch[name] = torch.tensor([[0], [1]] * size)[: size - 1].tolist() + [[-1]]
             batch[name] = torch.tensor(batch[name])
@@ -305,6 +308,7 @@ def test_a_batch_that_nothing_can_be_asked_of_is_a_step_without_learning(make_mo
     model = make_model(objective=objective, **needed_options(objective)).train()
     batch = {name: torch.full((3, 1), -1) for name in CONDITIONS}
     batch.update(text=torch.zeros(3, 1, 8), text_lengths=torch.zeros(3).long())
+    batch.update(enrollment=torch.zeros(3, 0), enrollment_lengths=torch.zeros(3).long())
     loss, _, _ = model(speech_mix=noise(3), speech_ref1=noise(3, seed=1), **batch)
     loss /= 2
     loss.backward()
