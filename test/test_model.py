@@ -208,6 +208,33 @@ def test_what_all_conditions_share_is_computed_once_a_mixture(make_model):
     assert sizes == [[3], [3, 3, 4]]
 
 
+def test_two_paths_of_a_mixture_share_what_comes_before_the_condition(make_model):
+    """SoundBeam's mixed training: one pass of the first stack, two of the others, as one batch."""
+    options = {"objective": "mixed", "criterions": [{"name": "snr"}], **SOUNDBEAM}
+    model = make_model(**options).train()
+    sizes = []
+    for part in (model.encoder, *(stack[0] for stack in model.extractor.tcn.network[2])):
+        sizes.append([])
+        part.register_forward_hook(
+            lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
+        )
+    loss, _, _ = model(noise(4), noise(4, seed=1), **batch_of(model, 4))
+    assert sizes == [[4], [4], [6]]  # nothing applies to the last mixture
+    first = model.extractor.tcn.network[2][0][0].net[0].weight
+    (shared,) = torch.autograd.grad(loss, first)
+
+    model.extractor.prepare = lambda feature, lengths: None  # each path by itself
+    prepare = type(model.extractor).prepare
+    extract = model.extractor.extract
+    model.extractor.extract = lambda feature, lengths, condition: extract(
+        feature, lengths, condition, prepare(model.extractor, feature, lengths)
+    )
+    apart, _, _ = model(noise(4), noise(4, seed=1), **batch_of(model, 4))
+    assert sizes[1] == [4, 6]
+    torch.testing.assert_close(apart, loss)
+    torch.testing.assert_close(torch.autograd.grad(apart, first)[0], shared, atol=1e-5, rtol=1e-4)
+
+
 def test_the_condition_decides(model):
     mixture = noise(1)
     low, high = (model.extract(mixture, energy(model, value))[0] for value in (0, 1))
@@ -269,6 +296,9 @@ def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
     assert (raw.sum(dim=0) - mixture).abs().max() > 1e-3
 
 
+EXTRA_STATS = {"mixed": {"embedding_distance"}}
+
+
 def needed_options(objective):
     if find("objective", objective).needs_refiner:
         return {"refiner": "mixture", "refiner_conf": {"channels": 8}}
@@ -292,7 +322,7 @@ def test_training_forward(make_model, objective, mode):
     assert loss.numel() == 1 and loss.isfinite() and weight.item() == 3
     assert stats["loss"].item() == loss.item()
     names = {f"{k}_{n}" for k in ("loss", "si_sdr", "best") for n in names} | {"loss"}
-    assert set(stats) == names
+    assert set(stats) == names | EXTRA_STATS.get(objective, set())
     if mode:
         loss.backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]

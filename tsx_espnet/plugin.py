@@ -26,6 +26,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "oct": "tsx_espnet.objective.oct:OCTObjective",
         "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
         "pit": "tsx_espnet.objective.pit:PITObjective",
+        "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
 }
@@ -40,6 +41,7 @@ ESPNET: Dict[str, Dict[str, str]] = {
         "conv": "espnet2.enh.decoder.conv_decoder:ConvDecoder",
         "stft": "espnet2.enh.decoder.stft_decoder:STFTDecoder",
     },
+    "criterion": {"snr": "espnet2.enh.loss.criterions.time_domain:SNRLoss"},
     "extractor": {
         "td_speakerbeam": (
             "espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"
