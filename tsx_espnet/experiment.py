@@ -10,7 +10,7 @@ import yaml
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, read_yaml
+from tsx_espnet.files import PathLike, atomic_write, read_yaml
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.text.table import TextTable
 from tsx_espnet.vocabulary import Vocabulary
@@ -82,6 +82,25 @@ def load_experiment(
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise TSXError(f"device {device}: {_first_line(error)}") from None
     return Experiment(config, vocabulary, model.eval(), weights)
+
+
+def save_experiment(experiment: Experiment, directory: PathLike) -> Experiment:
+    """Write what ``load_experiment`` needs into a new directory.
+
+    Raises:
+        TSXError: if an experiment is there already, or the disk is full.
+    """
+    directory = Path(directory)
+    if (directory / CONFIG).exists():
+        raise TSXError(f"{directory}: holds an experiment already; choose another directory")
+    weights = directory / MODEL_FILES[0]
+    with atomic_write(weights, "wb") as stream:
+        torch.save(experiment.model.state_dict(), stream)
+    if experiment.vocabulary.text_table is not None:
+        experiment.vocabulary.text_table.write(directory / TEXT_TABLE)
+    with atomic_write(directory / CONFIG) as stream:
+        yaml.safe_dump(experiment.config, stream, sort_keys=False)
+    return experiment._replace(model_file=weights)
 
 
 def read_config(directory: Path) -> Dict[str, Any]:
