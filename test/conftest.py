@@ -29,8 +29,10 @@ TEXT_DIM = 8
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    """The configuration of a model with all five conditions and a few thousand parameters."""
+    """The configuration of a model with all conditions and a few thousand parameters."""
     filterbank = {"channel": 16, "kernel_size": 9, "stride": 4}
+    enrollment = {"channel": 6, "kernel_size": 16, "stride": 8}
+    enrollment.update(bottleneck_dim=4, hidden_dim=6, layer=2)
     return {
         "fs": FS,
         "encoder": "conv",
@@ -44,7 +46,7 @@ def tiny_config():
             "hidden_channels": 16,
             "depth": 3,
         },
-        "conditions": {name: {} for name in CONDITIONS},
+        "conditions": {**{name: {} for name in CONDITIONS}, "enrollment": enrollment},
         "embedding_dim": 6,
         "consistency": "uniform",
         "objective": "oct",
@@ -61,7 +63,7 @@ def vocabulary():
 
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((len(PHRASES), TEXT_DIM)).astype(np.float32)
-    return Vocabulary(CLASSES, TextTable(PHRASES, vectors, "none", "mean"))
+    return Vocabulary(CLASSES, TextTable(PHRASES, vectors, "none", "mean"), FS)
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +138,10 @@ def tiny_experiment(tmp_path_factory, make_experiment):
 
 @pytest.fixture
 def mixture_set(tmp_path):
-    """A mixture set of 7 noises of two lengths, the last without any condition."""
+    """A mixture set of 7 noises of two lengths, the last without any condition.
+
+    The second is asked by two enrollments, the third by none.
+    """
     from tsx_espnet.files import mark_done, write_table
     from tsx_espnet.wav import write_float_wav
 
@@ -151,8 +156,13 @@ def mixture_set(tmp_path):
         values["energy"][name] = ("low", "high")[number % 2]
         values["harmonicity"][name] = ("percussive", "harmonic", "n/a")[number % 3]
         values["order"][name] = "first" if number == 1 else "n/a"
+        examples = [str(directory / f"example{number}_{k}.wav") for k in range(1 + number % 2)]
+        for path in examples:
+            write_float_wav(path, 0.1 * rng.standard_normal(int(rng.integers(90, 300))), FS)
+        values["enrollment"][name] = json.dumps(examples) if number % 2 else examples[0]
         values["class"][name] = CLASSES[number % 3]
         values["text"][name] = PHRASES[number % 4]
+    values["enrollment"][names[2]] = "n/a"
     for condition in CONDITIONS:
         values[condition][names[-1]] = "n/a"
         write_table(directory / f"utt2{condition}", values[condition])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
+from tsx_espnet.conditioner.enrollment import EnrollmentConditioner
 from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
 from tsx_espnet.files import read_yaml
 from tsx_espnet.layers.consistency import MixtureConsistency
@@ -67,6 +68,17 @@ def test_sizes_of_the_conditioners_follow_the_vocabulary(vocabulary):
     assert build_conditioner("text", {}, 4, Vocabulary()).linear.weight.shape == (4, 384)
     larger = build_conditioner("class", {"num_values": 9}, 4, vocabulary)
     assert larger.table.weight.shape == (9, 4)
+
+
+def test_classes_that_were_added_are_the_last_of_the_vocabulary(vocabulary):
+    grown = build_conditioner("class", {"num_new": 1}, 4, vocabulary)
+    assert grown.table.weight.shape == (2, 4) and grown.new.weight.shape == (1, 4)
+
+
+def test_enrollments_have_a_conditioner_of_their_own(vocabulary):
+    conditioner = build_conditioner("enrollment", {"channel": 5, "layer": 2}, 4, vocabulary)
+    assert isinstance(conditioner, EnrollmentConditioner)
+    assert conditioner.encoder.output_dim == 5
 
 
 def test_an_unknown_conditioner_is_named(vocabulary):

@@ -30,7 +30,8 @@ def read(*tracks, target=0, labels=None, **options):
 
 
 def test_names_and_values():
-    assert list(CONDITIONS) == ["energy", "harmonicity", "order", "class", "text"]
+    names = ["energy", "harmonicity", "order", "enrollment", "class", "text"]
+    assert list(CONDITIONS) == names
     assert condition.values("harmonicity") == ("percussive", "harmonic")
     assert condition.values("class") is None
     with pytest.raises(TSXError, match="no condition 'loudness': expected one of energy, harmon"):

@@ -1,5 +1,6 @@
 """Stage 6: which estimates are written, that nothing changes them on the way, jobs, refusals."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import soundfile
 import torch
 
 from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.estimates import ConditionedMixtures, batches_of_equal_length, write_estimates
 from tsx_espnet.experiment import load_experiment
@@ -46,6 +48,19 @@ def rename(files, old, new):
     }
 
 
+def embed(experiment, condition, value):
+    """The embedding of a value; of a list of recordings the mean of their embeddings."""
+    conditioner = experiment.model.conditioners[condition]
+    if condition != "enrollment":
+        array = torch.from_numpy(experiment.vocabulary.encode(condition, value))[None]
+        return conditioner(array, torch.tensor([1]))
+    vectors = []
+    for path in json.loads(value) if value.startswith("[") else [value]:
+        samples = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None]
+        vectors.append(conditioner(samples, torch.tensor([samples.shape[1]])).vector())
+    return ConditionEmbedding(torch.stack(vectors).mean(dim=0)[None], torch.ones(1, 1).bool())
+
+
 def test_every_estimate_is_what_the_model_says(experiment, mixture_set, tmp_path):
     out = estimate(experiment, mixture_set, tmp_path / "infer", batch_size=3)
     assert sorted(path.name for path in out.iterdir()) == sorted([".done", *NAMES])
@@ -59,9 +74,8 @@ def test_every_estimate_is_what_the_model_says(experiment, mixture_set, tmp_path
         assert wavs == sorted(both)
         for name in applicable:
             mixture, _ = soundfile.read(mixture_set.wavs[name], dtype="float32")
-            value = torch.from_numpy(experiment.vocabulary.encode(condition, values[name]))[None]
             with torch.no_grad():
-                embedding = experiment.model.conditioners[condition](value, torch.tensor([1]))
+                embedding = embed(experiment, condition, values[name])
                 expected = experiment.model.extract(torch.from_numpy(mixture)[None], embedding)
             for path, samples in zip((target[name], other[name]), expected):
                 assert soundfile.info(path).subtype == "FLOAT"

@@ -199,7 +199,8 @@ def test_no_click_where_segments_meet(tsx, monkeypatch):
 
 
 def test_two_or_no_conditions(tsx):
-    expected = "expected exactly one of energy, harmonicity, order, class, text, found "
+    names = "energy, harmonicity, order, enrollment, class, text"
+    expected = f"expected exactly one of {names}, found "
     for asked, found in (({}, "none"), ({"text": "rain", "energy": "low"}, "text, energy")):
         with pytest.raises(TSXError) as error:
             tsx(noise(100), FS, **asked)

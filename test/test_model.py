@@ -27,7 +27,11 @@ SPEAKERBEAM = {
     },
 }
 # small sizes of the registered extractors; any that is not here is built with its defaults
-CHANGES = {"sudormrf": {}}
+SOUNDBEAM = {
+    "extractor": "soundbeam",
+    "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
+}
+CHANGES = {"sudormrf": {}, "soundbeam": SOUNDBEAM}
 EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
 EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
 FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride
@@ -59,6 +63,9 @@ def batch_of(model, size, length=400, seed=0):
         if name == "text":
             batch["text"] = torch.randn(size, 1, 8, generator=generator)
             batch["text_lengths"] = torch.tensor([1] * (size - 1) + [0])
+        elif name == "enrollment":
+            batch["enrollment"] = torch.randn(size, 150, generator=generator)
+            batch["enrollment_lengths"] = torch.tensor([150, 70, 20][: size - 1] + [0])
         else:
             batch[name] = torch.tensor([[0], [1]] * size)[: size - 1].tolist() + [[-1]]
             batch[name] = torch.tensor(batch[name])
@@ -132,10 +139,9 @@ def test_nothing_is_moved(make_model, length, kernel_size, stride):
 
 
 @pytest.mark.parametrize("length", [1, 100, 400])
-def test_spectral_filterbank(make_model, length):
-    model = make_model(
-        **STFT, extractor="td_speakerbeam", extractor_conf=SPEAKERBEAM["extractor_conf"]
-    )
+@pytest.mark.parametrize("changes", [SPEAKERBEAM, SOUNDBEAM], ids=["td_speakerbeam", "soundbeam"])
+def test_spectral_filterbank(make_model, length, changes):
+    model = make_model(**STFT, **changes)
     mixture = noise(length=length)
     target, other = model.extract(mixture, energy(model, 0, 1))
     assert target.shape == (2, length) and target.isfinite().all()
@@ -183,6 +189,50 @@ def test_some_rows_of_a_batch(model):
     target, _ = model.separate(encoded, condition, rows)
     expected, _ = model.extract(mixture[rows], condition)
     torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_what_all_conditions_share_is_computed_once_a_mixture(make_model):
+    model = make_model(**SOUNDBEAM)
+    sizes = []
+    for stack in model.extractor.tcn.network[2]:
+        sizes.append([])
+        stack[0].register_forward_hook(
+            lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
+        )
+    encoded = model.encode(noise(3), torch.full((3,), 400))
+    assert sizes == [[3], []]
+    for values in ((0, 0, 0), (1, 1, 1)):
+        model.separate(encoded, energy(model, *values))
+    rows = torch.tensor([2, 0, 2, 1])
+    model.separate(encoded, energy(model, 1, 0, 1, 0), rows)
+    assert sizes == [[3], [3, 3, 4]]
+
+
+def test_two_paths_of_a_mixture_share_what_comes_before_the_condition(make_model):
+    """SoundBeam's mixed training: one pass of the first stack, two of the others, as one batch."""
+    options = {"objective": "mixed", "criterions": [{"name": "snr"}], **SOUNDBEAM}
+    model = make_model(**options).train()
+    sizes = []
+    for part in (model.encoder, *(stack[0] for stack in model.extractor.tcn.network[2])):
+        sizes.append([])
+        part.register_forward_hook(
+            lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
+        )
+    loss, _, _ = model(noise(4), noise(4, seed=1), **batch_of(model, 4))
+    assert sizes == [[4], [4], [6]]  # nothing applies to the last mixture
+    first = model.extractor.tcn.network[2][0][0].net[0].weight
+    (shared,) = torch.autograd.grad(loss, first)
+
+    model.extractor.prepare = lambda feature, lengths: None  # each path by itself
+    prepare = type(model.extractor).prepare
+    extract = model.extractor.extract
+    model.extractor.extract = lambda feature, lengths, condition: extract(
+        feature, lengths, condition, prepare(model.extractor, feature, lengths)
+    )
+    apart, _, _ = model(noise(4), noise(4, seed=1), **batch_of(model, 4))
+    assert sizes[1] == [4, 6]
+    torch.testing.assert_close(apart, loss)
+    torch.testing.assert_close(torch.autograd.grad(apart, first)[0], shared, atol=1e-5, rtol=1e-4)
 
 
 def test_the_condition_decides(model):
@@ -246,6 +296,9 @@ def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
     assert (raw.sum(dim=0) - mixture).abs().max() > 1e-3
 
 
+EXTRA_STATS = {"mixed": {"embedding_distance"}}
+
+
 def needed_options(objective):
     if find("objective", objective).needs_refiner:
         return {"refiner": "mixture", "refiner_conf": {"channels": 8}}
@@ -269,7 +322,7 @@ def test_training_forward(make_model, objective, mode):
     assert loss.numel() == 1 and loss.isfinite() and weight.item() == 3
     assert stats["loss"].item() == loss.item()
     names = {f"{k}_{n}" for k in ("loss", "si_sdr", "best") for n in names} | {"loss"}
-    assert set(stats) == names
+    assert set(stats) == names | EXTRA_STATS.get(objective, set())
     if mode:
         loss.backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
@@ -285,6 +338,7 @@ def test_a_batch_that_nothing_can_be_asked_of_is_a_step_without_learning(make_mo
     model = make_model(objective=objective, **needed_options(objective)).train()
     batch = {name: torch.full((3, 1), -1) for name in CONDITIONS}
     batch.update(text=torch.zeros(3, 1, 8), text_lengths=torch.zeros(3).long())
+    batch.update(enrollment=torch.zeros(3, 0), enrollment_lengths=torch.zeros(3).long())
     loss, _, _ = model(speech_mix=noise(3), speech_ref1=noise(3, seed=1), **batch)
     loss /= 2
     loss.backward()

@@ -24,9 +24,9 @@ def test_the_short_way_to_a_part_of_espnet_ends_at_the_same_class(kind, name):
 
 
 def test_any_other_part_is_found_in_espnets_tables():
-    from espnet2.enh.loss.criterions.time_domain import SNRLoss
+    from espnet2.enh.loss.criterions.time_domain import SDRLoss
 
-    assert plugin.find("criterion", "snr") is SNRLoss
+    assert plugin.find("criterion", "sdr") is SDRLoss
 
 
 def test_an_unknown_part_is_named():

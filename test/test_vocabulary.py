@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
 from tsx_espnet.error import TSXError
 from tsx_espnet.vocabulary import Vocabulary, unknown_value
+from tsx_espnet.wav import write_float_wav
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,8 @@ def test_not_applicable(vocabulary):
         encoded = vocabulary.encode(condition, NOT_APPLICABLE)
         if condition == "text":
             assert encoded.shape == (0, 8) and encoded.dtype == np.float32
+        elif condition == "enrollment":
+            assert encoded.shape == (0,) and encoded.dtype == np.float32
         else:
             assert encoded.tolist() == [-1]
 
@@ -40,6 +45,24 @@ def test_text_is_a_row_of_the_table(vocabulary):
         vocabulary.encode("text", "rains")
     with pytest.raises(TSXError, match="stage 4"):
         Vocabulary().encode("text", "rain")
+
+
+def test_an_enrollment_is_read_at_the_rate_of_the_model(vocabulary, tmp_path):
+    path, samples = tmp_path / "a dog.wav", np.linspace(-0.5, 0.5, 70, dtype=np.float32)
+    write_float_wav(path, samples, 8000)
+    for value in (str(path), json.dumps([str(path)])):
+        np.testing.assert_array_equal(vocabulary.encode("enrollment", value), samples)
+    write_float_wav(path, samples, 16000)
+    assert vocabulary.encode("enrollment", str(path)).shape == (35,)
+    assert Vocabulary().encode("enrollment", str(path)).shape == (70,)
+
+
+def test_several_enrollments_are_told_apart_but_never_an_array(vocabulary):
+    several = '["a.wav", "b.wav"]'
+    assert vocabulary.split("enrollment", several) == ["a.wav", "b.wav"]
+    assert vocabulary.split("text", several) == [several]
+    with pytest.raises(TSXError, match="expected one enrollment a mixture, found 2: .*a.wav"):
+        vocabulary.encode("enrollment", several)
 
 
 def test_number_of_values(vocabulary):

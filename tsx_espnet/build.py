@@ -122,7 +122,7 @@ def build_conditioner(
 ) -> torch.nn.Module:
     """The conditioner of one condition; ``conf`` holds its kind and its options."""
     options = dict(conf or {})
-    usual = {"text": "text", UNCONDITIONAL: "null"}
+    usual = {"text": "text", "enrollment": "enrollment", UNCONDITIONAL: "null"}
     kind = options.pop("conditioner", usual.get(name, "onehot"))
     if kind == "onehot":
         options.setdefault("num_values", vocabulary.num_values(name))

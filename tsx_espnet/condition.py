@@ -1,12 +1,13 @@
 """What a source can be asked by, and how that is read off the sources of a mixture.
 
-Five conditions: three signal properties with two values each, relative to the other sources of the
-mixture ([OCT] Sec. 2), and two open ones, the class and the text. Where a condition does not tell
-the target from every other source, it is not applicable and never used.
+Six conditions: three signal properties with two values each, relative to the other sources of the
+mixture ([OCT] Sec. 2), and three open ones: an example, the class and the text. Where a condition
+does not tell the target from every other source, it is not applicable and never used.
 
     energy       low / high              level over the mixture
     harmonicity  percussive / harmonic   10 log10(harmonic / percussive energy) of what is mixed
     order        first / second          first sounding frame in the mixture
+    enrollment   recordings              not of the mixture: whoever mixes it finds them
     class        a label                 one that no other source has
     text         a phrase                that label in words, a synonym of it, or a caption
 
@@ -31,6 +32,7 @@ CONDITIONS: Dict[str, Optional[Tuple[str, str]]] = {
     "energy": ("low", "high"),
     "harmonicity": ("percussive", "harmonic"),
     "order": ("first", "second"),
+    "enrollment": None,
     "class": None,
     "text": None,
 }
@@ -51,7 +53,7 @@ class Margins(NamedTuple):
 
 
 def values(name: str) -> Optional[Tuple[str, str]]:
-    """The two values of a condition, or None for an open one (class, text).
+    """The two values of a condition, or None for an open one (enrollment, class, text).
 
     >>> values("energy"), values("text")
     (('low', 'high'), None)

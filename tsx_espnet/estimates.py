@@ -18,6 +18,7 @@ import soundfile
 import torch
 
 from tsx_espnet.condition import ANY, ASKED, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, read_table, write_table
@@ -143,7 +144,7 @@ def extract_batch(
     experiment: Experiment, mixtures: ConditionedMixtures, names: List[str]
 ) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
     """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch."""
-    model, vocabulary = experiment.model, experiment.vocabulary
+    model = experiment.model
     device = next(model.parameters()).device
     audio = np.stack([_read(mixtures.wavs[name]) for name in names])
     waveforms = torch.from_numpy(audio).to(device)
@@ -154,11 +155,11 @@ def extract_batch(
             rows = [row for row, name in enumerate(names) if values[name] != NOT_APPLICABLE]
             if not rows:
                 continue
-            arrays = [vocabulary.encode(condition, values[names[row]]) for row in rows]
-            value = torch.from_numpy(np.stack(arrays)).to(device)
-            sizes = torch.full((len(rows),), value.shape[1], device=device)
+            embedding = ConditionEmbedding.cat(
+                [experiment.embed(condition, values[names[row]]) for row in rows]
+            )
             chosen = torch.tensor(rows, device=device)
-            embedding = model.refine(encoded, model.conditioners[condition](value, sizes), chosen)
+            embedding = model.refine(encoded, embedding, chosen)
             estimates = model.separate(encoded, embedding, chosen)
             for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
                 yield condition, names[row], target, other

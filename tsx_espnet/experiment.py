@@ -8,8 +8,9 @@ import torch
 import yaml
 
 from tsx_espnet.build import build_model
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, read_yaml
+from tsx_espnet.files import PathLike, atomic_write, read_yaml
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.text.table import TextTable
 from tsx_espnet.vocabulary import Vocabulary
@@ -34,6 +35,20 @@ class Experiment(NamedTuple):
     model: ESPnetTSXModel
     model_file: Path
 
+    def embed(self, condition: str, value: str) -> ConditionEmbedding:
+        """The embedding of a value, for one mixture; several enrollments are its positions.
+
+        Raises:
+            TSXError: as ``Vocabulary.encode``.
+        """
+        device = next(self.model.parameters()).device
+        parts = []
+        for one in self.vocabulary.split(condition, value):
+            array = torch.from_numpy(self.vocabulary.encode(condition, one))[None].to(device)
+            size = torch.tensor([array.shape[1]], device=device)
+            parts.append(self.model.conditioners[condition](array, size))
+        return ConditionEmbedding.cat(parts, dim=1)
+
 
 def load_experiment(
     directory: PathLike, model_file: Optional[str] = None, device: str = "cpu"
@@ -54,7 +69,7 @@ def load_experiment(
     table = None
     if "text" in config["conditions"] and (directory / TEXT_TABLE).is_file():
         table = TextTable.read(directory / TEXT_TABLE)
-    vocabulary = Vocabulary(config.get("class_list") or (), table)
+    vocabulary = Vocabulary(config.get("class_list") or (), table, int(config["fs"]))
     try:
         model = build_model(config, vocabulary, training=False)
     except KeyError as error:
@@ -67,6 +82,25 @@ def load_experiment(
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise TSXError(f"device {device}: {_first_line(error)}") from None
     return Experiment(config, vocabulary, model.eval(), weights)
+
+
+def save_experiment(experiment: Experiment, directory: PathLike) -> Experiment:
+    """Write what ``load_experiment`` needs into a new directory.
+
+    Raises:
+        TSXError: if an experiment is there already, or the disk is full.
+    """
+    directory = Path(directory)
+    if (directory / CONFIG).exists():
+        raise TSXError(f"{directory}: holds an experiment already; choose another directory")
+    weights = directory / MODEL_FILES[0]
+    with atomic_write(weights, "wb") as stream:
+        torch.save(experiment.model.state_dict(), stream)
+    if experiment.vocabulary.text_table is not None:
+        experiment.vocabulary.text_table.write(directory / TEXT_TABLE)
+    with atomic_write(directory / CONFIG) as stream:
+        yaml.safe_dump(experiment.config, stream, sort_keys=False)
+    return experiment._replace(model_file=weights)
 
 
 def read_config(directory: Path) -> Dict[str, Any]:

@@ -24,6 +24,8 @@ class Encoded(NamedTuple):
         feature: (B, F, N).
         frames: (B,) lengths of the features.
         context: (B, C) the mixture as the refiner sees it; None without a refiner.
+        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition;
+            None if there is nothing such.
     """
 
     mixture: torch.Tensor
@@ -31,6 +33,7 @@ class Encoded(NamedTuple):
     feature: torch.Tensor
     frames: torch.Tensor
     context: Optional[torch.Tensor] = None
+    prepared: Optional[torch.Tensor] = None
 
     def select(self, rows: torch.Tensor) -> "Encoded":
         """Some of the mixtures."""
@@ -137,7 +140,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         padded = functional.pad(scaled, (before, after))
         feature, frames = self.encoder(padded, lengths + before + after)
         context = None if self.refiner is None else self.refiner.encoder(feature)
-        return Encoded(scaled, level, feature, frames, context)
+        prepared = self.extractor.prepare(feature, frames)
+        return Encoded(scaled, level, feature, frames, context, prepared)
 
     def refine(
         self,
@@ -161,7 +165,10 @@ class ESPnetTSXModel(AbsESPnetModel):
         if rows is not None:
             encoded = encoded.select(rows)
         scaled, level = encoded.mixture, encoded.level
-        target, other = self.extractor.extract(encoded.feature, encoded.frames, condition)
+        prepared = () if encoded.prepared is None else (encoded.prepared,)
+        target, other = self.extractor.extract(
+            encoded.feature, encoded.frames, condition, *prepared
+        )
         estimates = self._decode(target, scaled.shape[1])
         if other is None:
             estimates = torch.stack([estimates, scaled - estimates], dim=1)

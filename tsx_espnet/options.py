@@ -246,6 +246,11 @@ def _check_sources(args: argparse.Namespace) -> None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
             raise TSXError(f"--valid_mixtures: {mixtures}: no such file (stage 3 makes it)")
+        for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions)):
+            if not Path(path).is_file():
+                raise TSXError(
+                    f"--valid_mixtures: {path}: no such file; make the mixtures again (stage 3)"
+                )
         for name, path in read_table(mixtures).items():
             if not Path(path).is_file():
                 raise TSXError(f"{mixtures}: {name}: no such file {path} (run stage 3 again)")

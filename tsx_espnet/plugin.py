@@ -8,13 +8,17 @@ import tempfile
 from typing import Dict, Iterator
 
 OURS: Dict[str, Dict[str, str]] = {
-    "extractor": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor"},
+    "extractor": {
+        "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
+        "soundbeam": "tsx_espnet.extractor.soundbeam:SoundBeamExtractor",
+    },
     "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
         "null": "tsx_espnet.conditioner.null:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
+        "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
     },
     "objective": {
         "single": "tsx_espnet.objective.single:SingleObjective",
@@ -22,6 +26,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "oct": "tsx_espnet.objective.oct:OCTObjective",
         "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
         "pit": "tsx_espnet.objective.pit:PITObjective",
+        "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
 }
@@ -36,6 +41,7 @@ ESPNET: Dict[str, Dict[str, str]] = {
         "conv": "espnet2.enh.decoder.conv_decoder:ConvDecoder",
         "stft": "espnet2.enh.decoder.stft_decoder:STFTDecoder",
     },
+    "criterion": {"snr": "espnet2.enh.loss.criterions.time_domain:SNRLoss"},
     "extractor": {
         "td_speakerbeam": (
             "espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"

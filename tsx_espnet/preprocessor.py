@@ -12,6 +12,8 @@ from tsx_espnet.vocabulary import Vocabulary
 class TSXPreprocessor(AbsPreprocessor):
     """Encodes the conditions; a condition a set says nothing about is "not applicable".
 
+    What is an array already, as an enrollment that was loaded as ``sound``, is left alone.
+
     Args:
         train: as ESPnet wants it; nothing here is random.
         conditions: names of the model's conditions.
@@ -29,5 +31,6 @@ class TSXPreprocessor(AbsPreprocessor):
         encoded = {name: value for name, value in data.items() if not isinstance(value, str)}
         for name in self.conditions:
             value = data.get(name, NOT_APPLICABLE)
-            encoded[name] = self.vocabulary.encode(name, value)
+            if isinstance(value, str):
+                encoded[name] = self.vocabulary.encode(name, value)
         return encoded

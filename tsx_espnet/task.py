@@ -204,4 +204,4 @@ def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
             table = TextTable.read(args.text_embeddings)
         elif not args.dry_run:
             raise TSXError("the text condition needs vectors: --text_embeddings is missing")
-    return Vocabulary(classes or (), table)
+    return Vocabulary(classes or (), table, args.fs)

@@ -1,11 +1,12 @@
 """From the value of a condition to the array a conditioner takes."""
 
 import difflib
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 
 from tsx_espnet.condition import NOT_APPLICABLE, UNCONDITIONAL, values
+from tsx_espnet.enrollment import enrollment_paths, read_recording
 from tsx_espnet.error import TSXError
 from tsx_espnet.text.table import TextTable
 
@@ -18,13 +19,18 @@ class Vocabulary:
     Args:
         classes: the labels of the class condition; their order is the order of the table's rows.
         text_table: vectors of phrases, for the text condition.
+        fs: sampling rate of enrollments in Hz; by default that of their files.
     """
 
     def __init__(
-        self, classes: Sequence[str] = (), text_table: Optional[TextTable] = None
+        self,
+        classes: Sequence[str] = (),
+        text_table: Optional[TextTable] = None,
+        fs: Optional[int] = None,
     ):
         self.classes = tuple(classes)
         self.text_table = text_table
+        self.fs = fs
         self._class_index = {label: index for index, label in enumerate(self.classes)}
 
     def num_values(self, condition: str) -> int:
@@ -35,15 +41,19 @@ class Vocabulary:
         """The array of ``value``.
 
         Shape:
-            (1,) int64, ``-1`` for "not applicable"; text: (L, E) float32, L = 0 for that
+            (1,) int64, ``-1`` for "not applicable"; text: (L, E) float32, L = 0 for that;
+            enrollment: (T,) float32 samples, T = 0 for that
 
         Raises:
-            TSXError: if the value is unknown, with the nearest known ones.
+            TSXError: if the value is unknown, with the nearest known ones, or a recording cannot be
+                read; if a value names several (see ``split``).
         """
         if condition == UNCONDITIONAL:  # whatever the value
             return np.array([0])
         if condition == "text":
             return self._encode_text(value)
+        if condition == "enrollment":
+            return self._encode_enrollment(value)
         if value == NOT_APPLICABLE:
             return np.array([NO_VALUE])
         if condition == "class":
@@ -55,6 +65,18 @@ class Vocabulary:
         if index is None:
             raise TSXError(unknown_value(condition, value, known))
         return np.array([index])
+
+    def split(self, condition: str, value: str) -> List[str]:
+        """The values that ``value`` stands for: several enrollments, or itself."""
+        return enrollment_paths(value) if condition == "enrollment" else [value]
+
+    def _encode_enrollment(self, value: str) -> np.ndarray:
+        if value == NOT_APPLICABLE:
+            return np.zeros(0, dtype=np.float32)
+        path, *more = enrollment_paths(value)
+        if more:
+            raise TSXError(f"expected one enrollment a mixture, found {1 + len(more)}: {value:.80}")
+        return read_recording(path, self.fs)
 
     def _encode_text(self, phrase: str) -> np.ndarray:
         if self.text_table is None:

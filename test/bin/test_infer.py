@@ -21,7 +21,7 @@ def infer(tiny_experiment, mixture_set, tmp_path):
 
 def test_whole_and_in_parts(infer, capsys):
     whole = infer("--batch_size", "2")
-    counts = "7 mixtures (energy 6, harmonicity 4, order 1, class 6, text 6)"
+    counts = "7 mixtures (energy 6, harmonicity 4, order 1, enrollment 5, class 6, text 6)"
     assert counts in capsys.readouterr().out
     for option in ("--job 2", "--job 1", "--merge"):
         parts = infer("--num_jobs", "2", *option.split(), out="parts")

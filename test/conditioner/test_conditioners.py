@@ -20,8 +20,16 @@ def text_batch():
     return {"input_dim": 5}, value, torch.tensor([1, 0, 3, 2])
 
 
+def enrollment_batch():
+    value = torch.randn(4, 90, generator=torch.Generator().manual_seed(0))
+    sizes = {"channel": 5, "kernel_size": 8, "stride": 4}
+    sizes.update(bottleneck_dim=4, hidden_dim=6, layer=2)
+    return sizes, value, torch.tensor([90, 0, 3, 41])
+
+
 # options and a batch of four, the second of which is not applicable
-BATCHES = {"onehot": onehot_batch, "text": text_batch}
+BATCHES = {"onehot": onehot_batch, "text": text_batch, "enrollment": enrollment_batch}
+ONE_VECTOR_OF_ALL = {"enrollment"}  # whatever the length of the value
 
 
 @pytest.fixture(params=sorted(set(OURS["conditioner"]) - {"null"}))  # which asks for nothing
@@ -32,13 +40,15 @@ def case(request):
     return find("conditioner", request.param), options, value, lengths
 
 
-def test_contract(case):
+def test_contract(case, request):
+    name = request.node.callspec.params["case"]
     kind, options, value, lengths = case
     conditioner = kind(DIM, **options)
     assert isinstance(conditioner, AbsConditioner)
     condition = conditioner(value, lengths)
-    assert condition.embedding.shape == (4, value.shape[1], DIM)
-    assert condition.mask.shape == (4, value.shape[1]) and condition.mask.dtype == torch.bool
+    length = 1 if name in ONE_VECTOR_OF_ALL else value.shape[1]
+    assert condition.embedding.shape == (4, length, DIM)
+    assert condition.mask.shape == (4, length) and condition.mask.dtype == torch.bool
     assert condition.applicable.tolist() == [True, False, True, True]
     assert condition.embedding.isfinite().all()
     assert torch.equal(condition.vector()[1], torch.zeros(DIM))

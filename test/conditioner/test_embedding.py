@@ -30,6 +30,28 @@ def test_select():
     torch.testing.assert_close(chosen.embedding, EMBEDDING[[2, 0, 0]])
 
 
+def test_conditions_of_several_mixtures_are_padded_to_the_longest():
+    one = ConditionEmbedding(torch.tensor([[[2.0, 4.0]]]), torch.tensor([[True]]))
+    both = ConditionEmbedding.cat([one, ConditionEmbedding(EMBEDDING, MASK)])
+    assert both.mask.int().tolist() == [[1, 0], [1, 1], [1, 0], [0, 0]]
+    expected = torch.tensor([[2.0, 4.0], [2.0, 4.0], [5.0, 5.0], [0.0, 0.0]])
+    torch.testing.assert_close(both.vector(), expected)
+
+
+def test_several_of_a_mixture_are_averaged():
+    """SoundBeam, Eq. 8; what is not applicable does not count."""
+    parts = [
+        ConditionEmbedding(torch.full((2, 1, 2), value), torch.tensor([[True], [real]]))
+        for value, real in ((1.0, True), (4.0, False), (7.0, True))
+    ]
+    joined = ConditionEmbedding.cat(parts, dim=1)
+    assert joined.embedding.shape == (2, 3, 2)
+    assert joined.vector().tolist() == [[4.0, 4.0], [4.0, 4.0]]
+    assert ConditionEmbedding.cat(parts[1:2], dim=1).applicable.tolist() == [True, False]
+    weights = ConditionEmbedding.cat(parts[:2], dim=1).vector()
+    assert weights.tolist() == [[2.5, 2.5], [1.0, 1.0]]
+
+
 def test_null_is_applicable_and_zero():
     """No condition is something to be asked by; "not applicable" is not."""
     null = ConditionEmbedding.null(torch.ones(3, 100, dtype=torch.double), dim=4)

@@ -84,7 +84,7 @@ def test_bad_option(fails, args, message):
     [
         ({"extracter": "sudormrf"}, "no option extracter; did you mean extractor?"),
         ({"qqqq": 1}, "no option qqqq (--help_all lists them)"),
-        ({"extractor": "sudo"}, "extractor: expected td_speakerbeam, sudormrf, found 'sudo'"),
+        ({"extractor": "sudo"}, "extractor: expected td_speakerbeam, sudormrf, soundbeam,"),
         ({"consistency": "equal"}, "consistency: expected uniform, energy, predicted"),
         ({"objective": 3}, "objective: expected single, hct, oct"),
         ({"objective_conf": {"canditates": []}}, "objective_conf: oct has no option 'canditates'"),
@@ -146,6 +146,15 @@ def test_missing_audio_of_the_validation_set(fails, data, tmp_path):
     assert last == (
         f"error: {mixtures}/wav.scp: {name}: no such file {tmp_path}/gone.wav (run stage 3 again)"
     )
+
+
+def test_a_validation_set_from_before_there_was_a_condition(fails, data, tmp_path):
+    mixtures = tmp_path / "mixtures"
+    shutil.copytree(data.mixtures, mixtures)
+    (mixtures / "utt2enrollment").unlink()
+    last = fails("--valid_mixtures", mixtures, "--conditions", "enrollment={}")
+    missing = f"{mixtures}/utt2enrollment: no such file; make the mixtures again (stage 3)"
+    assert last == f"error: --valid_mixtures: {missing}"
 
 
 def test_error_in_a_spawned_process(capsys):

@@ -12,6 +12,7 @@ from tsx_espnet.plugin import OURS, find
 
 SMALL = {
     "sudormrf": {"num_blocks": 2, "out_channels": 6, "hidden_channels": 8, "depth": 3},
+    "soundbeam": {"bottleneck_dim": 6, "hidden_dim": 8, "layer": 2, "stack": 2},
 }
 NUM_BASES, DIM = 5, 4
 
@@ -57,6 +58,21 @@ def test_batch_item_is_single_item_and_twice_is_twice(make):
             if one is not None:
                 assert torch.equal(all_rows, all_again)
                 torch.testing.assert_close(one, all_rows[rows], atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_prepared_is_used(make):
+    feature, lengths, condition = batch()
+    extractor = make()
+    prepared = extractor.prepare(feature, lengths)
+    if prepared is None:
+        return
+    expected = extractor.extract(feature, lengths, condition)[0]
+    assert torch.equal(extractor.extract(feature, lengths, condition, prepared)[0], expected)
+    rows = torch.tensor([2, 0, 2])
+    some = extractor.extract(feature[rows], lengths[rows], condition.select(rows), prepared[rows])
+    torch.testing.assert_close(some[0], expected[rows], atol=1e-5, rtol=1e-5)
+    other = extractor.extract(feature, lengths, condition, 2 * prepared + 1)[0]
+    assert not torch.equal(other, expected)
 
 
 def test_save_load_equal_output(make):

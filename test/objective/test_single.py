@@ -21,6 +21,14 @@ def test_one_condition_alone(table, condition, rows, expected):
     assert found["loss_energy"].isnan() and found[f"best_{condition}"].isnan()
 
 
+def test_the_target_alone(table):
+    """SoundBeam with one path, Eq. 6; 3/4 of each loss are the target's."""
+    loss, found = table.evaluate(SingleObjective(NAMES, "order", other_weight=0.0))
+    assert loss.item() == pytest.approx(0.75 * 12 / 3, rel=1e-5)
+    gradients = table.gradients(loss)
+    assert all(target and not other for target, other in gradients.values())
+
+
 def test_validation_shows_every_condition(table):
     with torch.no_grad():
         loss, found = table.evaluate(SingleObjective(NAMES, "order").eval())

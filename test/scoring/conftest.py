@@ -16,7 +16,8 @@ from tsx_espnet.scoring.scores import Score, add_oracle, write_scores
 RATE = 8000
 LABELS = ("Bark", "Bell", "Flute", "Rain")
 # how much of the other source is left in the estimate of each condition, in dB
-LEAKAGE = {"energy": -9.0, "harmonicity": -6.0, "order": -3.0, "class": -15.0, "text": -12.0}
+LEAKAGE = {"energy": -9.0, "harmonicity": -6.0, "order": -3.0}
+LEAKAGE.update({"enrollment": -8.0, "class": -15.0, "text": -12.0})
 SIZE = "1.07 M"
 
 
@@ -54,8 +55,11 @@ def build(root, num_mixtures=6, duration=0.5, conditions=tuple(CONDITIONS), seed
             tables[table][name] = write(mixtures / "wav" / f"{name}_{table}.wav", signal)
         for condition in CONDITIONS:
             applicable = condition != "energy" or index % 3
-            value = {"class": labels[0], "text": labels[0].lower()}.get(condition)
-            value = value or CONDITIONS[condition][index % 2]
+            value = {
+                "enrollment": f"{labels[0]}{index}.wav",
+                "class": labels[0],
+                "text": labels[0].lower(),
+            }.get(condition) or CONDITIONS[condition][index % 2]
             values[condition][name] = value if applicable else NOT_APPLICABLE
             if not applicable or condition not in conditions:
                 continue

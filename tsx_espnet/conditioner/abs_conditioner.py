@@ -15,4 +15,7 @@ class AbsConditioner(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
-        """Embed ``value`` (B, L, ...) of which ``lengths`` (B,) positions are real."""
+        """Embed ``value`` (B, L, ...) of which ``lengths`` (B,) positions are real.
+
+        The embedding has the L of ``value``, or 1 if the conditioner makes one vector of it.
+        """

@@ -1,8 +1,10 @@
 """A condition as the extractor sees it."""
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import torch
+from torch.nn import functional
 
 
 @dataclass
@@ -33,6 +35,28 @@ class ConditionEmbedding:
     def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
         """The condition of some of the mixtures; ``rows`` (R,) indices."""
         return ConditionEmbedding(self.embedding[rows], self.mask[rows])
+
+    def padded(self, length: int) -> "ConditionEmbedding":
+        """The same with L = ``length``, no shorter than it is."""
+        missing = length - self.mask.shape[1]
+        return ConditionEmbedding(
+            functional.pad(self.embedding, (0, 0, 0, missing)),
+            functional.pad(self.mask, (0, missing)),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
+        """Join conditions: of several mixtures (``dim`` 0), or several of a mixture (``dim`` 1).
+
+        Several of a mixture are what it is asked by together; ``vector()`` is then their mean.
+        """
+        if dim == 0:
+            length = max(part.mask.shape[1] for part in parts)
+            parts = [part.padded(length) for part in parts]
+        return cls(
+            torch.cat([part.embedding for part in parts], dim=dim),
+            torch.cat([part.mask for part in parts], dim=dim),
+        )
 
     def vector(self) -> torch.Tensor:
         """(B, D): the mean over the real positions, zero where there is none."""

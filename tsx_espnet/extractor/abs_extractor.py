@@ -16,6 +16,14 @@ class AbsTSXExtractor(AbsExtractor):
     It is an ESPnet extractor too: in stock ``enh_tse`` the embedding arrives as ``enroll_ref1``.
     """
 
+    def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Optional[torch.Tensor]:
+        """What can be computed of a mixture before the condition is known, (B, ...), or None.
+
+        The model computes it once a mixture, whatever the number of conditions that are tried. An
+        extractor that has such a part takes it as a fourth argument of ``extract``, ``prepared``.
+        """
+        return None
+
     @abstractmethod
     def extract(
         self, feature: torch.Tensor, lengths: torch.Tensor, condition: ConditionEmbedding

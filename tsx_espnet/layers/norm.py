@@ -14,3 +14,20 @@ def global_layer_norm(channels: int) -> torch.nn.Module:
         (B, C, F) -> (B, C, F)
     """
     return torch.nn.GroupNorm(1, channels, eps=1e-8)
+
+
+def masked_layer_norm(
+    norm: torch.nn.GroupNorm, x: torch.Tensor, real: torch.Tensor
+) -> torch.Tensor:
+    """A ``global_layer_norm`` with statistics over the real frames, and zero in the others.
+
+    Shape:
+        x (B, C, F), real (B, 1, F) bool -> (B, C, F)
+    """
+    weight = real.to(x.dtype)
+    count = (weight.sum(dim=(1, 2), keepdim=True) * x.shape[1]).clamp(min=1.0)
+    mean = (x * weight).sum(dim=(1, 2), keepdim=True) / count
+    centred = (x - mean) * weight
+    variance = centred.square().sum(dim=(1, 2), keepdim=True) / count
+    scaled = centred / (variance + norm.eps).sqrt()
+    return (scaled * norm.weight.unsqueeze(-1) + norm.bias.unsqueeze(-1)) * weight

@@ -20,6 +20,7 @@ class AbsObjective(torch.nn.Module, ABC):
     """
 
     needs_refiner = False  # whether it makes sense only with refined conditions
+    other_weight = 1.0  # of D(other), beside D(target)
 
     def __init__(self, conditions: Sequence[str]):
         super().__init__()
@@ -33,7 +34,7 @@ class AbsObjective(torch.nn.Module, ABC):
         criterion: Criterion,
     ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
         """Loss of a batch, and what the log shows of it; arguments as in ``Trials``."""
-        trials = Trials(separate, conditions, references, criterion)
+        trials = Trials(separate, conditions, references, criterion, self.other_weight)
         if self.training:
             loss, best = self.train_loss(trials)
         else:

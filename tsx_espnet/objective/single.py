@@ -12,11 +12,15 @@ class SingleObjective(AbsObjective):
     Args:
         conditions: names of the model's conditions.
         condition: the one to train.
+        other_weight: of D(other), beside D(target); 0 in SoundBeam.
     """
 
-    def __init__(self, conditions: Sequence[str], condition: str = "text"):
+    def __init__(
+        self, conditions: Sequence[str], condition: str = "text", other_weight: float = 1.0
+    ):
         super().__init__(conditions)
         self.condition = self._check_name(condition, "condition")
+        self.other_weight = other_weight
 
     def train_loss(self, trials: Trials):
         index = trials.index(self.condition)

@@ -3,7 +3,6 @@
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
 import torch
-from torch.nn import functional
 
 from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
@@ -24,6 +23,7 @@ class Trials:
         conditions: C conditions by name, each for the B mixtures of the batch.
         references: target and other, (B, T) each.
         criterion: D, ``(reference, estimate) -> (R,)``.
+        other_weight: of D(other) in the loss; 0 leaves the target alone.
     """
 
     def __init__(
@@ -32,25 +32,28 @@ class Trials:
         conditions: Mapping[str, ConditionEmbedding],
         references: Tuple[torch.Tensor, torch.Tensor],
         criterion: Criterion,
+        other_weight: float = 1.0,
     ):
         self.names = tuple(conditions)
         self._unconditional = (*self.names, UNCONDITIONAL).index(UNCONDITIONAL)
         self._separate = separate
         self._references = references
         self._criterion = criterion
+        self._other_weight = other_weight
         length = max(condition.mask.shape[1] for condition in conditions.values())
-        padded = [_pad(condition, length) for condition in conditions.values()]
+        padded = [condition.padded(length) for condition in conditions.values()]
         self._embedding = torch.stack([condition.embedding for condition in padded])
         self._mask = torch.stack([condition.mask for condition in padded])
         self.applicable = self._mask.any(dim=-1)  # (C, B)
         self.loss = references[0].new_full(self.applicable.shape, float("nan"))
         self.si_sdr = self.loss.clone()
+        self.extra: Dict[str, torch.Tensor] = {}  # what an objective adds to the statistics
 
     def index(self, name: str) -> int:
         return self.names.index(name)
 
     def run(self, choice: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Try pairs; the loss of each, ``D(target) + D(other)`` of Eq. 3: (R,).
+        """Try pairs; the loss of each, ``D(target) + other_weight · D(other)``, Eq. 3 of OCT: (R,).
 
         Where nothing was asked for, the two estimates count in their better order: Eq. 2.
         """
@@ -69,7 +72,10 @@ class Trials:
         return loss
 
     def _distance(self, references, estimates) -> torch.Tensor:
-        return sum(self._criterion(ref, est) for ref, est in zip(references, estimates))
+        loss = self._criterion(references[0], estimates[0])
+        if self._other_weight:
+            loss = loss + self._other_weight * self._criterion(references[1], estimates[1])
+        return loss
 
     def condition(self, choice: torch.Tensor, rows: torch.Tensor) -> ConditionEmbedding:
         """The embeddings of pairs."""
@@ -107,12 +113,4 @@ class Trials:
             if best is not None and len(best) > 0:
                 share = (best == index).to(self.loss.dtype).mean()
             stats[f"best_{name}"] = share
-        return stats
-
-
-def _pad(condition: ConditionEmbedding, length: int) -> ConditionEmbedding:
-    missing = length - condition.mask.shape[1]
-    return ConditionEmbedding(
-        functional.pad(condition.embedding, (0, 0, 0, missing)),
-        functional.pad(condition.mask, (0, missing)),
-    )
+        return {**stats, **self.extra}

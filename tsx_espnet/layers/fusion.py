@@ -1,0 +1,48 @@
+"""Ways to bring a condition vector into features."""
+
+import torch
+from espnet2.enh.layers.adapt_layers import make_adapt_layer
+
+from tsx_espnet.layers.film import FiLM
+
+FUSIONS = ("multiply", "film", "concat")
+
+
+class AdaptLayer(torch.nn.Module):
+    """One of ESPnet's adaptation layers, after a linear map of the condition to C if D is not C.
+
+    Args:
+        kind: ESPnet's name: ``mul`` (``e ⊙ x``) or ``concat`` (linear in both).
+        condition_dim: D.
+        channels: C.
+
+    Shape:
+        x (B, C, F), condition (B, D) -> (B, C, F)
+    """
+
+    def __init__(self, kind: str, condition_dim: int, channels: int):
+        super().__init__()
+        self.linear = None
+        if condition_dim != channels:
+            self.linear = torch.nn.Linear(condition_dim, channels)
+        self.adapt = make_adapt_layer(kind, indim=channels, enrolldim=channels)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return self.adapt(x, condition if self.linear is None else self.linear(condition))
+
+
+def make_fusion(kind: str, condition_dim: int, channels: int) -> torch.nn.Module:
+    """A layer ``(x (B, C, F), condition (B, D)) -> (B, C, F)``.
+
+    Args:
+        kind: ``multiply`` element by element (no parameters if D = C), ``film`` (scale and shift),
+            or ``concat`` (a linear layer on both).
+
+    >>> make_fusion("multiply", 2, 2)(torch.ones(1, 2, 3), torch.tensor([[2.0, 0.5]]))[0, :, 0]
+    tensor([2.0000, 0.5000])
+    """
+    if kind not in FUSIONS:
+        raise ValueError(f"fusion must be one of {FUSIONS}, found {kind!r}")
+    if kind == "film":
+        return FiLM(condition_dim, channels)
+    return AdaptLayer({"multiply": "mul", "concat": "concat"}[kind], condition_dim, channels)
