@@ -26,13 +26,14 @@ import numpy as np
 from tsx_espnet.error import TSXError
 
 NOT_APPLICABLE = "n/a"
+ENROLLMENT = "enrollment"
 # stands where a condition does, for models that are not asked for anything
 UNCONDITIONAL = "unconditional"
 CONDITIONS: Dict[str, Optional[Tuple[str, str]]] = {
     "energy": ("low", "high"),
     "harmonicity": ("percussive", "harmonic"),
     "order": ("first", "second"),
-    "enrollment": None,
+    ENROLLMENT: None,
     "class": None,
     "text": None,
 }

@@ -19,23 +19,10 @@ class DataEntry:
 MIXTURE = DataEntry("wav.scp", "speech_mix", "sound", required=True)
 TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", required=True)
 OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", required=False)
-ENROLLMENT = DataEntry("enroll.scp", "enrollment", "sound", required=False)
-CONDITION_ENTRIES = (
-    *(DataEntry(f"utt2{name}", name, "text", required=False) for name in CONDITIONS),
-    ENROLLMENT,
+CONDITION_ENTRIES = tuple(
+    DataEntry(f"utt2{name}", name, "text", required=False) for name in CONDITIONS
 )
 TABLE = (MIXTURE, TARGET, OTHER, *CONDITION_ENTRIES)
-
-
-def enrollment_entry(number: int) -> DataEntry:
-    """The row of enrollment ``number`` of each mixture; a model is given the first, number 0.
-
-    >>> enrollment_entry(1).file, enrollment_entry(1).name
-    ('enroll2.scp', 'enrollment2')
-    """
-    if number == 0:
-        return ENROLLMENT
-    return DataEntry(f"enroll{number + 1}.scp", f"enrollment{number + 1}", "sound", required=False)
 
 
 def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from tsx_espnet.condition import NOT_APPLICABLE, UNCONDITIONAL, values
+from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL, values
 from tsx_espnet.enrollment import enrollment_paths, read_recording
 from tsx_espnet.error import TSXError
 from tsx_espnet.text.table import TextTable
@@ -52,7 +52,7 @@ class Vocabulary:
             return np.array([0])
         if condition == "text":
             return self._encode_text(value)
-        if condition == "enrollment":
+        if condition == ENROLLMENT:
             return self._encode_enrollment(value)
         if value == NOT_APPLICABLE:
             return np.array([NO_VALUE])
@@ -68,7 +68,7 @@ class Vocabulary:
 
     def split(self, condition: str, value: str) -> List[str]:
         """The values that ``value`` stands for: several enrollments, or itself."""
-        return enrollment_paths(value) if condition == "enrollment" else [value]
+        return enrollment_paths(value) if condition == ENROLLMENT else [value]
 
     def _encode_enrollment(self, value: str) -> np.ndarray:
         if value == NOT_APPLICABLE:

@@ -34,6 +34,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="with --new_classes: which source is the target (default: any)",
     )
     parser.add_argument(
+        "--examples",
+        metavar="DIR",
+        help="formatted clips: the enrollments of each mixture are all of these that are of its "
+        "target's class (default: as many as the config says, drawn among --clips)",
+    )
+    parser.add_argument(
         "--noise", metavar="DIR", help="formatted noise for the background (default: the config's)"
     )
     parser.add_argument(
@@ -58,7 +64,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None
-        rebuild(args.rebuild, ClipSet(args.clips), args.out, *jobs, noise=noise)
+        examples = ClipSet(args.examples) if args.examples else None
+        rebuild(args.rebuild, ClipSet(args.clips), args.out, *jobs, noise=noise, examples=examples)
         return
     config = MixingConfig.from_yaml(args.config)
     if args.noise is not None:
@@ -68,7 +75,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if classes and new_classes:
         classes = classes + new_classes
     sampler = Sampler(
-        ClipSet(args.clips, classes), config, new_classes=new_classes, target=args.target or "any"
+        ClipSet(args.clips, classes),
+        config,
+        new_classes=new_classes,
+        target=args.target or "any",
+        examples=ClipSet(args.examples) if args.examples else None,
     )
     write_mixtures(sampler, args.num_mixtures, args.seed, args.out, *jobs)
 

@@ -5,8 +5,7 @@ Written to the output directory:
 - ``mixtures.jsonl``: one ``Plan`` a line, from which all the rest can be made again, bit for bit
 - ``wav.scp``, ``spk1.scp``, ``spk2.scp``: mixture, target and other, as 32-bit float WAV
 - ``utt2energy``, ``utt2harmonicity``, ...: the value of each condition, ``n/a`` if not applicable
-- if there are enrollments: ``utt2enrollment`` (ids of the clips, with commas between them) and
-  ``enroll.scp`` (the audio of the first; ``enroll2.scp`` of the second, and so on)
+- ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
 - ``.done``: the facts, that is how the set was made
 
 A set that was begun is continued by the same facts and refused for different ones. A job writes
@@ -21,11 +20,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
+from tsx_espnet.condition import CONDITIONS, ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, is_done, mark_done, write_table
 from tsx_espnet.jobs import items_of_job
-from tsx_espnet.mixing.enrollment_files import excerpts_to_write, write_enrollment_tables
+from tsx_espnet.mixing.enrollment_files import excerpts_to_write, write_enrollment_table
 from tsx_espnet.mixing.facts import BEGUN, checksum, claim, clip_facts
 from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
@@ -47,6 +46,7 @@ class _Work(NamedTuple):
     number: int
     facts: Dict[str, Any]
     clips: ClipSet
+    examples: ClipSet  # what enrollments are taken from
     noise: Optional[ClipSet]
     out: Path
 
@@ -89,7 +89,10 @@ def write_mixtures(
         facts["noise"] = clip_facts(sampler.noise)
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
-    work = _Work(plan_of, num_mixtures, facts, sampler.clips, sampler.noise, Path(out))
+    if sampler.examples is not None:
+        facts["examples"] = clip_facts(sampler.examples)
+    examples = sampler.examples or sampler.clips
+    work = _Work(plan_of, num_mixtures, facts, sampler.clips, examples, sampler.noise, Path(out))
     _write(work, num_jobs, job, merge)
 
 
@@ -101,6 +104,7 @@ def rebuild(
     job: Optional[int] = None,
     merge: bool = False,
     noise: Optional[ClipSet] = None,
+    examples: Optional[ClipSet] = None,
 ) -> None:
     """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it).
 
@@ -118,7 +122,10 @@ def rebuild(
     facts = {"version": MIXING_VERSION, "plans": digest, "clips": clip_facts(clips)}
     if noise is not None:
         facts["noise"] = clip_facts(noise)
-    work = _Work(plans.__getitem__, len(plans), facts, clips, noise, Path(out))
+    if examples is not None:
+        facts["examples"] = clip_facts(examples)
+    examples = examples or clips
+    work = _Work(plans.__getitem__, len(plans), facts, clips, examples, noise, Path(out))
     _write(work, num_jobs, job, merge)
 
 
@@ -159,7 +166,7 @@ def _write_part(work: _Work, job: int, num_jobs: int) -> None:
 
 def _write_audio(plan: Plan, work: _Work) -> None:
     paths = [_audio_path(work.out, kind, plan.id) for kind in AUDIO.values()]
-    excerpts = excerpts_to_write(plan, work.clips, work.out)
+    excerpts = excerpts_to_write(plan, work.examples, work.out)
     sizes = dict.fromkeys(paths, plan.num_samples)
     sizes.update({path: one.length for path, one in excerpts.items()})
     if all(
@@ -173,7 +180,7 @@ def _write_audio(plan: Plan, work: _Work) -> None:
     for path, samples in zip(paths, (mixture, sources[plan.target], other)):
         write_float_wav(path, samples, plan.fs)
     for path, one in excerpts.items():
-        write_float_wav(path, work.clips.read(one.clip, one.start, one.length), plan.fs)
+        write_float_wav(path, work.examples.read(one.clip, one.start, one.length), plan.fs)
 
 
 def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
@@ -208,8 +215,9 @@ def _merge(work: _Work, num_jobs: int) -> None:
         write_table(out / file, {plan.id: _audio_path(out, kind, plan.id) for plan in plans})
     for name in CONDITIONS:
         read = {plan.id: plan.conditions.get(name, NOT_APPLICABLE) for plan in plans}
-        write_table(out / f"utt2{name}", read)
-    write_enrollment_tables(plans, work.clips, out)
+        if name != ENROLLMENT:
+            write_table(out / f"utt2{name}", read)
+    write_enrollment_table(plans, work.examples, out)
     mark_done(out, **work.facts)
     (out / BEGUN).unlink(missing_ok=True)
     for leftover in out.glob("parts.*"):

@@ -29,6 +29,18 @@ def check_enough_clips(clips_of: Mapping[str, np.ndarray], enrollments: int) -> 
         )
 
 
+def all_enrollments(examples: ClipSet, label: str) -> Tuple[Enrollment, ...]:
+    """The examples of a class, whole, sorted by id: the same for each of its mixtures.
+
+    Raises:
+        TSXError: if there is none.
+    """
+    names = [examples.ids[int(number)] for number in examples.clips_of(label)]
+    if not names:
+        raise TSXError(f"{examples}: holds no example of {label}")
+    return tuple(Enrollment(name, 0, examples.num_samples(name)) for name in names)
+
+
 def draw_enrollments(
     rng: np.random.Generator,
     clips: ClipSet,

@@ -1,15 +1,13 @@
-"""The enrollments of a fixed set of mixtures: tables, and audio where a part of a clip is taken."""
+"""The enrollments of a fixed set: a table, and audio where a part of a clip is taken."""
 
+import json
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-from tsx_espnet.condition import NOT_APPLICABLE
-from tsx_espnet.contract import enrollment_entry
+from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.files import write_table
 from tsx_espnet.mixing.plan import Enrollment, Plan
 from tsx_espnet.mixing.sources import ClipSet
-
-UTT2ENROLLMENT = "utt2enrollment"
 
 
 def excerpts_to_write(plan: Plan, clips: ClipSet, out: Path) -> Dict[Path, Enrollment]:
@@ -21,26 +19,20 @@ def excerpts_to_write(plan: Plan, clips: ClipSet, out: Path) -> Dict[Path, Enrol
     }
 
 
-def write_enrollment_tables(plans: Sequence[Plan], clips: ClipSet, out: Path) -> None:
-    """``utt2enrollment``, ``enroll.scp``, ...; nothing if no mixture has an enrollment."""
-    most = max(len(plan.enrollments) for plan in plans)
-    if not most:
-        return
-    names = {plan.id: ",".join(one.clip for one in plan.enrollments) for plan in plans}
-    write_table(out / UTT2ENROLLMENT, {name: own or NOT_APPLICABLE for name, own in names.items()})
-    paths = {plan.id: _paths(plan, clips, out) for plan in plans}
-    for number in range(most):
-        table = {
-            name: own[number] if number < len(own) else NOT_APPLICABLE
-            for name, own in paths.items()
-        }
-        write_table(out / enrollment_entry(number).file, table)
+def write_enrollment_table(plans: Sequence[Plan], clips: ClipSet, out: Path) -> None:
+    """``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``."""
+    table = {}
+    for plan in plans:
+        paths = [str(path) for path in _paths(plan, clips, out)]
+        several = json.dumps(paths, ensure_ascii=False)
+        table[plan.id] = several if len(paths) > 1 else next(iter(paths), NOT_APPLICABLE)
+    write_table(out / f"utt2{ENROLLMENT}", table)
 
 
 def _paths(plan: Plan, clips: ClipSet, out: Path) -> List[Path]:
     return [
         Path(clips.path(one.clip))
         if one.length == clips.num_samples(one.clip)
-        else out / "wav" / enrollment_entry(number).name / f"{plan.id}.wav"
-        for number, one in enumerate(plan.enrollments)
+        else out / "wav" / ENROLLMENT / f"{plan.id}_{number}.wav"
+        for number, one in enumerate(plan.enrollments, start=1)
     ]

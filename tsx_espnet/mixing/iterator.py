@@ -6,7 +6,8 @@ import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from torch.utils.data import DataLoader, Dataset
 
-from tsx_espnet.contract import MIXTURE, OTHER, TARGET, enrollment_entry
+from tsx_espnet.condition import ENROLLMENT
+from tsx_espnet.contract import MIXTURE, OTHER, TARGET
 from tsx_espnet.error import TSXError
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
@@ -16,22 +17,25 @@ from tsx_espnet.mixing.sources import ClipSet
 Example = Tuple[str, Dict[str, np.ndarray]]
 
 
-def example(plan: Plan, clips: ClipSet, noise: Optional[ClipSet] = None) -> Dict[str, object]:
+def example(
+    plan: Plan,
+    clips: ClipSet,
+    noise: Optional[ClipSet] = None,
+    examples: Optional[ClipSet] = None,
+) -> Dict[str, object]:
     """Waveforms (float32, (T,)) and condition values of a plan, under their batch names.
 
-    Enrollments, each (L,) of its own length, are ``enrollment``, ``enrollment2``, ...
+    Of several enrollments, training takes the first: ``enrollment``, (L,) of its own length.
     """
     sources = render_sources(plan, clips, noise)
     other, mixture = mix(sources, plan.target)
+    enrollments = render_enrollments(plan, examples or clips)
     return {
         MIXTURE.name: mixture,
         TARGET.name: sources[plan.target],
         OTHER.name: other,
         **plan.conditions,
-        **{
-            enrollment_entry(number).name: samples
-            for number, samples in enumerate(render_enrollments(plan, clips))
-        },
+        **({ENROLLMENT: enrollments[0]} if enrollments else {}),
     }
 
 
@@ -46,7 +50,8 @@ class EpochMixtures(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         plan = self.sampler.draw(self.seed, self.epoch, index)
-        values = example(plan, self.sampler.clips, self.sampler.noise)
+        sampler = self.sampler
+        values = example(plan, sampler.clips, sampler.noise, sampler.examples)
         return plan.id, self.preprocess(plan.id, values)
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
-from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.condition import CONDITIONS, ENROLLMENT
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, atomic_write, check_id
 from tsx_espnet.mixing import fields
@@ -212,7 +212,7 @@ def _check_conditions(conditions: Any, where: str) -> None:
     if not isinstance(conditions, dict):
         raise TSXError(f"{where}: conditions: expected an object, found {conditions!r:.80}")
     for name, value in conditions.items():
-        if name not in CONDITIONS:
+        if name not in CONDITIONS or name == ENROLLMENT:  # of that, the plan holds the clips
             raise TSXError(f"{where}: conditions: no condition {name!r:.80}")
         allowed = CONDITIONS[name]
         if not fields.is_line(value) or (allowed and value not in allowed):

@@ -10,7 +10,11 @@ from tsx_espnet.condition import read_conditions
 from tsx_espnet.error import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.enrollment import check_enough_clips, draw_enrollments
+from tsx_espnet.mixing.enrollment import (
+    all_enrollments,
+    check_enough_clips,
+    draw_enrollments,
+)
 from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
 from tsx_espnet.mixing.placement import draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
@@ -41,6 +45,8 @@ class Sampler:
             ``same``; None: those that ``config`` names.
         new_classes: if given, exactly one source of every mixture is of one of these classes.
         target: ``any`` of the sources, the ``new`` one, or one of those ``seen`` in training.
+        examples: instead of drawing enrollments among ``clips``, give each target all of these
+            that are of its class.
 
     Raises:
         TSXError: if nothing can be drawn from these clips, with the reason.
@@ -53,12 +59,14 @@ class Sampler:
         superclasses: Optional[Mapping[str, Sequence[str]]] = None,
         new_classes: Optional[Sequence[str]] = None,
         target: str = "any",
+        examples: Optional[ClipSet] = None,
     ):
         self.clips = clips
         self.config = config
         self.noise = open_noise(config.background, clips.fs)
         self.new_classes = None if new_classes is None else sorted(new_classes)
         self.target = target
+        self.examples = examples
         self._targets = self._possible_targets()
         least = int(np.ceil(config.min_sounding * clips.fs))
         by_class = {label: clips.clips_of(label, least) for label in clips.classes}
@@ -70,7 +78,8 @@ class Sampler:
                 f"min_sounding = {config.min_sounding:g} s"
             )
         try:
-            check_enough_clips(self._clips_of, config.enrollments)
+            if examples is None:
+                check_enough_clips(self._clips_of, config.enrollments)
             self.superclasses = None
             if config.strategy == "random":
                 self._pairing = RandomClasses(classes, config.num_sources, self.new_classes)
@@ -202,10 +211,12 @@ class Sampler:
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
         """Of the class that the target is asked for by; drawn last, so that they change no draw."""
-        if not self.config.enrollments:
-            return ()
         asked = crops[target]
         label = conditions.get("class", asked.label)
+        if self.examples is not None:
+            return all_enrollments(self.examples, label)
+        if not self.config.enrollments:
+            return ()
         foreign = {x for crop in crops for x in crop.labels}.difference(asked.labels)
         candidates = self._clips_of[label]
         return draw_enrollments(rng, self.clips, candidates, asked.clip, foreign, self.config)
