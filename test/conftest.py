@@ -31,8 +31,8 @@ TEXT_DIM = 8
 def tiny_config():
     """The configuration of a model with all conditions and a few thousand parameters."""
     filterbank = {"channel": 16, "kernel_size": 9, "stride": 4}
-    enrollment = {"channel": 6, "kernel_size": 16, "stride": 8}
-    enrollment.update(bottleneck_dim=4, hidden_dim=6, layer=2)
+    bases = {"channel": 6, "kernel_size": 16, "stride": 8}
+    enrollment = {"encoder_conf": bases, "bottleneck_dim": 4, "hidden_dim": 6, "layer": 2}
     return {
         "fs": FS,
         "encoder": "conv",

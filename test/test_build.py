@@ -76,9 +76,18 @@ def test_classes_that_were_added_are_the_last_of_the_vocabulary(vocabulary):
 
 
 def test_enrollments_have_a_conditioner_of_their_own(vocabulary):
-    conditioner = build_conditioner("enrollment", {"channel": 5, "layer": 2}, 4, vocabulary)
+    bases = {"channel": 5, "kernel_size": 8, "stride": 4}
+    conditioner = build_conditioner("enrollment", {"encoder_conf": bases}, 4, vocabulary)
     assert isinstance(conditioner, EnrollmentConditioner)
     assert conditioner.encoder.output_dim == 5
+
+
+def test_what_a_condition_does_not_say_the_options_of_its_kind_do(vocabulary):
+    usual = {"onehot": {"num_values": 9}, "enrollment": {"layer": 2}}
+    assert build_conditioner("class", {}, 4, vocabulary, usual).table.weight.shape == (9, 4)
+    own = {"num_values": 5}
+    assert build_conditioner("class", own, 4, vocabulary, usual).table.weight.shape == (5, 4)
+    assert own == {"num_values": 5} and usual["onehot"] == {"num_values": 9}
 
 
 def test_an_unknown_conditioner_is_named(vocabulary):

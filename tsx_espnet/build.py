@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
 
 import inspect
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 
@@ -55,7 +55,9 @@ def build_model(
         extractor=extractor,
         decoder=make("decoder", config["decoder"], config["decoder_conf"]),
         conditioners={
-            name: build_conditioner(name, conf, dim, vocabulary)
+            name: build_conditioner(
+                name, conf, dim, vocabulary, config.get("conditioner_conf")
+            )
             for name, conf in conditions.items()
         },
         refiner=refiner,
@@ -118,12 +120,22 @@ def build_extractor(
 
 
 def build_conditioner(
-    name: str, conf: Mapping[str, Any], embedding_dim: int, vocabulary: Vocabulary
+    name: str,
+    conf: Mapping[str, Any],
+    embedding_dim: int,
+    vocabulary: Vocabulary,
+    conditioner_conf: Optional[Mapping[str, Mapping[str, Any]]] = None,
 ) -> torch.nn.Module:
-    """The conditioner of one condition; ``conf`` holds its kind and its options."""
+    """The conditioner of one condition.
+
+    Args:
+        conf: its kind and its options.
+        conditioner_conf: kind -> options that ``conf`` does not give.
+    """
     options = dict(conf or {})
     usual = {"text": "text", "enrollment": "enrollment", UNCONDITIONAL: "null"}
     kind = options.pop("conditioner", usual.get(name, "onehot"))
+    options = {**((conditioner_conf or {}).get(kind) or {}), **options}
     if kind == "onehot":
         options.setdefault("num_values", vocabulary.num_values(name))
     elif kind == "text" and vocabulary.text_table is not None:

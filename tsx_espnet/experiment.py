@@ -21,8 +21,8 @@ CHECKPOINT = "checkpoint.pth"
 # what a training cannot change half-way and still be what its config.yaml says
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
-    *("conditions", "embedding_dim", "consistency", "objective", "objective_conf", "criterions"),
-    *("refiner", "refiner_conf", "mixing_conf"),
+    *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
+    *("objective", "objective_conf", "criterions", "refiner", "refiner_conf", "mixing_conf"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 

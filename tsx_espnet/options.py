@@ -111,6 +111,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         default={name: {} for name in ("energy", "harmonicity", "order", "text")},
         help="the conditions of the model: name -> {conditioner: ..., options}",
     )
+    group.add_argument(
+        "--conditioner_conf",
+        action=NestedDictAction,
+        default={},
+        help="options of conditioners that --conditions does not give: kind -> {option: value}",
+    )
     group.add_argument("--embedding_dim", type=int, default=128, help="size of all conditions")
     group.add_argument(
         "--consistency",

@@ -22,8 +22,8 @@ def text_batch():
 
 def enrollment_batch():
     value = torch.randn(4, 90, generator=torch.Generator().manual_seed(0))
-    sizes = {"channel": 5, "kernel_size": 8, "stride": 4}
-    sizes.update(bottleneck_dim=4, hidden_dim=6, layer=2)
+    bases = {"channel": 5, "kernel_size": 8, "stride": 4}
+    sizes = {"encoder_conf": bases, "bottleneck_dim": 4, "hidden_dim": 6, "layer": 2}
     return sizes, value, torch.tensor([90, 0, 3, 41])
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditioner.enrollment import EnrollmentConditioner
 
-SMALL = {"channel": 7, "kernel_size": 20, "stride": 10}
-SMALL.update(bottleneck_dim=6, hidden_dim=8, layer=4)
+BASES = {"channel": 7, "kernel_size": 20, "stride": 10}
+SMALL = {"encoder_conf": BASES, "bottleneck_dim": 6, "hidden_dim": 8, "layer": 4}
+SPECTRA = {"encoder": "stft", "encoder_conf": {"n_fft": 32, "hop_length": 8}}
 
 
 def build(**options):
@@ -36,13 +37,14 @@ def size(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("encoder", [{}, SPECTRA], ids=["bases", "spectra"])
 @pytest.mark.parametrize("fill", [0.0, 5.0, float("nan")])
 @settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(1, 700), min_size=1, max_size=4), extra=st.integers(0, 300)
 )
-def test_alone_padded_and_among_longer_ones_it_is_the_same(lengths, extra, fill):
-    conditioner = build()
+def test_alone_padded_and_among_longer_ones_it_is_the_same(lengths, extra, fill, encoder):
+    conditioner = build(**encoder)
     recordings = [recording(length, seed) for seed, length in enumerate(lengths)]
     value = torch.full((len(lengths), max(lengths) + extra), fill)
     for row, samples in enumerate(recordings):
@@ -130,5 +132,22 @@ def test_the_papers_sizes():
 
 
 def test_a_hop_that_leaves_samples_out_is_refused():
-    with pytest.raises(ValueError, match="stride: expected 1 to kernel_size 8, found 9"):
-        EnrollmentConditioner(5, kernel_size=8, stride=9)
+    bases = {"channel": 4, "kernel_size": 8, "stride": 9}
+    with pytest.raises(ValueError, match="expected a hop of 1 to 8 samples, found 9"):
+        EnrollmentConditioner(5, encoder_conf=bases)
+
+
+def test_an_option_that_the_encoder_has_not_is_named():
+    with pytest.raises(ValueError, match="encoder_conf of conv: .*n_fft"):
+        EnrollmentConditioner(5, encoder_conf={"n_fft": 8})
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 300])
+def test_spectra_are_those_of_torch(length):
+    conditioner, samples = build(**SPECTRA), recording(length)
+    scaled = samples / samples.square().mean().sqrt()
+    padded = torch.nn.functional.pad(scaled, (0, 64))
+    spectrum = torch.stft(padded, 32, 8, window=torch.hann_window(32), return_complex=True)
+    feature = spectrum.abs()[:, : math.ceil(length / 8)].log1p()
+    expected = conditioner.tcn(feature.unsqueeze(0))[0, 0].mean(dim=-1)
+    torch.testing.assert_close(alone(conditioner, samples), expected, atol=1e-5, rtol=1e-4)

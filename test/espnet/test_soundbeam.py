@@ -20,7 +20,8 @@ FRONT_END = {"channel": 16, "kernel_size": 16, "stride": 8}
 METHOD = {
     "extractor": "soundbeam",
     "extractor_conf": {**SIZES, "stack": 2},
-    "conditions": {"enrollment": {**FRONT_END, **SIZES}, "class": {}},
+    "conditions": {"enrollment": {}, "class": {}},
+    "conditioner_conf": {"enrollment": {"encoder_conf": FRONT_END, **SIZES}},
     "objective": "mixed",
     "criterions": [{"name": "snr", "wrapper": "fixed_order"}],
 }

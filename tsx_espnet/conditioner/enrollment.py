@@ -1,14 +1,18 @@
 """Conditions by example: a recording of such a sound."""
 
+from typing import Any, Mapping, Optional, Tuple
+
 import torch
-from espnet2.enh.encoder.conv_encoder import ConvEncoder
 from torch.nn import functional
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.layers.magnitude import magnitude
 from tsx_espnet.layers.tcn import run_stack, temporal_conv_net
+from tsx_espnet.plugin import find
 
 SILENCE = 1e-8
+BASES = {"channel": 256, "kernel_size": 20, "stride": 10}  # N, L and hop of the paper, in samples
 
 
 class EnrollmentConditioner(AbsConditioner):
@@ -22,13 +26,14 @@ class EnrollmentConditioner(AbsConditioner):
 
     Args:
         output_dim: D.
-        channel, kernel_size, stride: N, L and hop of the encoder, in samples.
+        encoder: ESPnet's ``conv``, or ``stft``: its log magnitudes.
+        encoder_conf: options of the encoder; by default the paper's bases.
         bottleneck_dim, hidden_dim, kernel, layer: B, H, P and X of the stack.
         activation: see ``tsx_espnet.layers.tcn``.
 
     Shape:
         value (B, T) samples, lengths (B,), 0 = not applicable -> embedding (B, 1, D), mask (B, 1);
-        a recording has F = ceil(T / stride) frames
+        a recording has F = ceil(T / hop) frames
 
     Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound
     extraction", Interspeech 2021, sections 2.2 and 5.2.
@@ -37,9 +42,8 @@ class EnrollmentConditioner(AbsConditioner):
     def __init__(
         self,
         output_dim: int,
-        channel: int = 256,
-        kernel_size: int = 20,
-        stride: int = 10,
+        encoder: str = "conv",
+        encoder_conf: Optional[Mapping[str, Any]] = None,
         bottleneck_dim: int = 256,
         hidden_dim: int = 512,
         kernel: int = 3,
@@ -47,11 +51,24 @@ class EnrollmentConditioner(AbsConditioner):
         activation: str = "prelu",
     ):
         super().__init__()
-        if not 1 <= stride <= kernel_size:
-            raise ValueError(f"stride: expected 1 to kernel_size {kernel_size}, found {stride}")
-        self.encoder = ConvEncoder(channel, kernel_size, stride)
+        conf = dict(BASES if encoder == "conv" and not encoder_conf else encoder_conf or {})
+        try:
+            self.encoder = find("encoder", encoder)(**conf)
+        except TypeError as error:
+            raise ValueError(f"enrollment: encoder_conf of {encoder}: {error}") from None
+        window, hop = _window_and_hop(self.encoder)
+        if not 1 <= hop <= window:
+            raise ValueError(f"enrollment: expected a hop of 1 to {window} samples, found {hop}")
+        self.window, self.hop = window, hop
         self.tcn = temporal_conv_net(
-            channel, output_dim, bottleneck_dim, hidden_dim, kernel, layer, 1, activation
+            self.encoder.output_dim,
+            output_dim,
+            bottleneck_dim,
+            hidden_dim,
+            kernel,
+            layer,
+            1,
+            activation,
         )
 
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
@@ -60,10 +77,10 @@ class EnrollmentConditioner(AbsConditioner):
         power = value.square().sum(dim=1) / lengths.clamp(min=1)
         value = value / power.clamp(min=SILENCE**2).sqrt().unsqueeze(1)
 
-        # the last frame begins with a real sample; zeros follow, as many as the kernel may want
-        kernel_size, stride = self.encoder.kernel_size, self.encoder.stride
-        feature, _ = self.encoder(functional.pad(value, (0, kernel_size)), lengths)
-        frames = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
+        # the last frame has a real sample; zeros follow, as many as its window may want
+        feature, _ = self.encoder(functional.pad(value, (0, 2 * self.window)), lengths)
+        feature = magnitude(feature)
+        frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
         real = _positions(feature.shape[1], frames).unsqueeze(1)  # (B, 1, F)
 
         network = self.tcn.network
@@ -72,6 +89,13 @@ class EnrollmentConditioner(AbsConditioner):
         x = network[3:](x)
         mean = (x * real).sum(dim=2) / frames.clamp(min=1).unsqueeze(1)
         return ConditionEmbedding(mean.unsqueeze(1), (lengths > 0).unsqueeze(1))
+
+
+def _window_and_hop(encoder: torch.nn.Module) -> Tuple[int, int]:
+    """In samples, of a trained or a spectral encoder."""
+    if hasattr(encoder, "kernel_size"):
+        return encoder.kernel_size, encoder.stride
+    return encoder.stft.n_fft, encoder.hop_length
 
 
 def _positions(number: int, lengths: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+../TEMPLATE/grid.sh
