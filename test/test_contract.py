@@ -9,7 +9,6 @@ from tsx_espnet.mixing import dataset_files
 
 def test_a_row_for_every_file_that_stage_3_writes():
     written = set(dataset_files.AUDIO) | {f"utt2{name}" for name in CONDITIONS}
-    written.add(contract.ENROLLMENT.file)
     assert {row.file for row in contract.TABLE} == written
 
 
@@ -22,9 +21,9 @@ def test_names_are_unique_and_loaders_are_espnets():
 def test_what_a_batch_needs():
     """``ESPnetTSXModel.forward`` needs mixture and target; extraction needs the mixture alone."""
     assert contract.data_names(required=True) == ("speech_mix", "speech_ref1")
-    assert contract.data_names(required=False) == ("speech_ref2", *CONDITIONS, "enrollment")
+    assert contract.data_names(required=False) == ("speech_ref2", *CONDITIONS)
     assert contract.data_names(required=True, inference=True) == ("speech_mix",)
-    assert contract.data_names(required=False, inference=True) == (*CONDITIONS, "enrollment")
+    assert contract.data_names(required=False, inference=True) == tuple(CONDITIONS)
 
 
 def test_data_options_ask_for_the_models_conditions_alone():
@@ -35,8 +34,7 @@ def test_data_options_ask_for_the_models_conditions_alone():
         ("dump/mix/utt2energy", "energy", "text"),
         ("dump/mix/utt2text", "text", "text"),
     ]
-    assert contract.path_name_type("x", ("enrollment",))[-1] == (
-        "x/enroll.scp",
-        "enrollment",
-        "sound",
-    )
+    # paths, not sound: a mixture may have several recordings, of any rate
+    assert contract.path_name_type("x", ("enrollment",))[3:] == [
+        ("x/utt2enrollment", "enrollment", "text")
+    ]

@@ -16,7 +16,8 @@ train_args=             # more options of every training
 expdir=exp              # experiments
 python=python3          # interpreter
 
-readonly options_elsewhere="tsx.sh local/data.sh"
+# of ./run.sh, whichever of these it starts
+options_elsewhere="tsx.sh local/data.sh $(find . -maxdepth 1 -name soundbeam.sh)"
 . utils/parse_options.sh
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
 [ "${parallel}" -ge 1 ] || die --status 2 "--parallel must be at least 1"

@@ -137,14 +137,41 @@ def test_small_classes_are_left_out_and_named(root, tmp_path, capsys):
 class TestNewClasses:
     def test_held_out_of_all_three_sets(self, root, tmp_path):
         data = tmp_path / "data"
-        prepare(root, data, new_classes=["Meow", "Gong"])
+        prepare(root, data, new_classes=["Meow", "Gong"], examples=[1, 4])
         assert count(read(data / "new_train")) == {"Meow": 10, "Gong": 4}
         assert count(read(data / "new_test")) == {"Meow": 2, "Gong": 2}
         for name in ("train", "valid", "test"):
             assert not {"Meow", "Gong"} & set(count(read(data / name)))
         # chosen anew: no table of the earlier choice is left
         prepare(root, data)
-        assert not (data / "new_train" / "wav.scp").exists()
+        for name in ("new_train", "new_test", "new_enroll_1", "new_enroll_4"):
+            assert not list((data / name).iterdir())
+
+    def test_examples(self, root, tmp_path):
+        data = tmp_path / "data"
+        words = ["--fsdkaggle2018", str(root), "--data", str(data), "--new_classes", "Meow"]
+        command.main(words)  # 1, 5 and 10, as in the paper
+        sets = {number: read(data / f"new_enroll_{number}") for number in (1, 5, 10)}
+        train = read(data / "new_train")
+        ranked = list(sets[10].items())
+        assert [name[:3] for name, _ in ranked] == [f"{rank:02d}_" for rank in range(1, 11)]
+        assert {name[3:]: row for name, row in ranked} == train  # all ten there are, once
+        for number, clips in sets.items():
+            assert list(clips.items()) == ranked[:number]
+        # chosen anew: others, and no table of the earlier choice
+        command.main([*words, "--examples", "3", "--examples_seed", "1"])
+        assert list(read(data / "new_enroll_3").items()) != ranked[:3]
+        assert not any((data / f"new_enroll_{number}" / "wav.scp").exists() for number in sets)
+        command.main([*words, "--examples", ""])
+        assert not list(data.glob("new_enroll_*/*"))
+        assert read(data / "new_train") == train
+
+    def test_examples_of_different_recordings_come_first(self, root, tmp_path):
+        meows = range(21, 31)  # clips in hexadecimal
+        for number in meows:
+            edit(root, TRAIN_CSV, f",{1000 + number},", f",{2000 + number // 4},")
+        sets = prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[3]).sets
+        assert len({clip.recording for clip in sets["new_enroll_3"].values()}) == 3
 
     @pytest.mark.parametrize(
         "options, message",
@@ -153,6 +180,9 @@ class TestNewClasses:
             ({"new_classes": ["Oboe"]}, "new class 'Oboe': expected 1 clips or more in new_test"),
             ({"new_classes": ["Gong"], "min_clips": 3}, "'Gong': expected 3 clips or more in new"),
             ({"new_classes": list(LABELS)[:3]}, "valid: no clip is left of 1 classes that are not"),
+            ({"new_classes": ["Gong", "Meow"]}, "10 of each new class are wanted; found too few"),
+            ({"new_classes": ["Gong", "Meow"]}, "clips in new_train of Gong (4)"),
+            ({"new_classes": ["Gong"], "examples": [0]}, "numbers from 1 to 99, found 0"),
             ({"fsd50k": "x"}, "new classes are missing: FSD50K is there for them alone"),
         ],
     )
@@ -191,7 +221,7 @@ class TestNewClasses:
     def test_of_fsd50k(self, root, fsd50k, tmp_path):
         data = tmp_path / "data"
         words = ["--fsdkaggle2018", str(root), "--data", str(data), "--fsd50k", str(fsd50k)]
-        command.main([*words, "--new_classes", "Siren,Car"])
+        command.main([*words, "--new_classes", "Siren,Car", "--examples", "1"])
         assert read(data / "new_train") == {
             "fsd50k_1": ("Siren", f"{fsd50k}/FSD50K.dev_audio/1.wav"),
             "fsd50k_2": ("Siren", f"{fsd50k}/FSD50K.dev_audio/2.wav"),
@@ -202,6 +232,8 @@ class TestNewClasses:
             "fsd50k_8": ("Car", f"{fsd50k}/FSD50K.eval_audio/8.wav"),
         }
         assert count(read(data / "train"))["Bark"] == 18  # nothing is taken from ours
+        assert {"01_fsd50k_5"} < set(read(data / "new_enroll_1"))
+        assert count(read(data / "new_enroll_1")) == {"Car": 1, "Siren": 1}
 
     def test_refusals_of_fsd50k(self, root, fsd50k, tmp_path):
         message = refusal(root, tmp_path, new_classes=["Sirene"], fsd50k=fsd50k)

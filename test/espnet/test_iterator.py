@@ -1,12 +1,15 @@
 """Training mixtures on the fly: the same for any number of workers, processes and restarts."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tsx_espnet.error import TSXError
+from tsx_espnet.files import write_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
 from tsx_espnet.mixing.sampler import Sampler
@@ -28,10 +31,11 @@ def factory(data):
     )
     vocabulary = Vocabulary(data.classes, TextTable.read(data.text))
 
-    def make(mixing=None, **options):
+    def make(mixing=None, examples=None, **options):
         options = {"num_mixtures": 10, "batch_size": 4, "seed": 3, **options}
+        config_here = dataclasses.replace(config, **(mixing or {}))
         return MixtureIterFactory(
-            Sampler(ClipSet(data.clips), dataclasses.replace(config, **(mixing or {}))),
+            Sampler(ClipSet(data.clips), config_here, examples=examples),
             TSXPreprocessor(True, CONDITIONS, vocabulary),
             CommonCollateFn(float_pad_value=0.0, int_pad_value=0),
             **options,
@@ -88,19 +92,43 @@ def test_mixture_is_the_sum_of_its_sources(factory):
         assert set(CONDITIONS) <= batch.keys()
 
 
-def test_enrollments_are_padded_to_the_longest_of_a_batch(factory, data):
+def test_the_first_enrollment_padded_to_the_longest_of_a_batch(factory, data):
     clips = ClipSet(data.clips)
-    lengths = {clips.num_samples(name) for name in clips.ids}
     mixing = {"enrollments": 2, "num_sources": 3, "placement": "uniform", "background": {}}
-    for _, batch in factory(mixing=mixing).build_iter(1):
-        for name in ("enrollment", "enrollment2"):
-            own = batch[f"{name}_lengths"].tolist()
-            assert batch[name].shape == (len(own), max(own)) and set(own) <= lengths
-            for row, length in zip(batch[name], own):
-                assert row[length - 1] != 0 and not row[length:].any()
+    made = factory(mixing=mixing)
+    seen = 0
+    for names, batch in made.build_iter(1):
+        lengths = batch["enrollment_lengths"].tolist()
+        assert batch["enrollment"].shape == (len(names), max(lengths))
+        for name, row, length in zip(names, batch["enrollment"].numpy(), lengths):
+            plan = made.sampler.draw(3, 1, int(name.rpartition("i")[2]))
+            assert plan.id == name and len(plan.enrollments) == 2
+            one = plan.enrollments[0]
+            np.testing.assert_array_equal(row[:length], clips.read(one.clip, one.start, one.length))
+            assert not row[length:].any()
+            seen += 1
         mixture = batch["speech_ref1"] + batch["speech_ref2"]
         torch.testing.assert_close(mixture, batch["speech_mix"], rtol=0, atol=0)
+        assert not [name for name in batch if name.startswith("enrollment2")]
+    assert seen == 10
     assert "enrollment" not in next(iter(factory().build_iter(1)))[1]
+
+
+def test_enrollments_are_the_examples_of_the_class(factory, data, tmp_path):
+    """From another set than the mixtures: the first of those of the class, whole."""
+    clips = ClipSet(data.clips)
+    directory = shutil.copytree(data.clips, tmp_path / "examples")
+    for name in clips.ids:  # of the same names, other sounds: the clips backwards
+        soundfile.write(tmp_path / f"{name}.wav", clips.read(name)[::-1], clips.fs)
+    write_table(directory / "wav.scp", {name: tmp_path / f"{name}.wav" for name in clips.ids})
+    examples = ClipSet(directory)
+    made = factory(mixing={"class_level": "specific"}, examples=examples)
+    for names, batch in made.build_iter(2):
+        lengths = batch["enrollment_lengths"].tolist()
+        for name, row, length in zip(names, batch["enrollment"].numpy(), lengths):
+            label = made.sampler.draw(3, 2, int(name.rpartition("i")[2])).conditions["class"]
+            first = min(name for name in clips.ids if label in clips.labels(name))
+            np.testing.assert_array_equal(row[:length], clips.read(first)[::-1])
 
 
 @pytest.mark.parametrize("num_mixtures, world_size", [(10, 2), (13, 3), (9, 2)])

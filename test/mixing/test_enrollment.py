@@ -1,6 +1,7 @@
 """Enrollments: other recordings of the target's class, drawn and stored with the mixture."""
 
 import dataclasses
+import json
 from collections import Counter
 
 import numpy as np
@@ -9,6 +10,8 @@ import scipy.stats
 import soundfile
 
 from tsx_espnet.bin.mix import main
+from tsx_espnet.contract import TABLE
+from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import read_table
 from tsx_espnet.mixing.config import MixingConfig
@@ -103,27 +106,34 @@ def command(corpus_dir, tmp_path_factory):
     return run
 
 
-def test_tables_of_a_set(command, corpus):
-    out = command("two", "enrollments: 2, enrollment_duration: 1.5")
+@pytest.mark.parametrize("number", [1, 2])
+def test_tables_of_a_set(command, corpus, number):
+    out = command(f"set{number}", f"enrollments: {number}, enrollment_duration: 1.5")
     plans = read_plans(out / "mixtures.jsonl")
-    clips = read_table(out / "utt2enrollment")
-    kinds = set()
+    values = read_table(out / "utt2enrollment")
+    assert list(values) == [plan.id for plan in plans]
+    kinds, written = set(), set()
     for plan in plans:
-        assert clips[plan.id].split(",") == [one.clip for one in plan.enrollments]
+        paths = json.loads(values[plan.id]) if number > 1 else [values[plan.id]]
+        assert paths == enrollment_paths(values[plan.id]) and len(paths) == number
         recordings = render_enrollments(plan, corpus)
-        for file, one, samples in zip(("enroll.scp", "enroll2.scp"), plan.enrollments, recordings):
-            path = read_table(out / file)[plan.id]
+        for path, one, samples in zip(paths, plan.enrollments, recordings):
             found, fs = soundfile.read(path, dtype="float32")
             assert fs == 8000
             np.testing.assert_array_equal(found, samples)
             kinds.add(path == corpus.path(one.clip))
+            written |= {path}.difference([corpus.path(one.clip)])
     assert kinds == {True, False}  # a clip where it is, a part as a file of the set
+    assert written == set(map(str, (out / "wav" / "enrollment").iterdir()))
+    assert files(out) == {row.file for row in TABLE}
 
 
-def test_nothing_is_written_without(command):
+def test_a_set_without(command):
     out = command("none", "enrollments: 0")
-    assert not list(out.glob("*enroll*")) and not list((out / "wav").glob("enroll*"))
+    assert set(read_table(out / "utt2enrollment").values()) == {"n/a"}
+    assert not list((out / "wav").glob("enroll*"))
     assert "enrollments" not in (out / "mixtures.jsonl").read_text()
+    assert files(out) == {row.file for row in TABLE}
 
 
 def test_parts_and_rebuilding_give_the_same_set(command, corpus_dir, tmp_path):
@@ -149,6 +159,13 @@ def test_a_damaged_enrollment_is_written_again(command, tmp_path):
     (out / ".begun").write_text((command("like", options) / ".done").read_text())
     command("damaged", options)
     assert contents(out) == before
+
+
+def files(directory):
+    """The tables of a set."""
+    found = {path.name for path in directory.iterdir()}
+    assert found >= {"mixtures.jsonl", ".done", "wav"}
+    return found - {"mixtures.jsonl", ".done", "wav"}
 
 
 def contents(directory):

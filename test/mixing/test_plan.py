@@ -103,6 +103,9 @@ HOSTILE = {
     "gain": [changed(["sources", 0, "gain"], bad) for bad in (-1, 1e99, "1", None, 10**400)],
     "target": [changed(["target"], bad) for bad in (-1, 2, "0", 1.0)],
     "conditions": [changed(["conditions"], bad) for bad in (None, [], {"pitch": "high"})],
+    "no condition 'enrollment'": [  # the plan holds the clips
+        changed(["conditions", "enrollment"], value, WHOLE) for value in ("300", "n/a", "dog.wav")
+    ],
     "energy": [changed(["conditions", "energy"], bad) for bad in ("n/a", "High", 1, None)],
     "text": [changed(["conditions", "text"], bad) for bad in ("", " a", "a\nb", "a\u2028b", "\0")],
     "snr": [changed(["snr"], bad) for bad in (None, 1e999, "1", 10**400)]

@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 
 from tsx_espnet.command import CommandParser
 from tsx_espnet.corpora import fsdkaggle2018_clips as corpus
+from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.corpora.fsdkaggle2018 import VALID_SHARE, prepare
 from tsx_espnet.error import run_command
 
@@ -39,6 +40,15 @@ def get_parser() -> argparse.ArgumentParser:
         "--fsd50k", metavar="DIR", help="take the new classes from FSD50K, which lies there"
     )
     parser.add_argument(
+        "--examples",
+        default=",".join(map(str, EXAMPLES)),
+        metavar="K,...",
+        help="of each new class, K clips of new_train are new_enroll_K (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--examples_seed", type=int, default=0, metavar="N", help="another one, other examples"
+    )
+    parser.add_argument(
         "--min_clips",
         type=int,
         default=0,
@@ -71,6 +81,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         min_clips=args.min_clips,
         verified_only=args.verified_only,
         test_usage=args.test_usage,
+        examples=example_numbers(args.examples),
+        examples_seed=args.examples_seed,
     )
     for name, clips in prepared.sets.items():
         classes = {clip.label for clip in clips.values()}

@@ -4,6 +4,7 @@ import argparse
 from typing import Optional, Sequence
 
 from tsx_espnet.command import CommandParser
+from tsx_espnet.corpora.examples import example_numbers
 from tsx_espnet.error import run_command
 
 
@@ -18,6 +19,18 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, help="directory of the data directories")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other sounds")
     parser.add_argument("--clips_per_class", type=int, default=40, help="clips of each class")
+    parser.add_argument(
+        "--new_classes",
+        default="",
+        metavar="A,B,...",
+        help="labels such as Meow: classes that are held out, to be new_train and new_test",
+    )
+    parser.add_argument(
+        "--examples",
+        default="1,5",
+        metavar="K,...",
+        help="of each new class, K clips of new_train are new_enroll_K",
+    )
     parser.add_argument("--num_jobs", type=int, default=1, help="number of processes")
     return parser
 
@@ -27,6 +40,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = get_parser().parse_args(argv)
     from tsx_espnet.corpora.mini.prepare import prepare_mini  # scipy: not for --help
 
+    args.new_classes = [label for label in args.new_classes.split(",") if label]
+    args.examples = example_numbers(args.examples)
     prepare_mini(**vars(args))
 
 

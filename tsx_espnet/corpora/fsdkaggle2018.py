@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from tsx_espnet.corpora.examples import EXAMPLES, choose_examples
 from tsx_espnet.corpora.fsd50k_classes import read_single_class_clips
 from tsx_espnet.corpora.fsdkaggle2018_clips import (
     AUDIO,
@@ -20,13 +21,13 @@ from tsx_espnet.corpora.fsdkaggle2018_clips import (
     check_corpus,
     read_clips,
 )
+from tsx_espnet.corpora.sets import SEEN, write_sets
 from tsx_espnet.corpora.split import hold_out
 from tsx_espnet.corpora.tables import present
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, write_table
+from tsx_espnet.files import PathLike
 
 VALID_SHARE = 0.1
-SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
 
 
 class Prepared(NamedTuple):
@@ -46,13 +47,16 @@ def prepare(
     min_clips: int = 0,
     verified_only: bool = False,
     test_usage: str = "all",
+    examples: Sequence[int] = EXAMPLES,
+    examples_seed: int = 0,
 ) -> Prepared:
     """Write ``wav.scp`` and ``utt2labels`` of each set below ``data``.
 
     ``test`` is the corpus's test set. Of each class of its training set, ``valid`` gets the share
     ``valid_share``: two clips at least, half of them at most, whole recordings, the same ones each
     time; ``train`` has the rest. New classes are in none of the three but in ``new_train`` and
-    ``new_test``, from the same two sets of the corpus, or of FSD50K.
+    ``new_test``, from the same two sets of the corpus, or of FSD50K; ``new_enroll_<K>`` holds K
+    clips of each, out of ``new_train``, see ``choose_examples``.
 
     Args:
         root: the directory that holds ``FSDKaggle2018.audio_train`` and its neighbours.
@@ -65,6 +69,8 @@ def prepare(
         verified_only: of the training set, only clips whose label was verified by a human.
         test_usage: ``all`` of the test set, or the part that counted for the ``Public`` or the
             ``Private`` score at Kaggle.
+        examples: each K, none without new classes.
+        examples_seed: another one chooses other examples.
 
     Raises:
         TSXError: if ``root`` is not FSDKaggle2018, a CSV is malformed, more than 3 % of the audio
@@ -92,7 +98,15 @@ def prepare(
         _check_new(name, clips, new_classes, min_clips)
     sets, dropped = _seen_sets(there, new_classes, valid_share, min_clips)
     sets.update(new)
-    _write(sets, Path(data))
+    if new:
+        sets.update(_example_sets(new["new_train"], examples, examples_seed))
+    write_sets(
+        data,
+        {
+            name: {one: (clip.label, clip.wav) for one, clip in clips.items()}
+            for name, clips in sets.items()
+        },
+    )
     return Prepared(sets, missing, dropped)
 
 
@@ -152,6 +166,19 @@ def _check_new(name: str, clips: Clips, new_classes: Sequence[str], min_clips: i
             )
 
 
+def _example_sets(clips: Clips, numbers: Sequence[int], seed: int) -> Dict[str, Clips]:
+    chosen = choose_examples(
+        {name: clip.label for name, clip in clips.items()},
+        {name: clip.recording for name, clip in clips.items()},
+        numbers,
+        seed,
+    )
+    return {
+        name: {one: clips[clip] for one, clip in members.items()}
+        for name, members in chosen.items()
+    }
+
+
 def _seen_sets(
     there: Dict[str, Clips], new_classes: Sequence[str], valid_share: float, min_clips: int
 ) -> Tuple[Dict[str, Clips], List[str]]:
@@ -183,12 +210,3 @@ def _seen_sets(
                 f"{name}: no clip is left of {len(classes)} classes that are not new{small}"
             )
     return sets, dropped
-
-
-def _write(sets: Dict[str, Clips], data: Path) -> None:
-    for name, clips in sets.items():
-        write_table(data / name / "utt2labels", {one: clip.label for one, clip in clips.items()})
-        write_table(data / name / "wav.scp", {one: clip.wav for one, clip in clips.items()})
-    for name in {*SEEN, *NEW}.difference(sets):  # of an earlier choice
-        for table in ("utt2labels", "wav.scp"):
-            (data / name / table).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, data/{new_train,new_test} for
-# new classes, data/noise for recordings of noise.
+# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, for new classes
+# data/{new_train,new_test} and data/new_enroll_K, data/noise for recordings of noise.
 set -euo pipefail
 
 datadir=data
@@ -9,6 +9,7 @@ nj=1                    # not used: nothing is computed here
 python=python3
 fsdkaggle2018=          # directory of FSDKaggle2018 as it ships
 new_classes=            # classes to hold out as new ones: A,B,...
+examples=1,5,10         # K: so many clips of each new class are new_enroll_K, for each K
 fsd50k=                 # directory of FSD50K as it ships, if the new classes are its
 valid_share=0.1         # share of the clips of each class that becomes the validation set
 min_clips=2             # leave out classes with fewer clips in one of the sets
@@ -23,7 +24,7 @@ https://zenodo.org/record/2552860
 END
     exit 2
 fi
-options=(--new_classes "${new_classes}")
+options=(--new_classes "${new_classes}" --examples "${examples}")
 if [ -n "${fsd50k}" ]; then options+=(--fsd50k "${fsd50k}"); fi
 ${python} -m tsx_espnet.bin.prepare_fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
     --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" "${options[@]}"

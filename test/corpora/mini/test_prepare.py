@@ -79,6 +79,81 @@ def test_missing_file_or_other_seed_makes_it_again(few_classes, tmp_path):
     assert path.read_bytes() != first
 
 
+def tables(directory):
+    return {
+        str(path.relative_to(directory)): path.read_text()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+class TestNewClasses:
+    def test_held_out_of_all_three_sets(self, corpus, tmp_path, capsys):
+        out, data = corpus / "out", tmp_path / "data"
+        command = ["--out", str(out), "--data", str(data), "--clips_per_class", "10"]
+        main([*command, "--new_classes", "Siren,Drip"])
+        printed = capsys.readouterr().out.splitlines()
+        assert printed == [
+            f"{out}: complete, left alone",  # the sounds are the same
+            f"{data}/train: 12 clips of 2 classes",
+            f"{data}/valid: 4 clips of 2 classes",
+            f"{data}/test: 4 clips of 2 classes",
+            f"{data}/new_train: 16 clips of 2 classes",
+            f"{data}/new_test: 4 clips of 2 classes",
+            f"{data}/new_enroll_1: 2 clips of 2 classes",
+            f"{data}/new_enroll_5: 10 clips of 2 classes",
+        ]
+        clips = {}
+        for split in SPLITS:
+            whole, held = (tables(root / split) for root in (corpus / "data", data))
+            for table, text in whole.items():
+                lines = [
+                    line for line in text.splitlines() if not line.startswith(("siren", "dri"))
+                ]
+                assert held[table].splitlines() == lines
+        for name in ("new_train", "new_test", "new_enroll_1", "new_enroll_5"):
+            clips[name] = read_table(data / name / "wav.scp")
+            labels = read_table(data / name / "utt2labels")
+            assert list(labels) == list(clips[name])
+            for clip, path in clips[name].items():
+                kind = path.rpartition("/")[2].rpartition("_")[0]
+                assert labels[clip] == {"siren": "Siren", "drip": "Drip"}[kind]
+        assert set(clips["new_test"]) == {f"{x}_000{n}" for x in ("drip", "siren") for n in (8, 9)}
+        train = set(clips["new_train"].values())
+        five = list(clips["new_enroll_5"].items())
+        assert set(dict(five[:2])) == set(clips["new_enroll_1"])  # 01_drip_..., 01_siren_...
+        assert {path for _, path in five} <= train and len({path for _, path in five}) == 10
+
+    def test_chosen_anew(self, corpus, tmp_path):
+        """Without new classes nothing differs from a corpus that never had any."""
+        options = dict(out=corpus / "out", data=tmp_path, clips_per_class=10)
+        prepare_mini(**options, new_classes=["Siren"], examples=[1, 2])
+        prepare_mini(**options, new_classes=["Siren"], examples=[2])
+        assert (tmp_path / "new_enroll_2" / "wav.scp").is_file()
+        assert not (tmp_path / "new_enroll_1" / "wav.scp").exists()
+        prepare_mini(**options)
+        assert tables(tmp_path) == tables(corpus / "data")
+
+    @pytest.mark.parametrize(
+        "words, message",
+        [
+            (["siren"], "new class 'siren': not one of the sounds .nearest: 'Siren'.$"),
+            (["Siren,Car"], "new class 'Car': not one of the sounds"),
+            (["Siren,Drip,Engine,Chirp_and_tweet"], "no class is left that is not new"),
+            (
+                ["Siren", "--examples=5,9"],
+                r"9 of each new class .* clips in new_train of Siren .8.$",
+            ),
+            (["Siren", "--examples=1,x"], "examples: expected numbers from 1 to 99, found 'x'"),
+        ],
+    )
+    def test_refusals(self, words, message, few_classes, tmp_path):
+        options = ["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d"), "--new_classes"]
+        with pytest.raises(TSXError, match=message):
+            main([*options, *words, "--clips_per_class=10"])
+        assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("count, sizes", [(10, (6, 2, 2)), (40, (28, 6, 6)), (100, (70, 15, 15))])
 def test_split(count, sizes, few_classes):
     splits = split_clips(count)

@@ -1,14 +1,17 @@
 """Write the generated corpus: WAV files, and data directories for training, validation, test."""
 
+import difflib
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
+from tsx_espnet.corpora.examples import choose_examples
 from tsx_espnet.corpora.mini.catalogue import CATALOGUE, VERSION, generate
 from tsx_espnet.corpora.mini.dsp import FS
+from tsx_espnet.corpora.sets import write_sets
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, PathLike, atomic_write, is_done, mark_done, write_table
+from tsx_espnet.files import DONE, PathLike, atomic_write, is_done, mark_done
 from tsx_espnet.progress import progress
 
 FEWEST_CLIPS = 10
@@ -46,12 +49,22 @@ def split_clips(clips_per_class: int) -> Dict[str, List[Clip]]:
 
 
 def prepare_mini(
-    out: PathLike, data: PathLike, seed: int = 0, clips_per_class: int = 40, num_jobs: int = 1
+    out: PathLike,
+    data: PathLike,
+    seed: int = 0,
+    clips_per_class: int = 40,
+    num_jobs: int = 1,
+    new_classes: Sequence[str] = (),
+    examples: Sequence[int] = (),
 ) -> None:
     """Generate the corpus and write ``data/{train,valid,test}/{wav.scp,utt2labels}``.
 
-    The sounds (16 kHz, 16 bit, ``out/audio/<id>.wav``) are the same for any ``num_jobs``. A corpus
-    that is complete and was made with the same options is left alone.
+    The sounds (16 kHz, 16 bit, ``out/audio/<id>.wav``) are the same for any ``num_jobs`` and
+    ``new_classes``. A corpus that is complete and was made with the same options is left alone.
+
+    New classes are in none of the three sets: their test clips are ``new_test``, the others
+    ``new_train``, and ``new_enroll_<K>`` holds K of these, see ``choose_examples``. There a clip
+    has its most specific label alone, as training may know the others.
 
     Args:
         out: directory of the sounds.
@@ -59,9 +72,11 @@ def prepare_mini(
         seed: another seed gives other sounds of the same classes.
         clips_per_class: at least 10.
         num_jobs: number of processes.
+        new_classes: most specific labels of the classes to hold out.
+        examples: each K, none without new classes.
 
     Raises:
-        TSXError: for an option out of range.
+        TSXError: for an option out of range, an unknown class, or too few clips for K examples.
     """
     for option, value, least in (
         ("clips_per_class", clips_per_class, FEWEST_CLIPS),
@@ -73,6 +88,7 @@ def prepare_mini(
     audio = Path(out).absolute() / "audio"
     splits = split_clips(clips_per_class)
     clips = sorted(clip for split in splits.values() for clip in split)
+    sets = _sets(splits, _held_out(new_classes), examples, audio)
     facts = {
         "classes": sorted(CATALOGUE),
         "clips_per_class": clips_per_class,
@@ -85,12 +101,51 @@ def prepare_mini(
         (Path(out) / DONE).unlink(missing_ok=True)
         _write_audio(audio, clips, seed, num_jobs)
         mark_done(out, **facts)
-    for split, members in splits.items():
-        folder = Path(data) / split
-        write_table(folder / "wav.scp", {clip_id(clip): _wav(audio, clip) for clip in members})
-        labels = {clip_id(clip): ",".join(CATALOGUE[clip[0]].labels) for clip in members}
-        write_table(folder / "utt2labels", labels)
-        print(f"{folder}: {len(members)} clips of {len(CATALOGUE)} classes")
+    write_sets(data, sets)
+    for name, members in sets.items():
+        classes = {labels for labels, _ in members.values()}
+        print(f"{Path(data) / name}: {len(members)} clips of {len(classes)} classes")
+
+
+def _held_out(new_classes: Sequence[str]) -> List[str]:
+    """Names in the catalogue of the new classes."""
+    names = {sound.labels[0]: name for name, sound in CATALOGUE.items()}
+    for label in new_classes:
+        if label not in names:
+            nearest = difflib.get_close_matches(label, names, n=1, cutoff=0.0)[0]
+            raise TSXError(f"new class {label!r}: not one of the sounds (nearest: {nearest!r})")
+    if names.keys() <= set(new_classes):
+        raise TSXError("new classes: no class is left that is not new")
+    return [names[label] for label in new_classes]
+
+
+def _sets(
+    splits: Dict[str, List[Clip]], new: Sequence[str], examples: Sequence[int], audio: Path
+) -> Dict[str, Dict[str, Tuple[str, Path]]]:
+    """Set -> clip id -> labels and audio file."""
+    sets = {
+        split: {
+            clip_id(clip): (",".join(CATALOGUE[clip[0]].labels), _wav(audio, clip))
+            for clip in clips
+            if clip[0] not in new
+        }
+        for split, clips in splits.items()
+    }
+    if not new:
+        return sets
+    for name, parts in (("new_train", ("train", "valid")), ("new_test", ("test",))):
+        sets[name] = {
+            clip_id(clip): (CATALOGUE[clip[0]].labels[0], _wav(audio, clip))
+            for split in parts
+            for clip in splits[split]
+            if clip[0] in new
+        }
+    rows = sets["new_train"]
+    labels = {clip: label for clip, (label, _) in rows.items()}
+    chosen = choose_examples(labels, {clip: clip for clip in rows}, examples)
+    for name, members in chosen.items():
+        sets[name] = {one: rows[clip] for one, clip in members.items()}
+    return sets
 
 
 def _wav(audio: Path, clip: Clip) -> Path:

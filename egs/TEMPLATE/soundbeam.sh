@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SoundBeam, from a corpus to its tables. Stages 1 to 9 are those of tsx.sh; then new classes are
+# added to the trained model, from K recordings of each. Called by run.sh of a data set whose
+# local/data.sh makes data/new_test and data/new_enroll_<K>. Options that are not of this script are
+# those of tsx.sh and local/data.sh.
+set -euo pipefail
+. ./lib.sh
+
+stage=1                 # first stage: 1 to 9 of tsx.sh, 11 mix the new classes, 12 extract them by
+stop_stage=15           # last stage:  recordings, 13 add them, 14 extract them by name, 15 tables
+nj=4                    # jobs of an array; results do not depend on it
+python=python3          # interpreter
+
+datadir=data            # made by stage 1
+dumpdir=dump            # made by stages 2 to 4, and 11
+expdir=exp              # experiments
+train_set=train         # clips of the known classes for training,
+valid_set=valid         # validation,
+test_set="test"         # and test
+new_test_set=new_test   # clips of the new classes for test; examples: new_enroll_<K>
+
+fs=8000                 # sampling rate of models and mixtures in Hz
+mixing=random           # how the classes of a mixture are drawn
+difficulty=soundbeam    # number of sources, levels, noise
+mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
+num_new=3000            # test mixtures with a new class: the target is the new one, or another
+num_adapt=1000          # mixtures for adaptation, of each K
+seed=1                  # of the test mixtures
+
+method=mixed_el         # what is trained: conf/method_<method>.yaml
+train_config=conf/train.yaml # sizes of the model, and training
+train_seed=0            # of the training
+tag=                    # name under expdir (default: of size, method, mixing, difficulty and seed)
+inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
+examples="1 5 10"       # K: recordings of each new class
+inits="random average"  # what adaptation starts from
+adapt_epochs=10         # of adaptation
+adapt_lr=1e-3           # its learning rate
+data_kind=recordings    # what reports call the sounds: recordings, synthetic
+
+readonly options_elsewhere="tsx.sh local/data.sh"
+. utils/parse_options.sh
+[ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
+[ "${stage}" -le "${stop_stage}" ] ||
+    die --status 2 "--stage ${stage} lies after --stop_stage ${stop_stage}"
+. ./path.sh
+. ./cmd.sh
+
+if [ "${stage}" -le 9 ]; then
+    ./tsx.sh --stage "${stage}" --stop_stage $((stop_stage < 9 ? stop_stage : 9)) --nj "${nj}" \
+        --python "${python}" --datadir "${datadir}" --dumpdir "${dumpdir}" --expdir "${expdir}" \
+        --train_set "${train_set}" --valid_set "${valid_set}" --test_sets "${test_set}" \
+        --fs "${fs}" --mixing "${mixing}" --difficulty "${difficulty}" \
+        --mix_config "${mix_config}" --seed "${seed}" --method "${method}" \
+        --train_config "${train_config}" --train_seed "${train_seed}" --tag "${tag}" \
+        --inference_model "${inference_model}" --data_kind "${data_kind}" "${options_forwarded[@]}"
+fi
+[ "${stop_stage}" -ge 11 ] || exit 0
+
+mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
+require_config "${mix_config}"
+kind=_${mixing}_${difficulty}
+tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficulty}" "${train_seed}")}
+clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }")
+mixtures=${clips}/mix
+exp=${expdir}/${tag}
+most=$(printf '%s\n' ${examples} | sort -n | tail -n 1)
+
+asked_by() { # CONDITION: whether the model can be
+    awk '/^[^ ]/ { inside = /^conditions:/ } inside' "${exp}/config.yaml" | grep -q "^ *$1:"
+}
+
+extract() { # EXP MIXTURES OUT OPTIONS...: estimates and their scores
+    array "${decode_cmd} --name infer" "$1/log/infer_${3##*/}" \
+        ${python} -m tsx_espnet.bin.infer --exp "$1" --model_file "${inference_model}" \
+        --mixtures "${mixtures}/$2" --out "$3" "${@:4}"
+    array "${decode_cmd} --name score" "$1/log/score_${3##*/}" \
+        ${python} -m tsx_espnet.bin.score --mixtures "${mixtures}/$2" --estimates "$3"
+}
+
+mix_new() { # OUT NUMBER SEED KNOWN NEW TARGET OPTIONS...: a new class in every mixture
+    array "${train_cmd} --name mix" "${clips}/log/mix_$1" \
+        ${python} -m tsx_espnet.bin.mix --clips "${clips}/$4" "${clips}/$5" \
+        --out "${mixtures}/$1" --config "${mix_config}" --num_mixtures "$2" --seed "$3" \
+        --classes "${clips}/${train_set}/classes.txt" --new_classes "${clips}/$5/classes.txt" \
+        --target "$6" "${@:7}"
+}
+
+if stage_on 11 "mix the new classes: ${mixtures}"; then
+    for set in "${new_test_set}" $(printf 'new_enroll_%s ' ${examples}); do
+        require_file "${datadir}/${set}/wav.scp" --stage "1 with --new_classes"
+        array "${train_cmd} --name format" "${clips}/log/format_${set}" \
+            ${python} -m tsx_espnet.bin.format \
+            --data "${datadir}/${set}" --out "${clips}/${set}" --fs "${fs}"
+    done
+    require_file "${clips}/${train_set}/.done" "${clips}/${test_set}/.done" --stage 2
+    mix_new "new${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" new \
+        --examples "${clips}/new_enroll_${most}"
+    mix_new "new_seen${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" seen
+    for K in ${examples}; do
+        mix_new "adapt${kind}_K${K}" "${num_adapt}" $((seed + 2)) "${train_set}" \
+            "new_enroll_${K}" new --examples "${clips}/new_enroll_${K}"
+    done
+fi
+
+if stage_on 12 "extract new classes by their recordings: ${exp}/infer"; then
+    require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
+    require_file "${mixtures}/new${kind}/.done" "${mixtures}/new_seen${kind}/.done" --stage 11
+    extract "${exp}" "new_seen${kind}" "${exp}/infer/new_seen${kind}"
+    for K in ${examples}; do
+        if ! asked_by enrollment; then log "${tag} takes no recordings" && break; fi
+        extract "${exp}" "new${kind}" "${exp}/infer/new${kind}_K${K}" \
+            --conditions enrollment --num_enrollments "${K}"
+    done
+fi
+
+adapted() { # INIT K: the experiment
+    echo "${exp}/new_classes/$1_K$2"
+}
+
+if stage_on 13 "add new classes: ${exp}/new_classes"; then
+    require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
+    if asked_by class && asked_by enrollment; then
+        for K in ${examples}; do
+            require_file "${mixtures}/adapt${kind}_K${K}/.done" --stage 11
+            for init in ${inits}; do
+                out=$(adapted "${init}" "${K}")
+                follow "${out}.log" -- ${train_cmd} --name adapt "${out}.log" \
+                    ${python} -m tsx_espnet.bin.add_classes --exp "${exp}" --out "${out}" \
+                    --model_file "${inference_model}" --clips "${clips}/new_enroll_${K}" \
+                    --init "${init}" --adapt_mixtures "${mixtures}/adapt${kind}_K${K}" \
+                    --num_epochs "${adapt_epochs}" --lr "${adapt_lr}"
+            done
+        done
+    else
+        log "${tag} takes no recordings, or no classes: none are added"
+    fi
+fi
+
+if stage_on 14 "extract new classes by name: ${exp}/new_classes"; then
+    if asked_by class && asked_by enrollment; then
+        for K in ${examples}; do
+            for init in ${inits}; do
+                out=$(adapted "${init}" "${K}")
+                require_file "${out}/config.yaml" --stage 13
+                extract "${out}" "new${kind}" "${out}/infer/new${kind}" --conditions class
+            done
+        done
+    fi
+fi
+
+if stage_on 15 "tables: ${expdir}/TABLES.md"; then
+    ${python} -m tsx_espnet.bin.soundbeam_tables --exp "${expdir}" \
+        --size "$(config_size "${train_config}")" --kind "${kind#_}" --data_kind "${data_kind}" \
+        --out "${expdir}/TABLES.md" --figure "${expdir}/figure2.png"
+fi
+log "done, in ${SECONDS} s"

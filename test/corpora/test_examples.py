@@ -1,0 +1,77 @@
+"""The K examples of a new class: the same ones each time, the fewer among the more."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsx_espnet.corpora.examples import choose_examples, example_numbers, rank_clips
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import check_id
+
+corpora = st.dictionaries(
+    st.from_regex(r"[a-z0-9_]{0,3}[0-9]", fullmatch=True),
+    st.tuples(st.sampled_from(("Bark", "Meow")), st.sampled_from("123456")),
+    min_size=1,
+    max_size=30,
+)
+
+
+def split(corpus):
+    labels = {clip: label for clip, (label, _) in corpus.items() if check(clip)}
+    return labels, {clip: corpus[clip][1] for clip in labels}
+
+
+def check(name):
+    try:
+        return bool(check_id(name, "test"))
+    except TSXError:
+        return False
+
+
+@given(corpora, st.integers(0, 3), st.randoms())
+def test_sets_of_examples(corpus, seed, random):
+    labels, recordings = split(corpus)
+    sizes = [list(labels.values()).count(label) for label in set(labels.values())]
+    numbers = range(1, min(sizes, default=0) + 1)
+    sets = choose_examples(labels, recordings, numbers, seed)
+    assert list(sets) == [f"new_enroll_{number}" for number in numbers]
+    for number, members in zip(numbers, sets.values()):
+        assert list(members) == sorted(members)
+        for label in set(labels.values()):
+            own = {name: clip for name, clip in members.items() if labels[clip] == label}
+            of_class = {clip: recordings[clip] for clip in labels if labels[clip] == label}
+            # the first K of an order that no other class has a part in
+            assert list(own.values()) == rank_clips(of_class, seed)[:number]
+            assert [name[:2] for name in own] == [f"{n:02d}" for n in range(1, number + 1)]
+            taken = {recordings[clip] for clip in own.values()}
+            assert len(taken) == min(number, len(set(of_class.values())))
+        for name, clip in members.items():
+            assert check_id(name, "examples")[3:] == clip
+    for smaller, larger in itertools.combinations(sets.values(), 2):
+        assert smaller.items() <= larger.items()
+    shuffled = sorted(labels, key=lambda _: random.random())
+    assert sets == choose_examples({x: labels[x] for x in shuffled}, recordings, numbers, seed)
+
+
+def test_every_clip_can_be_the_first():
+    """Over many seeds the order is uniform: none of six is far from 100 of 600."""
+    clips = {f"{number:08x}": str(number) for number in range(6)}
+    firsts = [rank_clips(clips, seed)[0] for seed in range(600)]
+    counts = [firsts.count(clip) for clip in clips]
+    assert min(counts) > 60 and max(counts) < 140  # 4.4 standard deviations
+
+
+def test_classes_with_too_few_clips_are_named_with_how_many_they_have():
+    labels = {"a": "Meow", "b": "Frog", "c": "Frog", "d": "Oboe", "e": "Oboe", "f": "Oboe"}
+    with pytest.raises(
+        TSXError, match=r"examples: 3 of .* in new_train of Frog \(2\), Meow \(1\)$"
+    ):
+        choose_examples(labels, {clip: clip for clip in labels}, [1, 3])
+
+
+@pytest.mark.parametrize("text", ["0", "1,100", "-1", "1;5", "five", "1.0", "²"])
+def test_numbers_that_are_none(text):
+    with pytest.raises(TSXError, match="examples: expected numbers from 1 to 99, found '"):
+        example_numbers(text)

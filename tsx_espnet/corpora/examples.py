@@ -1,0 +1,97 @@
+"""The few clips that a new class is known by: K of each class, the same ones each time."""
+
+import hashlib
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+from tsx_espnet.error import TSXError
+
+EXAMPLES = (1, 5, 10)  # of each new class, as in the SoundBeam paper
+MOST = 99  # of a class, as the rank in an id has two digits
+
+
+def example_numbers(text: str) -> Tuple[int, ...]:
+    """The numbers of examples that an option lists.
+
+    >>> example_numbers("10,1,5"), example_numbers("")
+    ((1, 5, 10), ())
+
+    Raises:
+        TSXError: if they are not numbers from 1 to 99.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if not word.isascii() or not word.isdecimal() or not 1 <= int(word) <= MOST:
+            raise TSXError(f"examples: expected numbers from 1 to {MOST}, found {word!r}")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def rank_clips(recordings: Mapping[str, str], seed: int = 0) -> List[str]:
+    """The clips of one class, in an order that looks random but is fixed.
+
+    A further clip of a recording comes after the first of every recording, so that the first few
+    differ as much as they can.
+
+    >>> rank_clips({"a": "1", "b": "1", "c": "2", "d": "3"})
+    ['c', 'a', 'd', 'b']
+
+    Args:
+        recordings: clip -> the recording that it was taken from.
+        seed: another one gives another order.
+    """
+    before: Dict[str, int] = {}
+    round_of: Dict[str, int] = {}
+    order = sorted(recordings, key=lambda clip: hashlib.sha1(f"{seed} {clip}".encode()).hexdigest())
+    for clip in order:
+        round_of[clip] = before.get(recordings[clip], 0)
+        before[recordings[clip]] = round_of[clip] + 1
+    return sorted(order, key=round_of.__getitem__)
+
+
+def choose_examples(
+    labels: Mapping[str, str],
+    recordings: Mapping[str, str],
+    numbers: Sequence[int] = EXAMPLES,
+    seed: int = 0,
+) -> Dict[str, Dict[str, str]]:
+    """Sets ``new_enroll_<K>`` of K examples of each class: id -> clip; the larger hold the smaller.
+
+    Ids are ``01_<clip>``, ``02_<clip>``, ...: sorted, they are in the order of choice, and no clip
+    of a set has the id of the clip it is.
+
+    >>> choose_examples({"a": "Meow", "b": "Meow"}, {"a": "1", "b": "2"}, [1])
+    {'new_enroll_1': {'01_a': 'a'}}
+
+    Args:
+        labels: clip -> its class.
+        recordings: clip -> the recording that it was taken from.
+        numbers: each K, from 1 to 99.
+        seed: see ``rank_clips``.
+
+    Raises:
+        TSXError: naming the classes that have too few clips, with how many they have.
+    """
+    for number in numbers:
+        if not 1 <= number <= MOST:
+            raise TSXError(f"examples: expected numbers from 1 to {MOST}, found {number}")
+    of_class: Dict[str, Dict[str, str]] = {}
+    for clip, label in sorted(labels.items()):
+        of_class.setdefault(label, {})[clip] = recordings[clip]
+    most = max(numbers, default=0)
+    few = [f"{label} ({len(own)})" for label, own in sorted(of_class.items()) if len(own) < most]
+    if few:
+        raise TSXError(
+            f"examples: {most} of each new class are wanted; found too few clips in new_train of "
+            f"{', '.join(few)}"
+        )
+    ranked = {
+        f"{rank:02d}_{clip}": (rank, clip)
+        for own in of_class.values()
+        for rank, clip in enumerate(rank_clips(own, seed), start=1)
+        if rank <= most
+    }
+    return {
+        f"new_enroll_{number}": {
+            name: clip for name, (rank, clip) in sorted(ranked.items()) if rank <= number
+        }
+        for number in sorted(set(numbers))
+    }
