@@ -32,7 +32,7 @@ train_config=conf/train.yaml # sizes of the model, and training
 train_seed=0            # of the training
 tag=                    # name under expdir (default: of size, method, mixing, difficulty and seed)
 inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
-examples="1 5 10"       # K: recordings of each new class
+examples=1,5,10         # K: recordings of each new class
 inits="random average"  # what adaptation starts from
 adapt_epochs=10         # of adaptation
 adapt_lr=1e-3           # its learning rate
@@ -53,7 +53,8 @@ if [ "${stage}" -le 9 ]; then
         --fs "${fs}" --mixing "${mixing}" --difficulty "${difficulty}" \
         --mix_config "${mix_config}" --seed "${seed}" --method "${method}" \
         --train_config "${train_config}" --train_seed "${train_seed}" --tag "${tag}" \
-        --inference_model "${inference_model}" --data_kind "${data_kind}" "${options_forwarded[@]}"
+        --inference_model "${inference_model}" --data_kind "${data_kind}" \
+        --examples "${examples}" "${options_forwarded[@]}"
 fi
 [ "${stop_stage}" -ge 11 ] || exit 0
 
@@ -64,7 +65,7 @@ tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficult
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }")
 mixtures=${clips}/mix
 exp=${expdir}/${tag}
-most=$(printf '%s\n' ${examples} | sort -n | tail -n 1)
+most=$(printf '%s\n' ${examples//,/ } | sort -n | tail -n 1)
 
 asked_by() { # CONDITION: whether the model can be
     awk '/^[^ ]/ { inside = /^conditions:/ } inside' "${exp}/config.yaml" | grep -q "^ *$1:"
@@ -87,7 +88,7 @@ mix_new() { # OUT NUMBER SEED KNOWN NEW TARGET OPTIONS...: a new class in every 
 }
 
 if stage_on 11 "mix the new classes: ${mixtures}"; then
-    for set in "${new_test_set}" $(printf 'new_enroll_%s ' ${examples}); do
+    for set in "${new_test_set}" $(printf 'new_enroll_%s ' ${examples//,/ }); do
         require_file "${datadir}/${set}/wav.scp" --stage "1 with --new_classes"
         array "${train_cmd} --name format" "${clips}/log/format_${set}" \
             ${python} -m tsx_espnet.bin.format \
@@ -97,7 +98,7 @@ if stage_on 11 "mix the new classes: ${mixtures}"; then
     mix_new "new${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" new \
         --examples "${clips}/new_enroll_${most}"
     mix_new "new_seen${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" seen
-    for K in ${examples}; do
+    for K in ${examples//,/ }; do
         mix_new "adapt${kind}_K${K}" "${num_adapt}" $((seed + 2)) "${train_set}" \
             "new_enroll_${K}" new --examples "${clips}/new_enroll_${K}"
     done
@@ -107,7 +108,7 @@ if stage_on 12 "extract new classes by their recordings: ${exp}/infer"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     require_file "${mixtures}/new${kind}/.done" "${mixtures}/new_seen${kind}/.done" --stage 11
     extract "${exp}" "new_seen${kind}" "${exp}/infer/new_seen${kind}"
-    for K in ${examples}; do
+    for K in ${examples//,/ }; do
         if ! asked_by enrollment; then log "${tag} takes no recordings" && break; fi
         extract "${exp}" "new${kind}" "${exp}/infer/new${kind}_K${K}" \
             --conditions enrollment --num_enrollments "${K}"
@@ -121,7 +122,7 @@ adapted() { # INIT K: the experiment
 if stage_on 13 "add new classes: ${exp}/new_classes"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     if asked_by class && asked_by enrollment; then
-        for K in ${examples}; do
+        for K in ${examples//,/ }; do
             require_file "${mixtures}/adapt${kind}_K${K}/.done" --stage 11
             for init in ${inits}; do
                 out=$(adapted "${init}" "${K}")
@@ -139,7 +140,7 @@ fi
 
 if stage_on 14 "extract new classes by name: ${exp}/new_classes"; then
     if asked_by class && asked_by enrollment; then
-        for K in ${examples}; do
+        for K in ${examples//,/ }; do
             for init in ${inits}; do
                 out=$(adapted "${init}" "${K}")
                 require_file "${out}/config.yaml" --stage 13
