@@ -5,6 +5,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 from tsx_espnet.scoring.table import Mean, Summary
 
 NONE = "\N{EN DASH}"
+NOT_RUN = "not run"  # a cell that a paper has and we do not
 MIN_FOR_INTERVAL = 5  # fewer mixtures say nothing about their spread
 # metric -> its column; those that no summary holds (BSS-eval skipped) get none
 METRIC_COLUMNS = {
@@ -55,6 +56,26 @@ def spread(mean: Optional[Mean]) -> Tuple[str, str]:
     ('2.50', '2.25 to 2.75')
     """
     return (number(mean.value), interval(mean)) if mean else (NONE, NONE)
+
+
+def signed(value: Optional[float], digits: int = 2) -> str:
+    """The number rounded, with its sign; a dash for None.
+
+    >>> signed(0.301, 1), signed(-2.0), signed(-0.001)
+    ('+0.3', '-2.00', '0.00')
+    """
+    text = number(value, digits)
+    return f"+{text}" if value is not None and float(text) > 0 else text
+
+
+def value_and_interval(mean: Optional[Mean]) -> str:
+    """Both in one cell.
+
+    >>> value_and_interval(Mean(2.5, 100, (2.25, 2.75))), value_and_interval(Mean(2, 1, (2, 2)))
+    ('2.50 (2.25 to 2.75)', '2.00')
+    """
+    value, between = spread(mean)
+    return value if between == NONE else f"{value} ({between})"
 
 
 def interval(summary: Union[Summary, Mean]) -> str:

@@ -109,10 +109,6 @@ class Grid:
         """The experiments that were read."""
         return sorted(scored.directory for run in self.runs.values() for scored in run.values())
 
-    def tags(self) -> List[str]:
-        """Their names."""
-        return [path.name for path in self.directories()]
-
     def size_of(self, column: Column) -> Tuple[int, int]:
         """How many mixtures, and classes of their targets, the experiments of a column scored."""
         labels = {

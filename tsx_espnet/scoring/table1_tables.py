@@ -2,11 +2,16 @@
 
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from tsx_espnet.scoring.layout import NONE, number, spread
+from tsx_espnet.scoring.layout import (
+    NONE,
+    NOT_RUN,
+    number,
+    signed,
+    spread,
+    value_and_interval,
+)
 from tsx_espnet.scoring.paper import CLAIMS, FIGURE2, MIXINGS, TABLE1, Row
 from tsx_espnet.scoring.table1_grid import Cell, Grid
-
-NOT_RUN = "not run"
 
 
 def paper_table(grid: Grid, rows: Sequence[Row], level: str) -> List[List[str]]:
@@ -41,21 +46,8 @@ def claims_table(grid: Grid) -> List[List[str]]:
     return table
 
 
-def signed(value: Optional[float], digits: int = 2) -> str:
-    """The number rounded, with its sign; a dash for None.
-
-    >>> signed(0.301, 1), signed(-2.0), signed(-0.001)
-    ('+0.3', '-2.00', '0.00')
-    """
-    text = number(value, digits)
-    return f"+{text}" if value is not None and float(text) > 0 else text
-
-
 def _ours(cell: Optional[Cell]) -> str:
-    if cell is None:
-        return NOT_RUN
-    value, between = spread(cell.mean)
-    return value if between == NONE else f"{value} ({between})"
+    return NOT_RUN if cell is None else value_and_interval(cell.mean)
 
 
 def _difference(cell: Optional[Cell], theirs: Optional[float]) -> str:
