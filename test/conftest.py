@@ -169,3 +169,38 @@ def mixture_set(tmp_path):
     write_table(directory / "wav.scp", wavs)
     mark_done(directory, seed=1)
     return SimpleNamespace(directory=directory, names=names, wavs=wavs, values=values)
+
+
+@pytest.fixture(scope="session")
+def format_clips():
+    """``(directory, {label: number of clips}, fs) -> directory`` of formatted clips, 0.5 s each.
+
+    Every label is noise of a band of its own, so that a model can tell one from another.
+    """
+    import contextlib
+    import io
+
+    import soundfile
+
+    from tsx_espnet.files import write_table
+    from tsx_espnet.formatting.stage import format_set
+
+    def make(directory, numbers, fs=FS):
+        directory = Path(directory)
+        wavs, labels = {}, {}
+        for position, (label, number) in enumerate(sorted(numbers.items())):
+            for clip in range(number):
+                name = f"{directory.name}.{label}{clip}"
+                samples = np.random.default_rng([position, clip]).standard_normal(fs // 2)
+                samples = np.convolve(samples, np.cos(np.arange(32) * (0.3 + 0.4 * position)))
+                wavs[name] = directory / "raw" / f"{name}.wav"
+                wavs[name].parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(wavs[name], 0.02 * samples, fs)
+                labels[name] = label
+        write_table(directory / "raw" / "wav.scp", wavs)
+        write_table(directory / "raw" / "utt2labels", labels)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            format_set(directory / "raw", directory / "clips", fs)
+        return directory / "clips"
+
+    return make

@@ -14,6 +14,7 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.estimates import ConditionedMixtures, batches_of_equal_length, write_estimates
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.files import read_table, write_table
+from tsx_espnet.new_classes import add_classes, average_embedding
 from tsx_espnet.text.table import TextTable
 from tsx_espnet.wav import write_float_wav
 
@@ -82,6 +83,55 @@ def test_every_estimate_is_what_the_model_says(experiment, mixture_set, tmp_path
                 found, fs = soundfile.read(path, dtype="float32")
                 assert fs == FS and found.shape == mixture.shape
                 np.testing.assert_allclose(found, samples[0].numpy(), atol=1e-6)
+
+
+def lists_of(mixture_set, *lists):
+    """Give the mixtures these lists of enrollments by turns."""
+    values = {name: json.dumps(lists[n % len(lists)]) for n, name in enumerate(mixture_set.names)}
+    write_table(mixture_set.directory / "utt2enrollment", values)
+
+
+def examples_of(mixture_set):
+    return sorted(str(path) for path in mixture_set.directory.glob("example*.wav"))
+
+
+def test_the_first_k_enrollments_are_those_of_a_class_made_of_them(
+    experiment, mixture_set, tmp_path
+):
+    """Eq. 8: a class of the average of K recordings is asked for as the K recordings are."""
+    examples = examples_of(mixture_set)
+    lists_of(mixture_set, examples[:5])
+    row = average_embedding(experiment, examples[:3])
+    grown = add_classes(experiment, {"Dog": row})
+    write_table(mixture_set.directory / "utt2class", dict.fromkeys(mixture_set.names, "Dog"))
+    directory, asked = mixture_set.directory, ("enrollment", "class")
+    write_estimates(grown, ConditionedMixtures(directory, asked, 3), tmp_path / "three")
+    write_estimates(grown, ConditionedMixtures(directory, asked), tmp_path / "five")
+    tables = [
+        read_table(tmp_path / out / condition / "spk1.scp")
+        for out, condition in (("three", "enrollment"), ("three", "class"), ("five", "enrollment"))
+    ]
+    for name in mixture_set.names:
+        three, by_class, five = (soundfile.read(table[name])[0] for table in tables)
+        np.testing.assert_allclose(three, by_class, atol=1e-6)
+        assert np.abs(three - five).max() > 1e-6
+
+
+def test_equal_lists_of_enrollments_are_embedded_once(
+    experiment, mixture_set, tmp_path, monkeypatch
+):
+    examples = examples_of(mixture_set)
+    lists_of(mixture_set, examples[:2], examples[1:3])
+    conditioner = experiment.model.conditioners["enrollment"]
+    calls, forward = [], conditioner.forward
+
+    def counted(*arguments):
+        calls.append(1)
+        return forward(*arguments)
+
+    monkeypatch.setattr(conditioner, "forward", counted)
+    estimate(experiment, mixture_set, tmp_path / "infer", batch_size=2)
+    assert len(calls) == 2 + 2
 
 
 def test_a_model_that_is_asked_for_nothing_separates_every_mixture(

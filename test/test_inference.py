@@ -6,13 +6,16 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tsx_espnet import TargetSoundExtractor
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.text.encoder import LanguageModel
 
 FS = 8000
+MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +309,154 @@ def test_text_without_a_table(make_experiment, tmp_path):
         tsx(noise(100), FS, text="rain")
 
 
-def test_espnets_tasks_and_transformers_are_not_imported(tiny_experiment):
+@pytest.fixture
+def recordings(tmp_path):
+    """Three recordings of other rates than the model's; the last in stereo."""
+    paths = []
+    for number, fs in enumerate((16000, 11025, 8000)):
+        samples = noise(fs // 2, 2 if number == 2 else None, seed=number)
+        paths.append(tmp_path / f"my dog {number}.wav")
+        soundfile.write(paths[-1], samples, fs)
+    return paths
+
+
+@pytest.fixture
+def learner(make_experiment, format_clips, tmp_path):
+    """An extractor whose config says what it was trained on."""
+    clips = format_clips(tmp_path / "train", {"Bark": 2, "Meow": 2, "Rain": 2})
+    changes = {"train_clips": str(clips), "mixing_conf": MIXING}
+    return TargetSoundExtractor.load(make_experiment(tmp_path / "exp", **changes))
+
+
+def test_enrollments_are_averaged(tsx, recordings):
+    mixture = noise(3000)
+    with torch.no_grad():
+        vectors = [tsx.embed({"enrollment": path}).vector() for path in recordings]
+        mean = ConditionEmbedding(torch.stack(vectors).mean(dim=0)[None], torch.ones(1, 1).bool())
+        expected = tsx.model.extract(torch.from_numpy(mixture)[None], mean)[0][0].numpy()
+    target, rest = tsx(mixture, FS, enrollment=recordings)
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+    np.testing.assert_allclose(target + rest, mixture, atol=1e-7)
+    one, same = (tsx(mixture, FS, enrollment=given)[0] for given in (recordings[0], recordings[:1]))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - target).max() > 1e-6
+    strings = tsx(mixture, FS, enrollment=tuple(map(str, recordings)))[0]
+    np.testing.assert_array_equal(strings, target)
+
+
+@pytest.mark.parametrize(
+    "enrollment, message",
+    [
+        ("gone.wav", "gone.wav: cannot be read"),
+        ([], "expected at least one recording of the sound, found none"),
+        ("n/a", "expected the path of a recording, found 'n/a'"),
+        (noise(100), "expected a path or a list of paths, found ndarray"),
+    ],
+)
+def test_what_is_no_enrollment(tsx, enrollment, message):
+    with pytest.raises(TSXError, match=message):
+        tsx(noise(100), FS, enrollment=enrollment)
+
+
+def test_a_model_that_takes_no_enrollments(make_experiment, tmp_path, recordings):
+    exp = make_experiment(tmp_path / "exp", conditions={"energy": {}, "class": {}})
+    tsx = TargetSoundExtractor.load(exp)
+    with pytest.raises(TSXError, match="cannot be asked by enrollment; it knows energy, class"):
+        tsx(noise(100), FS, enrollment=recordings)
+    with pytest.raises(TSXError, match="that takes enrollments, found one that knows energy"):
+        tsx.add_class("my_dog", recordings)
+    assert tsx.add_class("my_dog", recordings, init="random") == []
+    assert tsx(noise(100), FS, class_label="my_dog")[0].shape == (100,)
+
+
+def test_a_class_is_added_saved_and_loaded(learner, recordings, tmp_path):
+    mixture = noise(3000)
+    before = learner(mixture, FS, class_label="Bark")[0]
+    expected = learner(mixture, FS, enrollment=recordings)[0]
+    assert learner.add_class("my_dog", recordings) == []
+    learner.add_class("my_cat", recordings[0])
+    learner.save(tmp_path / "grown")
+    for tsx in (learner, TargetSoundExtractor.load(tmp_path / "grown")):
+        assert tsx.vocabulary.classes == ("Bark", "Meow", "Rain", "my_dog", "my_cat")
+        found = tsx(mixture, FS, class_label="my_dog")[0]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_array_equal(tsx(mixture, FS, class_label="Bark")[0], before)
+    with pytest.raises(TSXError, match="grown: holds an experiment already"):
+        learner.save(tmp_path / "grown")
+
+
+def test_a_class_is_adapted(learner, recordings, tmp_path, format_clips, capsys):
+    options = {"num_mixtures": 12, "num_epochs": 3, "lr": 1e-2}
+    mixture, state = noise(3000), learner.model.state_dict()
+    average = TargetSoundExtractor(learner.experiment)
+    average.add_class("my_dog", recordings)
+    losses = learner.add_class("my_dog", recordings, adapt=True, **options)
+    assert len(losses) == 3 and losses[-1] < losses[0]
+    after = learner.model.state_dict()
+    row = after.pop("conditioners.class.new.weight")
+    start = average.model.state_dict()["conditioners.class.new.weight"]
+    assert (row - start).abs().min() > 0
+    assert after.keys() == state.keys()
+    assert all(torch.equal(after[name], value) for name, value in state.items())
+
+    # one more, from a random start and other clips, leaves the first as it is
+    found = learner(mixture, FS, class_label="my_dog")[0]
+    clips = format_clips(tmp_path / "other", {"Bark": 1, "Meow": 1})
+    options.update(init="random", clips=clips, seed=3)
+    learner.add_class("my_cat", recordings[1:], adapt=True, **options)
+    assert torch.equal(learner.model.conditioners["class"].new.weight[0], row[0])
+    np.testing.assert_array_equal(learner(mixture, FS, class_label="my_dog")[0], found)
+    assert "wav" not in capsys.readouterr().out  # nothing is said of temporary files
+
+
+def bad_recording(path):
+    path.write_text("not audio at all")
+    return path
+
+
+@pytest.mark.parametrize(
+    "label, options, message",
+    [
+        ("Bark", {}, "the model knows the class 'Bark' already"),
+        ("my dog", {}, "class 'my dog': expected a name without spaces and commas"),
+        ("Dog", {"init": "mean"}, "init: expected average or random, found 'mean'"),
+        ("Dog", {"recordings": []}, "class 'Dog': expected at least one recording, found none"),
+        ("Dog", {"recordings": "gone.wav"}, "gone.wav: cannot be read"),
+        ("Dog", {"adapt": True, "num_epochs": 0}, "num_epochs must be at least 1, found 0"),
+        ("Dog", {"adapt": True, "num_mixtures": 0}, "number of mixtures must be at least 1"),
+        ("Dog", {"adapt": True, "clips": "none"}, "none"),
+    ],
+)
+def test_a_class_that_cannot_be_added_changes_nothing(learner, recordings, label, options, message):
+    before = learner.experiment
+    options = {"recordings": recordings, **options}
+    with pytest.raises(TSXError, match=message):
+        learner.add_class(label, **options)
+    assert learner.experiment is before and learner.vocabulary.classes == ("Bark", "Meow", "Rain")
+
+
+def test_a_recording_that_cannot_be_mixed_is_named(learner, recordings, tmp_path):
+    bad = bad_recording(tmp_path / "bad.wav")
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(4000), FS)
+    before = learner.experiment
+    for path, reason in ((bad, "unreadable"), (silent, "silent")):
+        for given in ([path], [*recordings, path]):
+            with pytest.raises(TSXError, match=f"class 'Dog'.*cannot be used: {reason}"):
+                learner.add_class("Dog", given, adapt=True, init="random")
+    assert learner.experiment is before
+
+
+def test_training_clips_that_are_gone(make_experiment, tsx, recordings, tmp_path):
+    with pytest.raises(TSXError, match="it does not say which: expected a directory of formatted"):
+        tsx.add_class("Dog", recordings, adapt=True)
+    changes = {"train_clips": str(tmp_path / "gone"), "mixing_conf": MIXING}
+    learner = TargetSoundExtractor.load(make_experiment(tmp_path / "exp", **changes))
+    with pytest.raises(TSXError, match="gone is not there: expected a directory of formatted"):
+        learner.add_class("Dog", recordings, adapt=True)
+
+
+def test_espnets_tasks_and_transformers_are_not_imported(tiny_experiment, tmp_path):
     """They cost more than ten seconds."""
     program = f"""
 import json, sys
@@ -317,6 +467,11 @@ import numpy as np
 target, rest = tsx(np.ones(500, dtype=np.float32), 44100, text="rain")
 heavy = ("espnet2.tasks", "transformers", "matplotlib", "librosa", "scipy", "pandas")
 found = [name for name in sys.modules if name.startswith(heavy)]
+import soundfile
+soundfile.write({str(tmp_path / "dog.wav")!r}, np.ones(500), 8000)
+tsx(np.ones(500, dtype=np.float32), 8000, enrollment={str(tmp_path / "dog.wav")!r})
+tsx.add_class("dog", {str(tmp_path / "dog.wav")!r})
+found += [name for name in sys.modules if name.startswith(heavy)]
 print(json.dumps([light, found, len(target)]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,27 +1,24 @@
-"""A class more: the others stay as they are, to the last bit, whatever trains it."""
+"""A class more: the others stay as they are, to the last bit."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from tsx_espnet.build import build_model
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import load_experiment, save_experiment
-from tsx_espnet.new_classes import add_classes, average_embedding, freeze_known, known_parts
+from tsx_espnet.new_classes import (
+    add_classes,
+    average_embedding,
+    embed_recordings,
+    random_embedding,
+    start_embeddings,
+)
 
 FS = 8000
-# optimizers over all parameters, as ESPnet builds them
-OPTIMIZERS = {
-    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
-    "adam with decay": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, weight_decay=0.1),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.5),
-    "sgd": lambda parameters: torch.optim.SGD(
-        parameters, lr=1e-2, momentum=0.9, weight_decay=0.1
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +108,78 @@ def test_one_after_the_other_is_all_at_once(experiment):
     assert_same(bits(one.model), bits(both.model))
 
 
-def test_a_drawn_row_is_like_those_the_others_started_from(experiment):
-    grown = add_classes(experiment, {f"class{n}": None for n in range(500)})
-    rows = grown.model.conditioners["class"].matrix()[3:]
-    assert rows.mean().abs() < 0.05 and rows.std().item() == pytest.approx(1.0, abs=0.05)
+def test_extraction_by_k_recordings_is_extraction_by_the_class_made_of_them(experiment, recordings):
+    grown = add_classes(experiment, {"Dog": average_embedding(experiment, recordings)})
+    for mixture in (noise(1), noise(2)):
+        with torch.no_grad():
+            by_list = experiment.model.extract(
+                mixture, embed_recordings(experiment, recordings).select(torch.zeros(4).long())
+            )
+            by_class = grown.model.extract(
+                mixture, grown.embed("class", "Dog").select(torch.zeros(4).long())
+            )
+        for one, other in zip(by_list, by_class):
+            torch.testing.assert_close(one, other)
+        assert (by_list[0] - extract(experiment, "Bark")).abs().max() > 1e-5
+
+
+def test_random_rows_are_standard_normal_and_those_of_their_seed(experiment):
+    labels = {f"class{n}": () for n in range(500)}
+    state = torch.get_rng_state()
+    rows = [
+        torch.stack(list(start_embeddings(experiment, labels, "random", seed).values()))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert rows[0].shape == (500, 6)
+    assert rows[0].mean().abs() < 0.05 and rows[0].std().item() == pytest.approx(1.0, abs=0.05)
+    assert torch.equal(rows[0], rows[1]) and not torch.equal(rows[0], rows[2])
+    assert len(torch.unique(rows[0], dim=0)) == 500
+    expected = torch.randn(6, generator=torch.Generator().manual_seed(3))
+    found = random_embedding(experiment, torch.Generator().manual_seed(3))
+    assert torch.equal(found, expected)
+
+
+def test_random_classes_added_one_after_the_other_differ(experiment):
+    first = start_embeddings(experiment, {"Siren": ()}, "random")
+    second = start_embeddings(add_classes(experiment, first), {"Gong": ()}, "random")
+    assert not torch.equal(first["Siren"], second["Gong"])
+
+
+def test_average_starts(experiment, recordings):
+    given = {"Dog": recordings, "Pup": recordings[0]}
+    found = start_embeddings(experiment, given, "average")
+    assert torch.equal(found["Dog"], average_embedding(experiment, recordings))
+    assert torch.equal(found["Pup"], average_embedding(experiment, [recordings[0]]))
+    with pytest.raises(TSXError, match="init: expected average or random, found 'mean'"):
+        start_embeddings(experiment, given, "mean")
+
+
+def test_names_of_recordings_that_look_like_something_else(experiment, recordings, tmp_path):
+    """In ``utt2enrollment``, a value that begins with a bracket is a list."""
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        os.symlink(recordings[0], "[dog].wav")
+        found = average_embedding(experiment, ["[dog].wav"])
+        assert torch.equal(found, average_embedding(experiment, recordings[0]))
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ((), "at least one recording of the sound, found none"),
+        (np.zeros(9), "expected a path or a list of paths, found ndarray"),
+        ([np.zeros(9)], "expected a path or a list of paths, found list"),
+        (["n/a"], "expected the path of a recording, found 'n/a'"),
+        ("", "expected the path of a recording, found ''"),
+    ],
+)
+def test_what_is_no_recording(experiment, given, message):
+    with pytest.raises(TSXError, match=message):
+        average_embedding(experiment, given)
 
 
 @pytest.mark.parametrize("with_text", [True, False])
@@ -129,55 +194,10 @@ def test_save_and_load(make_experiment, tmp_path, with_text):
     for label in loaded.vocabulary.classes:
         assert torch.equal(extract(loaded, label), extract(grown, label))
     assert (loaded.vocabulary.text_table is not None) == with_text
-    more = add_classes(loaded, {"Gong": None})
+    more = add_classes(loaded, {"Gong": vectors(2)[0]})
     assert more.vocabulary.classes[-2:] == ("Siren", "Gong")
     with pytest.raises(TSXError, match="grown: holds an experiment already"):
         save_experiment(more, tmp_path / "grown")
-
-
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_adaptation_trains_the_new_rows_and_nothing_else(experiment, optimizer):
-    """Every mixture is asked by an old class or a new one; one new class is never asked for."""
-    start = add_classes(experiment, dict(zip(("Siren", "Gong", "Hum"), vectors(1, 2, 3))))
-    config = {**start.config, "objective": "single", "objective_conf": {"condition": "class"}}
-    model = build_model(config, start.vocabulary).train()
-    model.load_state_dict(start.model.state_dict())
-    freeze_known(model)
-    before = bits(model)
-    steps = OPTIMIZERS[optimizer](model.parameters())
-    batch = {name: torch.full((4, 1), -1) for name in config["conditions"]}
-    batch["class"] = torch.tensor([[0], [3], [4], [3]])
-    batch.update(text=torch.zeros(4, 0, 8), enrollment=torch.zeros(4, 0))
-    target = noise(1)
-    losses = []
-    for _ in range(10):
-        steps.zero_grad()
-        loss, _, _ = model(target + noise(2), target, noise(2), **batch)
-        loss.backward()
-        steps.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0]
-    after = bits(model)
-    old, new = (state.pop("conditioners.class.new.weight") for state in (before, after))
-    assert_same(after, before)
-    assert (old - new).abs()[:2].min() > 0
-    if optimizer == "adam":  # no gradient, no decay
-        assert torch.equal(old[2], new[2])
-
-
-def test_what_is_frozen_and_what_is_left(experiment):
-    grown = add_classes(experiment, {"Siren": None})
-    freeze_known(grown.model)
-    left = [name for name, value in grown.model.named_parameters() if value.requires_grad]
-    assert left == ["conditioners.class.new.weight"]
-    # as ESPnet's --freeze_param understands names
-    parts = known_parts(grown.model)
-    by_name = [
-        name
-        for name, _ in grown.model.named_parameters()
-        if not any(name == part or name.startswith(f"{part}.") for part in parts)
-    ]
-    assert by_name == left
 
 
 def test_a_model_of_soundbeam_without_batch_norm_has_nothing_that_moves_by_itself(make_model):
@@ -190,9 +210,10 @@ def test_a_model_of_soundbeam_without_batch_norm_has_nothing_that_moves_by_itsel
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ({"Bark": None}, "the model knows the class 'Bark' already"),
-        ({"my dog": None}, "class 'my dog': expected a name without spaces and commas"),
-        ({"": None}, "class '': expected a name"),
+        ({"Bark": torch.zeros(6)}, "the model knows the class 'Bark' already"),
+        ({"my dog": torch.zeros(6)}, "class 'my dog': expected a name without spaces and commas"),
+        ({"": torch.zeros(6)}, "class '': expected a name"),
+        ({"n/a": torch.zeros(6)}, "class 'n/a': expected a name"),
         ({"Siren": torch.zeros(5)}, r"'Siren': expected a vector of shape \(6,\), found \(5,\)"),
     ],
 )
@@ -204,16 +225,11 @@ def test_classes_that_cannot_be_added(experiment, rows, message):
 def test_models_that_cannot_learn_classes(make_experiment, tmp_path, recordings):
     given = load_experiment(make_experiment(tmp_path / "exp", conditions={"energy": {}}))
     with pytest.raises(TSXError, match="expected a model with the condition class"):
-        add_classes(given, {"Siren": None})
+        add_classes(given, {"Siren": torch.zeros(6)})
+    with pytest.raises(TSXError, match="expected a model with the condition class"):
+        start_embeddings(given, {"Siren": ()}, "random")
     with pytest.raises(TSXError, match="that takes enrollments, found one that knows energy"):
         average_embedding(given, recordings)
-
-
-def test_nothing_to_average_and_nothing_to_adapt(experiment):
-    with pytest.raises(TSXError, match="at least one recording of the new class, found none"):
-        average_embedding(experiment, [])
-    with pytest.raises(TSXError, match="expected a model with new classes, found none"):
-        freeze_known(experiment.model)
 
 
 def test_a_recording_that_is_not_there_is_named(experiment, recordings, tmp_path):

@@ -7,55 +7,30 @@ Written to the output directory:
 - ``.done``: how they were made; each job leaves ``parts.N/J/.done`` until they are merged
 """
 
+import functools
 import hashlib
 import shutil
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import soundfile
 import torch
 
-from tsx_espnet.condition import ANY, ASKED, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.condition import ASKED, NOT_APPLICABLE
+from tsx_espnet.conditioned_mixtures import ConditionedMixtures, mixture_length, read_mixture
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, read_table, write_table
+from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, write_table
 from tsx_espnet.jobs import items_of_job
+from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.progress import progress
 from tsx_espnet.wav import write_float_wav
 
+CACHE = 2048  # embeddings
 SIDES = {"spk1.scp": "target", "spk2.scp": "other"}
-
-
-class ConditionedMixtures:
-    """Mixtures of a directory and what each can be asked by.
-
-    Raises:
-        TSXError: if a file is missing (stage 3 makes them), or a table lacks a mixture.
-    """
-
-    def __init__(self, directory: Path, conditions: Tuple[str, ...]):
-        if not (directory / DONE).is_file():
-            raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
-        self.directory = directory
-        self.wavs = read_table(directory / "wav.scp")
-        self.values = {
-            name: dict.fromkeys(self.wavs, ANY)
-            if name == UNCONDITIONAL
-            else read_table(directory / f"utt2{name}")
-            for name in conditions
-        }
-        for name, values in self.values.items():
-            missing = [mixture for mixture in self.wavs if mixture not in values]
-            if missing:
-                raise TSXError(f"{directory}/utt2{name}: no line for mixture {missing[0]!r}")
-
-    def applicable(self, condition: str) -> List[str]:
-        """The mixtures a condition can be asked of."""
-        values = self.values[condition]
-        return [name for name in self.wavs if values[name] != NOT_APPLICABLE]
 
 
 def write_estimates(
@@ -78,9 +53,11 @@ def write_estimates(
         "model": hashlib.sha256(experiment.model_file.read_bytes()).hexdigest(),
         "mixtures": hashlib.sha256((mixtures.directory / DONE).read_bytes()).hexdigest(),
         "audio_format": audio_format,
-        "conditions": list(experiment.config["conditions"]),
+        "conditions": list(mixtures.values),
         "text_embeddings": _text_digest(experiment),
     }
+    if mixtures.num_enrollments is not None:
+        facts["num_enrollments"] = mixtures.num_enrollments
     if is_done(out, **facts):
         print(f"{out}: already complete")
         return
@@ -122,11 +99,15 @@ def _wav(out: Path, condition: str, mixture: str, side: str, audio_format: str) 
 def _write_part(experiment, mixtures, out, batch_size, audio_format, job, num_jobs) -> None:
     fs = int(experiment.config["fs"])
     names = items_of_job(sorted(mixtures.wavs), job, num_jobs)
-    lengths = {name: _length(mixtures.wavs[name], fs) for name in names}
+    lengths = {name: mixture_length(mixtures.wavs[name], fs) for name in names}
     batches = list(batches_of_equal_length(lengths, batch_size))
+    # of a fixed list of enrollments, many mixtures have the same
+    embed = functools.lru_cache(maxsize=CACHE)(experiment.embed)
     for batch in progress(batches, f"extract {job}/{num_jobs}"):
-        for condition, name, target, other in extract_batch(experiment, mixtures, batch):
-            for side, samples in (("target", target), ("other", other)):
+        for condition, name, *estimates in extract_batch(
+            experiment.model, mixtures, batch, embed
+        ):
+            for side, samples in zip(SIDES.values(), estimates):
                 _write(_wav(out, condition, name, side, audio_format), samples, fs)
 
 
@@ -141,12 +122,18 @@ def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterato
 
 
 def extract_batch(
-    experiment: Experiment, mixtures: ConditionedMixtures, names: List[str]
+    model: ESPnetTSXModel,
+    mixtures: ConditionedMixtures,
+    names: List[str],
+    embed: Callable[[str, str], ConditionEmbedding],
 ) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
-    """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch."""
-    model = experiment.model
+    """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch.
+
+    Args:
+        embed: from a condition and its value to the embedding for one mixture.
+    """
     device = next(model.parameters()).device
-    audio = np.stack([_read(mixtures.wavs[name]) for name in names])
+    audio = np.stack([read_mixture(mixtures.wavs[name]) for name in names])
     waveforms = torch.from_numpy(audio).to(device)
     lengths = torch.full((len(names),), waveforms.shape[1], device=device)
     with torch.no_grad():
@@ -156,7 +143,7 @@ def extract_batch(
             if not rows:
                 continue
             embedding = ConditionEmbedding.cat(
-                [experiment.embed(condition, values[names[row]]) for row in rows]
+                [embed(condition, values[names[row]]) for row in rows]
             )
             chosen = torch.tensor(rows, device=device)
             embedding = model.refine(encoded, embedding, chosen)
@@ -187,28 +174,6 @@ def _merge(
         shutil.rmtree(out / name, ignore_errors=True)  # of an earlier model
     counts = ", ".join(f"{name} {len(mixtures.applicable(name))}" for name in mixtures.values)
     print(f"{out}: {len(mixtures.wavs)} mixtures ({counts})")
-
-
-def _length(path: str, fs: int) -> int:
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise TSXError(f"{path}: cannot be read: {error}") from None
-    if info.samplerate != fs or info.channels != 1:
-        raise TSXError(
-            f"{path}: expected {fs} Hz mono as the model was trained on, "
-            f"found {info.samplerate} Hz and {info.channels} channels"
-        )
-    if info.frames == 0:
-        raise TSXError(f"{path}: holds no samples")
-    return info.frames
-
-
-def _read(path: str) -> np.ndarray:
-    samples, _ = soundfile.read(path, dtype="float32")
-    if not np.isfinite(samples).all():
-        raise TSXError(f"{path}: holds NaN or infinite samples")
-    return samples
 
 
 def _write(path: Path, samples: np.ndarray, fs: int) -> None:

@@ -1,37 +1,35 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
-from typing import Callable, Iterable, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import soxr
 import torch
 
-from tsx_espnet.condition import ANY, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.adaptation_options import AdaptationOptions
+from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
-from tsx_espnet.experiment import Experiment, load_experiment
+from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
 from tsx_espnet.files import PathLike
+from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.new_classes import Recordings, embed_recordings
+from tsx_espnet.segments import Progress, by_segments
 from tsx_espnet.text.encoder import LanguageModel
-
-SEGMENT = 20.0  # seconds
-CROSSFADE = 1.0  # seconds
-Progress = Callable[[List[int]], Iterable[int]]
+from tsx_espnet.vocabulary import Vocabulary
 
 
 class TargetSoundExtractor:
-    """Extracts the sound a condition asks for.
-
-    Args:
-        experiment: a loaded experiment.
+    """Extracts the sound a condition asks for, of a loaded ``experiment``.
 
     >>> tsx = TargetSoundExtractor.load("exp/oct")  # doctest: +SKIP
     >>> target, rest = tsx(mixture, 44100, text="a dog barking")  # doctest: +SKIP
+    >>> tsx.add_class("my_dog", ["dog1.wav", "dog2.wav"])  # doctest: +SKIP
+    >>> target, rest = tsx(mixture, 44100, class_label="my_dog")  # doctest: +SKIP
     """
 
     def __init__(self, experiment: Experiment):
-        self.config = experiment.config
-        self.vocabulary = experiment.vocabulary
-        self.model = experiment.model
+        self.experiment = experiment
         self.fs = int(experiment.config["fs"])
         self._language_model: Optional[LanguageModel] = None
 
@@ -42,10 +40,26 @@ class TargetSoundExtractor:
         """From an experiment directory; options as in ``load_experiment``."""
         return cls(load_experiment(experiment, model_file, device))
 
+    def save(self, directory: PathLike) -> None:
+        """Write the model, with the classes that were added, where ``load`` finds it.
+
+        Raises:
+            TSXError: if ``directory`` holds an experiment already.
+        """
+        save_experiment(self.experiment, directory)
+
+    @property
+    def model(self) -> ESPnetTSXModel:
+        return self.experiment.model
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.experiment.vocabulary
+
     @property
     def conditions(self) -> Tuple[str, ...]:
         """What the model can be asked by."""
-        return tuple(self.config["conditions"])
+        return tuple(self.experiment.config["conditions"])
 
     def __call__(
         self,
@@ -54,6 +68,7 @@ class TargetSoundExtractor:
         *,
         text: Optional[str] = None,
         class_label: Optional[str] = None,
+        enrollment: Optional[Recordings] = None,
         energy: Optional[str] = None,
         harmonicity: Optional[str] = None,
         order: Optional[str] = None,
@@ -71,7 +86,9 @@ class TargetSoundExtractor:
             mixture: (T,) or (T, channels), any level.
             fs: sampling rate in Hz.
             text: what it sounds like, in words.
-            class_label: one of the labels the model was trained on.
+            class_label: one of the labels the model was trained on, or one that was added.
+            enrollment: the path of a recording of such a sound, or several, whose embeddings are
+                averaged; any rate, any number of channels.
             energy: ``low`` or ``high``.
             harmonicity: ``percussive`` or ``harmonic``.
             order: ``first`` or ``second``.
@@ -83,12 +100,13 @@ class TargetSoundExtractor:
             target, rest: float32 with the shape of ``mixture``; target + rest = mixture
 
         Raises:
-            TSXError: for no or several conditions, an unknown value, or a mixture that is empty or
-                holds NaN or infinity.
+            TSXError: for no or several conditions, an unknown value, an enrollment that cannot be
+                read, or a mixture that is empty or holds NaN or infinity.
         """
         asked = {
             "text": text,
             "class": class_label,
+            ENROLLMENT: enrollment,
             "energy": energy,
             "harmonicity": harmonicity,
             "order": order,
@@ -103,6 +121,52 @@ class TargetSoundExtractor:
         target = target.T.reshape(mixture.shape)
         return target, mixture - target
 
+    def add_class(
+        self,
+        label: str,
+        recordings: Recordings,
+        adapt: bool = False,
+        *,
+        clips: Optional[PathLike] = None,
+        init: str = "average",
+        num_mixtures: int = AdaptationOptions.num_mixtures,
+        num_epochs: int = AdaptationOptions.num_epochs,
+        lr: float = AdaptationOptions.lr,
+        batch_size: int = AdaptationOptions.batch_size,
+        seed: int = 0,
+    ) -> List[float]:
+        """Learn a new class from a few recordings; then ``class_label=label`` asks for it.
+
+        All that the model could do before stays as it is, to the last bit. If anything fails,
+        there is no new class.
+
+        Args:
+            label: a name without spaces and commas.
+            recordings: the path of a recording of the sound alone, or of several.
+            adapt: train the vector of the new class, on mixtures of the recordings with training
+                clips.
+            clips: those clips, formatted (``python -m tsx_espnet.bin.format``); by default the ones
+                that the model was trained on, if they are where they were.
+            init: ``average`` of the embeddings of the recordings, which the model must be able to
+                take as enrollments, or ``random``, which is of use only with ``adapt``.
+            num_mixtures, num_epochs, lr, batch_size: of the adaptation.
+            seed: of the mixtures, their order and a random start.
+
+        Returns:
+            the mean loss of each epoch of the adaptation; nothing without
+
+        Raises:
+            TSXError: if the model is not asked by classes or knows the label, a recording cannot be
+                used, or there are no clips to mix with.
+        """
+        from tsx_espnet.few_shot import learn_classes
+
+        adaptation = AdaptationOptions(None, clips, num_mixtures, num_epochs, lr, batch_size)
+        self.experiment, losses = learn_classes(
+            self.experiment, {label: recordings}, init, adaptation if adapt else None, seed
+        )
+        return losses
+
     def embed(self, asked) -> ConditionEmbedding:
         """The embedding of ``{condition: value}``, one entry."""
         if len(asked) != 1:
@@ -113,6 +177,8 @@ class TargetSoundExtractor:
             raise TSXError(
                 f"this model cannot be asked by {name}; it knows {', '.join(self.conditions)}"
             )
+        if name == ENROLLMENT:
+            return embed_recordings(self.experiment, value)
         table = self.vocabulary.text_table
         if name == "text" and (table is None or value not in table):
             array = self._embed_phrase(value)
@@ -145,19 +211,13 @@ class TargetSoundExtractor:
         x = channel if fs == self.fs else soxr.resample(channel, fs, self.fs)
         if len(x) == 0:  # shorter than one sample at the model's rate
             return np.zeros_like(channel)
-        segment, fade = int(SEGMENT * self.fs), int(CROSSFADE * self.fs)
-        target = np.zeros_like(x)
-        starts = list(range(0, max(1, len(x) - fade), segment - fade))
-        for start in progress(starts):
-            part = torch.from_numpy(x[start : start + segment])[None].to(self._device)
+
+        def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                estimate, _ = self.model.extract(part, condition)
-            estimate = estimate[0].cpu().numpy()
-            if start > 0:
-                rise = np.linspace(0, 1, fade, dtype=np.float32)[: len(estimate)]
-                estimate[:fade] *= rise
-                target[start : start + fade] *= 1 - rise
-            target[start : start + segment] += estimate
+                mixture = torch.from_numpy(part)[None].to(self._device)
+                return self.model.extract(mixture, condition)[0][0].cpu().numpy()
+
+        target = by_segments(x, self.fs, extract, progress)
         if fs == self.fs:
             return target
         return fit_length(soxr.resample(target, self.fs, fs), len(channel))

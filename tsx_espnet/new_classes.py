@@ -1,8 +1,9 @@
 """Classes that a trained model did not know, from a few recordings of each.
 
 A new class is a row more of the embedding matrix, ``W' = [W, e]`` (Eq. 9), and ``e`` the mean of
-the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8). Adaptation then trains these rows
-and nothing else, so all that the model could do before stays as it was, to the last bit.
+the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8), or a random start. Adaptation
+(``tsx_espnet.adaptation``) then trains these rows and nothing else, so all that the model could do
+before stays as it was, to the last bit.
 
 Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound extraction",
 Interspeech 2021, section 3.
@@ -10,67 +11,151 @@ Interspeech 2021, section 3.
 
 import copy
 import json
-from typing import List, Mapping, Optional, Sequence
+from pathlib import Path
+from typing import Dict, Mapping, Sequence, Tuple, Union
 
 import torch
 
+from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.files import PathLike
-from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.vocabulary import Vocabulary
 
+STARTS = ("average", "random")
+Recordings = Union[PathLike, Sequence[PathLike]]
 
-def average_embedding(experiment: Experiment, recordings: Sequence[PathLike]) -> torch.Tensor:
-    """Eq. 8: the mean of the embeddings of K recordings, (D,).
+
+def embed_recordings(experiment: Experiment, recordings: Recordings) -> ConditionEmbedding:
+    """The condition of one mixture that is asked by K recordings, or by one.
+
+    Shape: embedding (1, K, D); ``vector()`` is their mean, Eq. 8
+
+    Args:
+        recordings: a path or several; any rate, any number of channels.
 
     Raises:
         TSXError: if the model takes no enrollments, or a recording cannot be read.
     """
-    if "enrollment" not in experiment.model.conditioners:
+    if ENROLLMENT not in experiment.model.conditioners:
         known = ", ".join(experiment.model.conditioners)
         raise TSXError(f"expected a model that takes enrollments, found one that knows {known}")
-    if not recordings:
-        raise TSXError("expected at least one recording of the new class, found none")
+    paths = recording_paths(recordings)
+    if not paths:
+        raise TSXError("expected at least one recording of the sound, found none")
+    # a value that begins with [ is a list
+    paths = [f"./{path}" if path.startswith("[") else path for path in paths]
     with torch.no_grad():
-        condition = experiment.embed("enrollment", json.dumps([str(path) for path in recordings]))
-    return condition.vector()[0]
+        return experiment.embed(ENROLLMENT, json.dumps(paths))
 
 
-def add_classes(
-    experiment: Experiment, vectors: Mapping[str, Optional[torch.Tensor]]
-) -> Experiment:
+def recording_paths(recordings: Recordings) -> Tuple[str, ...]:
+    """One path or several, as several.
+
+    Raises:
+        TSXError: if it is something else.
+    """
+    several = [recordings] if isinstance(recordings, (str, Path)) else recordings
+    if not isinstance(several, Sequence) or not all(isinstance(x, (str, Path)) for x in several):
+        found = type(recordings).__name__
+        raise TSXError(f"recordings: expected a path or a list of paths, found {found}")
+    paths = tuple(str(path) for path in several)
+    for path in paths:
+        if not path or path == NOT_APPLICABLE:
+            raise TSXError(f"recordings: expected the path of a recording, found {path!r}")
+    return paths
+
+
+def average_embedding(experiment: Experiment, recordings: Recordings) -> torch.Tensor:
+    """Eq. 8: the mean of the embeddings of K recordings, (D,).
+
+    Raises:
+        TSXError: as ``embed_recordings``.
+    """
+    return embed_recordings(experiment, recordings).vector()[0]
+
+
+def random_embedding(experiment: Experiment, generator: torch.Generator) -> torch.Tensor:
+    """A start as those the known classes had before training, standard normal: (D,).
+
+    Raises:
+        TSXError: if the model is not asked by classes.
+    """
+    size = class_conditioner(experiment).matrix().shape[1]
+    return torch.randn(size, generator=generator)
+
+
+def start_embeddings(
+    experiment: Experiment, recordings: Mapping[str, Recordings], init: str, seed: int = 0
+) -> Dict[str, torch.Tensor]:
+    """A row (D,) for each new class.
+
+    Args:
+        recordings: label -> its K recordings.
+        init: ``average`` of their embeddings, or ``random``, which does not look at them.
+        seed: of the random ones; classes added one after the other get different ones.
+
+    Raises:
+        TSXError: as ``average_embedding`` and ``random_embedding``.
+    """
+    if init not in STARTS:
+        raise TSXError(f"init: expected {' or '.join(STARTS)}, found {init!r}")
+    if init == "average":
+        return {label: average_embedding(experiment, own) for label, own in recordings.items()}
+    known = len(experiment.vocabulary.classes)
+    generator = torch.Generator().manual_seed(seed * 2**16 + known)
+    return {label: random_embedding(experiment, generator) for label in recordings}
+
+
+def class_conditioner(experiment: Experiment) -> OneHotConditioner:
+    """What holds the vectors of the classes.
+
+    Raises:
+        TSXError: if the model is not asked by classes.
+    """
+    conditioner = dict(experiment.model.conditioners.items()).get("class")
+    if not isinstance(conditioner, OneHotConditioner):
+        raise TSXError("expected a model with the condition class (conditioner onehot)")
+    return conditioner
+
+
+def check_new_labels(experiment: Experiment, labels: Sequence[str]) -> None:
+    """Raise ``TSXError`` for a label that the model knows already, or that no table could hold."""
+    for label in labels:
+        if label in experiment.vocabulary.classes:
+            raise TSXError(f"the model knows the class {label!r} already")
+        if label.split() != [label] or "," in label or label == NOT_APPLICABLE:
+            raise TSXError(f"class {label!r}: expected a name without spaces and commas")
+
+
+def add_classes(experiment: Experiment, vectors: Mapping[str, torch.Tensor]) -> Experiment:
     """Eq. 9: a copy of a model that knows more classes.
 
     Args:
-        vectors: label -> its row (D,), or None to draw one as those of the others were at first.
+        vectors: label -> its row (D,).
 
     Raises:
         TSXError: if the model is not asked by classes, knows a label already, or a vector has
             another size.
     """
-    conditioner = dict(experiment.model.conditioners.items()).get("class")
-    if not isinstance(conditioner, OneHotConditioner):
-        raise TSXError("expected a model with the condition class (conditioner onehot)")
+    conditioner = class_conditioner(experiment)
     matrix, known = conditioner.matrix(), experiment.vocabulary.classes
     if len(matrix) != len(known):
         raise TSXError(f"expected a vector for each of {len(known)} classes, found {len(matrix)}")
+    check_new_labels(experiment, list(vectors))
     for label, vector in vectors.items():
-        if label in known:
-            raise TSXError(f"the model knows the class {label!r} already")
-        if not label or any(character in " \t\n," for character in label):
-            raise TSXError(f"class {label!r}: expected a name without spaces and commas")
-        if vector is not None and vector.shape != matrix.shape[1:]:
+        if vector.shape != matrix.shape[1:]:
             raise TSXError(
                 f"class {label!r}: expected a vector of shape {tuple(matrix.shape[1:])}, "
                 f"found {tuple(vector.shape)}"
             )
     if not vectors:
         return experiment
-    rows = [torch.randn_like(matrix[0]) if row is None else row for row in vectors.values()]
+    rows = torch.stack([vector.to(matrix) for vector in vectors.values()])
     model = copy.deepcopy(experiment.model)
-    model.conditioners["class"] = conditioner.extended(torch.stack(rows)).train(model.training)
+    model.conditioners["class"] = conditioner.extended(rows).train(model.training)
     classes = (*known, *vectors)
     config = copy.deepcopy(experiment.config)
     config["class_list"] = list(classes)
@@ -80,24 +165,3 @@ def add_classes(
     }
     vocabulary = Vocabulary(classes, experiment.vocabulary.text_table, experiment.vocabulary.fs)
     return experiment._replace(config=config, vocabulary=vocabulary, model=model)
-
-
-def known_parts(model: ESPnetTSXModel) -> List[str]:
-    """The names of all that a new class leaves alone, as ESPnet's ``--freeze_param`` takes them."""
-    names = [name for name, _ in model.named_children() if name != "conditioners"]
-    names += [f"conditioners.{name}" for name in model.conditioners if name != "class"]
-    return [*names, "conditioners.class.table"]
-
-
-def freeze_known(model: ESPnetTSXModel) -> None:
-    """Leave the rows of the new classes alone to be trained.
-
-    The others get no gradient: no optimizer touches them, with weight decay or without.
-
-    Raises:
-        TSXError: if there are no new classes.
-    """
-    if getattr(model.conditioners["class"], "new", None) is None:
-        raise TSXError("expected a model with new classes, found none")
-    for name in known_parts(model):
-        model.get_submodule(name).requires_grad_(False)

@@ -88,6 +88,25 @@ def test_every_condition(run, kind, value):
     assert soundfile.info("out.wav").frames == 2000
 
 
+def test_enrollments(run, fails, tiny_experiment, mixture, capsys):
+    examples = ["cat one.wav", "cat two.wav"]
+    for number, name in enumerate(examples):
+        samples = 0.1 * np.random.default_rng(number).standard_normal(3000)
+        write_float_wav(name, samples, 11025)
+    samples, fs = soundfile.read(mixture, dtype="float32")
+    tsx = TargetSoundExtractor.load(tiny_experiment)
+    for given in (examples, examples[:1]):
+        run("--enrollment", *given, "-o", "out.wav", "--force")
+        expected, _ = tsx(samples, fs, enrollment=given)
+        np.testing.assert_array_equal(soundfile.read("out.wav", dtype="float32")[0], expected)
+    said = fails("--enrollment", *examples, "gone.wav", "-o", "new.wav")
+    assert said.startswith("gone.wav: cannot be read: ")
+    said = fails("--enrollment", *examples, "-o", "cat two.wav", "--force")
+    assert said == "cat two.wav: would overwrite an enrollment"
+    said = fails("--enrollment", *examples, "--energy", "low", "-o", "new.wav")
+    assert "not allowed with argument --enrollment" in said
+
+
 def test_flac_and_stereo(run, tmp_path):
     samples = 0.1 * np.random.default_rng(0).standard_normal((3000, 2))
     soundfile.write(tmp_path / "stereo.flac", samples, 44100)

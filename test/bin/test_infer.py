@@ -1,12 +1,13 @@
 """The command of stage 6."""
 
+import json
 import shutil
 
 import pytest
 
 from tsx_espnet.bin.infer import main
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.files import read_table, write_table
 
 
 @pytest.fixture
@@ -40,9 +41,33 @@ def test_weights_by_name(tiny_experiment, tmp_path, infer):
     assert len(list((out / "energy" / "wav").glob("*.flac"))) == 12
 
 
+def test_some_conditions_and_the_first_enrollments(infer, mixture_set, capsys):
+    table = {
+        name: json.dumps([example, example]) if name != mixture_set.names[2] else "n/a"
+        for name, example in mixture_set.wavs.items()
+    }
+    write_table(mixture_set.directory / "utt2enrollment", table)
+    out = infer("--conditions", "class,enrollment", "--num_enrollments", "2")
+    assert "7 mixtures (enrollment 6, class 6)" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [".done", "class", "enrollment"]
+    infer("--conditions", "enrollment,class", "--num_enrollments", "2")
+    assert "already complete" in capsys.readouterr().out
+    for options in (["--num_enrollments", "1"], [], ["--conditions", "class"]):
+        infer("--conditions", "enrollment,class", *options)
+        assert "already complete" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
+        ("--conditions class,Energy", "--conditions: expected some of .*, found 'Energy'"),
+        ("--conditions class,", "--conditions: expected some of .*, found ''"),
+        ("--num_enrollments 2", "mix00001: expected 2 enrollments or more, found 1"),
+        ("--num_enrollments 0", "number of enrollments must be at least 1, found 0"),
+        (
+            "--num_enrollments 1 --conditions class,text",
+            "expected the condition enrollment in class, text",
+        ),
         ("--batch_size 0", "--batch_size must be at least 1, found 0"),
         ("--num_jobs 2 --job 3", r"--job must lie in 1 .. 2 .*found 3"),
         ("--num_jobs 2 --job 1 --merge", "--merge and --job exclude each other"),

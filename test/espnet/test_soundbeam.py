@@ -6,12 +6,12 @@ import pytest
 import torch
 import yaml
 
+from tsx_espnet.bin import add_classes as add_classes_command
 from tsx_espnet.bin import infer as infer_command
 from tsx_espnet.bin import score as score_command
 from tsx_espnet.contract import path_name_type
-from tsx_espnet.experiment import load_experiment, save_experiment
+from tsx_espnet.experiment import load_experiment
 from tsx_espnet.files import read_table, write_table
-from tsx_espnet.new_classes import add_classes, average_embedding, known_parts
 from tsx_espnet.scoring.scores import read_scores
 
 TRAIN = "tsx_espnet.bin.train"
@@ -76,31 +76,26 @@ def test_train_infer_score_and_a_class_more(train, data, mixtures, tmp_path):
     assert asked == [name for name, value in values.items() if value != "n/a"]
 
     # a class more: its row starts as the mean of two enrollments, and is then trained alone
-    before = load_experiment(exp)
-    recordings = [f"{data.clips}/wav/horn{number}.wav" for number in (0, 1)]
-    grown = add_classes(before, {"Siren": average_embedding(before, recordings)})
-    save_experiment(grown, tmp_path / "grown")
-    labels = read_table(mixtures / "utt2class")
-    write_table(mixtures / "utt2class", {**labels, first: "Siren"})
-    shutil.copy(data.mixtures / "utt2enrollment", mixtures)
-    method = {
-        **METHOD,
-        "conditions": grown.config["conditions"],
-        "objective": "single",
-        "objective_conf": {"condition": "class", "other_weight": 0.0},
-        "init_param": [str(tmp_path / "grown" / "valid.loss.ave.pth")],
-        "freeze_param": known_parts(grown.model),
-        "optim": "adamw",
-        "optim_conf": {"lr": 1.0e-2, "weight_decay": 0.5},
-        "keep_nbest_models": 1,  # an average of several would round what is frozen
-    }
-    classes = grown.vocabulary.classes
-    train(mixtures, classes, tmp_path / "adapted", method, "--max_epoch", 2)
-    adapted = load_experiment(tmp_path / "adapted")
-    assert adapted.vocabulary.classes == (*data.classes, "Siren")
-    found, expected = adapted.model.state_dict(), before.model.state_dict()
-    row = found.pop("conditioners.class.new.weight")
-    assert (row != grown.model.state_dict()["conditioners.class.new.weight"]).all()
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert torch.equal(found[name], value), name
+    horns = [f"{data.clips}/wav/horn{number}.wav" for number in (0, 1)]
+    shutil.copytree(mixtures, tmp_path / "adaptation")
+    labels = dict.fromkeys(read_table(mixtures / "utt2class"), "Siren")
+    write_table(tmp_path / "adaptation" / "utt2class", labels)
+    given = ["--exp", str(exp), "--label", "Siren", "--recordings", *horns]
+    adapt = ["--adapt_mixtures", str(tmp_path / "adaptation"), "--num_epochs", "2"]
+    start, adapted = tmp_path / "start", tmp_path / "adapted"
+    add_classes_command.main([*given, "--out", str(start)])
+    add_classes_command.main([*given, "--out", str(adapted), *adapt])
+    states = [load_experiment(one).model.state_dict() for one in (start, adapted)]
+    rows = [state.pop("conditioners.class.new.weight") for state in states]
+    assert (rows[0] != rows[1]).all()
+    expected = load_experiment(exp).model.state_dict()
+    for found in states:
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.equal(found[name], value), name
+
+    # extraction by the class: with what was learnt, by command
+    write_table(mixtures / "utt2class", {**read_table(mixtures / "utt2class"), first: "Siren"})
+    options = ["--exp", str(adapted), "--mixtures", str(mixtures), "--conditions", "class"]
+    infer_command.main([*options, "--out", str(tmp_path / "siren")])
+    assert first in read_table(tmp_path / "siren" / "class" / "spk1.scp")

@@ -68,9 +68,9 @@ def run(environment):
 def finished_mini(tmp_path_factory):
     """``finish(*options)``: a copy of ``egs/mini`` after a run, and what that printed."""
 
-    def finish(*options):
+    def finish(*options, script="./run.sh"):
         directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / "mini"
-        result = run_command(recipe_environment(), directory, "./run.sh", *options, timeout=900)
+        result = run_command(recipe_environment(), directory, script, *options, timeout=900)
         assert result.returncode == 0, result.stdout + result.stderr
         return directory, result
 

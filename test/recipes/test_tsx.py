@@ -17,6 +17,7 @@ EGS = ROOT / "egs"
 DATASETS = sorted(path.parent.name for path in EGS.glob("*/run.sh"))
 MIXING_CONFIGS = sorted(path.relative_to(EGS) for path in EGS.glob("*/conf/mix_*.yaml"))
 LIMITS = {"*/run.sh": 35, "TEMPLATE/tsx.sh": 200, "TEMPLATE/lib.sh": 80, "*/local/data.sh": 60}
+LIMITS["TEMPLATE/soundbeam.sh"] = 170
 
 
 @pytest.mark.parametrize("pattern", LIMITS)
@@ -44,7 +45,7 @@ def test_help_lists_the_options_of_template_and_data_set(recipes, run, dataset):
     assert result.returncode == 0 and not result.stderr
     options = re.findall(r"^  --(\w+)", result.stdout, re.M)
     assert {"stage", "stop_stage", "nj", "ngpu", "train_config"} <= set(options)
-    assert {"mini": "clips_per_class", "fsd50k": "fsd50k"}[dataset] in options
+    assert {"mini": "clips_per_class"}.get(dataset, dataset) in options
     assert len(options) == len(set(options))
 
 
@@ -120,6 +121,13 @@ def test_fsd50k_says_what_is_missing_and_where_it_is(recipes, run):
     assert "zenodo.org/record/4060432" in result.stderr
 
 
+def test_fsdkaggle2018_says_what_is_missing_and_where_it_is(recipes, run):
+    result = run(recipes / "fsdkaggle2018", "./run.sh", "--new_classes", "Oboe")
+    assert result.returncode == 2
+    assert result.stderr.startswith("data.sh: --fsdkaggle2018 DIR is missing")
+    assert "zenodo.org/record/2552860" in result.stderr
+
+
 def test_a_failing_command_ends_the_recipe(recipes, run):
     result = run(recipes / "fsd50k", "./run.sh", "--fsd50k", "/no where")
     assert result.returncode == 1
@@ -175,6 +183,10 @@ def test_mixing_configs_say_what_their_name_says(path):
     if difficulty in paper:
         assert (config["snr"], config["min_overlap"]) == paper[difficulty]
         assert config["duration"] == 5.0
+    if difficulty == "soundbeam":  # section 5.1 of that paper
+        assert (config["duration"], config["num_sources"]) == (6.0, 3)
+        assert (config["clip_duration"], config["placement"]) == ([2.0, 5.0], "uniform")
+        assert config["background"] == {"snr": [15.0, 25.0]}
 
 
 @pytest.mark.parametrize("path", MIXING_CONFIGS, ids=str)

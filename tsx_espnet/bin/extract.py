@@ -20,7 +20,15 @@ def get_parser() -> argparse.ArgumentParser:
         required=True
     )
     asked.add_argument("--text", help="what it sounds like, in words")
-    asked.add_argument("--class_label", help="a label the model was trained on")
+    asked.add_argument(
+        "--class_label", help="a label the model was trained on, or one that was added to it"
+    )
+    asked.add_argument(
+        "--enrollment",
+        nargs="+",
+        metavar="FILE",
+        help="recordings of such a sound, one or several; their embeddings are averaged",
+    )
     asked.add_argument("--energy", help="low or high: the softer or the louder sound")
     asked.add_argument("--harmonicity", help="harmonic or percussive")
     asked.add_argument("--order", help="first or second to be heard")
@@ -47,6 +55,8 @@ def check_paths(args: argparse.Namespace) -> None:
             raise TSXError(f"{path.parent}: no such directory")
         if path.resolve() == Path(args.mixture).resolve():
             raise TSXError(f"{path}: would overwrite the mixture itself")
+        if path.resolve() in [Path(one).resolve() for one in args.enrollment or ()]:
+            raise TSXError(f"{path}: would overwrite an enrollment")
         if path.exists() and not args.force:
             raise TSXError(f"{path} exists; use --force to overwrite it")
     if not Path(args.mixture).is_file():
@@ -92,12 +102,13 @@ def main(argv: Sequence[str] = None) -> None:
         check_mixture(mixture, fs)
     except TSXError as error:
         raise TSXError(f"{args.mixture}: {error}") from None
-    names = ("text", "class_label", "energy", "harmonicity", "order", "unconditional")
+    names = ("text", "class_label", "enrollment", "energy", "harmonicity", "order")
     tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
     target, rest = tsx(
         mixture,
         fs,
         **{name: getattr(args, name) for name in names},
+        unconditional=args.unconditional,
         progress=lambda segments: progress(segments, "extracting"),
     )
     check_peak(args.out, target)

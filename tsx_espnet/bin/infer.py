@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Extract target and rest of every mixture of a set, by every applicable condition (stage 6)."""
+"""Extract target and rest of every mixture of a set, by each applicable condition (stage 6)."""
 
 import argparse
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence, Tuple
 
 from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
@@ -18,12 +18,37 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model_file", help="weights (default: the averaged ones)")
     parser.add_argument("--mixtures", required=True, help="the mixture set")
     parser.add_argument("--out", required=True, help="directory of the estimates")
+    parser.add_argument(
+        "--conditions", help="what to ask by, of what the model can be asked by: A,B (default: all)"
+    )
+    parser.add_argument(
+        "--num_enrollments",
+        type=int,
+        metavar="K",
+        help="ask by the first K enrollments of each mixture (default: all it has)",
+    )
     parser.add_argument("--batch_size", type=int, default=8, help="mixtures at once")
     parser.add_argument("--audio_format", default="wav", choices=["wav", "flac"])
     parser.add_argument("--ngpu", type=int, default=0, help="0: use the CPU")
     parser.add_argument("--num_threads", type=int, default=1, help="of the CPU, for this process")
     add_job_arguments(parser)
     return parser
+
+
+def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str, ...]:
+    """Those of ``known`` that are named in ``A,B``, in the order of ``known``.
+
+    Raises:
+        TSXError: naming the one that the model cannot be asked by.
+    """
+    if names is None:
+        return known
+    chosen = names.split(",")
+    for name in chosen:
+        if name not in known:
+            expected = ", ".join(known)
+            raise TSXError(f"--conditions: expected some of {expected}, found {name!r}")
+    return tuple(name for name in known if name in chosen)
 
 
 def main(argv: Sequence[str] = None) -> None:
@@ -40,9 +65,10 @@ def main(argv: Sequence[str] = None) -> None:
     torch.set_num_threads(args.num_threads)
     device = "cuda" if args.ngpu > 0 else "cpu"
     experiment = load_experiment(args.exp, args.model_file, device)
+    conditions = chosen_conditions(args.conditions, tuple(experiment.config["conditions"]))
     write_estimates(
         experiment,
-        ConditionedMixtures(Path(args.mixtures), tuple(experiment.config["conditions"])),
+        ConditionedMixtures(Path(args.mixtures), conditions, args.num_enrollments),
         Path(args.out),
         batch_size=args.batch_size,
         audio_format=args.audio_format,

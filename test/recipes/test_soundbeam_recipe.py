@@ -1,0 +1,105 @@
+"""``egs/mini/run_soundbeam.sh`` from the first stage to the tables, at a tiny size."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from tsx_espnet.experiment import load_experiment
+from tsx_espnet.files import read_table
+from tsx_espnet.scoring.scores import read_scores
+
+SMALL = ["--clips_per_class", "10", "--num_valid", "4", "--num_test", "6", "--num_new", "6"]
+SMALL += ["--num_adapt", "8", "--adapt_epochs", "2"]
+WIDTHS = ("bottleneck_dim=8", "hidden_dim=8", "layer=2")
+MODEL = " ".join(
+    [
+        "--max_epoch 1 --mixtures_per_epoch 12 --batch_size 4 --num_workers 0 --embedding_dim 8",
+        *(f"--extractor_conf {width}" for width in WIDTHS),
+        *(f"--conditioner_conf enrollment.{width}" for width in WIDTHS),
+    ]
+)
+MIXTURES = "dump/soundbeam/8k/mix"
+EXP = "exp/soundbeam/soundbeam_mixed_el_random_events"
+
+
+@pytest.fixture(scope="module")
+def finished(finished_mini):
+    """The recipe's directory after all stages, and what they printed."""
+    return finished_mini(*SMALL, "--train_args", MODEL, script="./run_soundbeam.sh")
+
+
+def table(path):
+    return list(read_table(path).values())
+
+
+def test_every_stage_ran(finished):
+    stages = re.findall(r"stage (\d+): ", finished[1].stdout)
+    assert stages == [*map(str, range(1, 10)), *map(str, range(11, 16))]
+
+
+def test_the_new_class_was_not_trained_on(finished):
+    mini, _ = finished
+    for name in ("train", "valid", "test"):
+        labels = table(mini / f"data/soundbeam/{name}/utt2labels")
+        assert labels and not any("Meow" in line for line in labels)
+    assert "Meow" not in load_experiment(mini / EXP).vocabulary.classes
+
+
+def test_it_is_extracted_by_its_recordings_and_by_its_name(finished):
+    mini, _ = finished
+    of_recordings = mini / EXP / "infer/new_random_events_K5/scores.csv"
+    of_name = mini / EXP / "new_classes/average_K5/infer/new_random_events/scores.csv"
+    for path, condition in ((of_recordings, "enrollment"), (of_name, "class")):
+        scores = [score for score in read_scores(path) if score.condition == condition]
+        assert len(scores) == 6 and {score.label for score in scores} == {"Meow"}
+        assert all(score.sdr is not None for score in scores)
+    asked = table(mini / MIXTURES / "new_random_events/utt2enrollment")
+    assert len(set(asked)) == 1 and len(json.loads(asked[0])) == 5  # the same five for all
+    assert not set(json.loads(asked[0])) & set(table(mini / "dump/soundbeam/8k/new_test/wav.scp"))
+
+
+@pytest.mark.parametrize("init", ["average", "random"])
+def test_adaptation_trained_the_new_row_and_nothing_else(finished, init):
+    mini, _ = finished
+    before = load_experiment(mini / EXP)
+    after = load_experiment(mini / EXP / f"new_classes/{init}_K1")
+    assert after.vocabulary.classes == (*before.vocabulary.classes, "Meow")
+    found = after.model.state_dict()
+    new = found.pop("conditioners.class.new.weight")
+    assert new.shape == (1, 8)
+    expected = before.model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_the_tables_say_what_was_run_and_what_was_not(finished):
+    mini, result = finished
+    page = (mini / "exp/soundbeam/TABLES.md").read_text()
+    assert "synthetic" in page
+    (row,) = re.findall(r"^\| \+adapt \(avg init\) .*", page, re.M)[:1]
+    assert row.count("not run") == 1  # K = 10
+    assert "Table 2" in result.stdout
+
+
+def test_a_second_run_does_nothing_again(finished, run):
+    mini, _ = finished
+    weights = mini / EXP / "new_classes/average_K5/valid.loss.ave.pth"
+    made = weights.stat().st_mtime_ns
+    result = run(mini, "./run_soundbeam.sh", *SMALL, "--stage", 11, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert weights.stat().st_mtime_ns == made
+    assert not re.search(r"\(\d+ %\)", result.stdout)  # no progress of any work
+
+
+def test_a_stage_says_which_one_makes_its_input(recipes, run):
+    for stage, missing, needed in (
+        (11, "data/soundbeam/new_test/wav.scp", "1 with --new_classes"),
+        (12, f"{EXP}/config.yaml", 5),
+        (13, f"{EXP}/config.yaml", 5),
+    ):
+        words = ["--stage", stage, "--stop_stage", stage]
+        result = run(recipes / "mini", "./run_soundbeam.sh", *words)
+        assert result.returncode == 1
+        assert result.stderr == f"soundbeam.sh: missing {missing}: run stage {needed}\n"

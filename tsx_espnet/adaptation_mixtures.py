@@ -1,0 +1,183 @@
+"""Mixtures to adapt new classes with: of a fixed set, or drawn from training clips and examples.
+
+Section 3 of [SoundBeam]: an adaptation set is made "by mixing sounds from the training data and the
+K enrollment audio samples"; a sound of a new class is the target. Both are read, or rendered, when
+they are asked for, so that their number costs no memory.
+
+References:
+    [SoundBeam] Delcroix et al., "Few-shot learning of new sound classes for target sound
+    extraction", Interspeech 2021.
+"""
+
+import dataclasses
+from collections.abc import Sequence as AbstractSequence
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from tsx_espnet.adaptation_options import AdaptationOptions
+from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
+from tsx_espnet.contract import MIXTURE, TARGET
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, PathLike, read_table
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.plan import Plan
+from tsx_espnet.mixing.render import render
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.sources import ClipSet
+
+
+class AdaptationMixture(NamedTuple):
+    """A mixture (T,) and its target (T,), float32 at the model's rate, and the target's class."""
+
+    mixture: np.ndarray
+    target: np.ndarray
+    label: str
+
+
+def training_clips(config: Mapping[str, Any]) -> Path:
+    """The clips that an experiment was trained on.
+
+    Raises:
+        TSXError: if they are not there (any more).
+    """
+    clips = config.get("train_clips")
+    if clips is None or not Path(clips).is_dir():
+        where = "it does not say which" if clips is None else f"{clips} is not there"
+        raise TSXError(
+            "adaptation mixes the recordings with clips that the model was trained on, and "
+            f"{where}: expected a directory of formatted clips"
+        )
+    return Path(clips)
+
+
+class FixedMixtures(AbstractSequence):
+    """A mixture set as stage 3 writes it, every target of a new class.
+
+    Args:
+        directory: the set.
+        labels: the new classes.
+        fs: the model's rate in Hz.
+
+    Raises:
+        TSXError: naming the set or the file, if it is not complete, a target is of another class,
+            or a file has another rate or length than the others.
+    """
+
+    def __init__(self, directory: PathLike, labels: Sequence[str], fs: int):
+        directory = Path(directory)
+        if not (directory / DONE).is_file():
+            raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
+        names = (MIXTURE.file, TARGET.file, "utt2class")
+        self.wavs, self.targets, self.labels = (read_table(directory / name) for name in names)
+        for name, table in zip(names[1:], (self.targets, self.labels)):
+            missing = next((one for one in self.wavs if one not in table), None)
+            if missing is not None:
+                raise TSXError(f"{directory / name}: no line for mixture {missing!r}")
+        self.names = list(self.wavs)
+        lengths: Dict[int, str] = {}
+        for name in self.names:
+            if self.labels[name] not in labels:
+                raise TSXError(
+                    f"{directory / 'utt2class'}: {name}: expected a target of a new class "
+                    f"({', '.join(labels)}), found {self.labels[name]!r}"
+                )
+            for path in (self.wavs[name], self.targets[name]):
+                lengths.setdefault(mixture_length(path, fs), path)
+        if len(lengths) > 1:
+            listed = ", ".join(f"{length} samples in {path}" for length, path in lengths.items())
+            raise TSXError(f"{directory}: expected one length, found {listed}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> AdaptationMixture:
+        name = self.names[index]
+        mixture, target = (read_mixture(table[name]) for table in (self.wavs, self.targets))
+        return AdaptationMixture(mixture, target, self.labels[name])
+
+
+class DrawnMixtures(AbstractSequence):
+    """Mixtures of one example of a new class, the target, with training clips of known classes.
+
+    Mixed as the model was trained (``mixing_conf`` of its configuration), except that classes meet
+    at random whatever its ``strategy``.
+
+    Args:
+        config: the configuration of the experiment.
+        known: classes that the others are drawn from.
+        labels: the new classes.
+        clips: formatted training clips.
+        examples: the formatted recordings of the new classes.
+        number: of mixtures.
+        seed: of the draws.
+
+    Raises:
+        TSXError: if the rates differ, ``clips`` holds a new class, ``examples`` none of a class, or
+            nothing can be mixed.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        known: Sequence[str],
+        labels: Sequence[str],
+        clips: PathLike,
+        examples: PathLike,
+        number: int = AdaptationOptions.num_mixtures,
+        seed: int = 0,
+    ):
+        if number < 1:
+            raise TSXError(f"number of mixtures must be at least 1, found {number}")
+        mixing = _mixing_config(config)
+        _check_clips(ClipSet(clips, [*known, *labels]), labels, int(config["fs"]))
+        together = ClipSet([clips, examples], [*known, *labels])
+        least = int(np.ceil(mixing.min_sounding * together.fs))
+        for label in labels:
+            if not len(together.clips_of(label, least)):
+                raise TSXError(
+                    f"{examples}: expected an example of {label} of {mixing.min_sounding:g} s "
+                    "(min_sounding of the mixing config) or more, found none"
+                )
+        self.sampler = Sampler(together, mixing, new_classes=labels, target="new")
+        self.seed = seed
+        self._plans: list = [None] * number
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def __getitem__(self, index: int) -> AdaptationMixture:
+        plan = self.plan(index)
+        sources, mixture = render(plan, self.sampler.clips, self.sampler.noise)
+        label = plan.conditions.get("class", plan.sources[plan.target].label)
+        return AdaptationMixture(mixture, sources[plan.target], label)
+
+    def plan(self, index: int) -> Plan:
+        """What mixture ``index`` is made of."""
+        plan: Optional[Plan] = self._plans[index]
+        if plan is None:
+            plan = self._plans[index] = self.sampler.draw(self.seed, 0, index)
+        return plan
+
+
+def _mixing_config(config: Mapping[str, Any]) -> MixingConfig:
+    options = config.get("mixing_conf")
+    if not options:
+        raise TSXError(
+            "the model was trained on a fixed set of mixtures, so how to mix is not known; adapt "
+            "with a fixed set too"
+        )
+    mixing = MixingConfig.from_dict(options, "mixing_conf of the experiment")
+    return dataclasses.replace(mixing, strategy="random", enrollments=0)
+
+
+def _check_clips(clips: ClipSet, labels: Sequence[str], fs: int) -> None:
+    if clips.fs != fs:
+        raise TSXError(f"{clips}: expected {fs} Hz as the model, found {clips.fs} Hz")
+    held = [label for label in labels if label in clips.classes]
+    if held:
+        raise TSXError(
+            f"{clips}: holds clips of the new class {held[0]!r}, which its examples would be lost "
+            "among; choose other clips to mix with, or another label"
+        )

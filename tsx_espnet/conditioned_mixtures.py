@@ -1,0 +1,108 @@
+"""A mixture set as a model is asked about it: audio, and the value of each condition."""
+
+import json
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+import numpy as np
+import soundfile
+
+from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.enrollment import enrollment_paths
+from tsx_espnet.error import TSXError
+from tsx_espnet.files import DONE, read_table
+
+
+class ConditionedMixtures:
+    """Mixtures of a directory and what each can be asked by.
+
+    Args:
+        directory: the mixture set.
+        conditions: what the mixtures are asked by.
+        num_enrollments: K, take the first K of the enrollments of each mixture; None: all.
+
+    Raises:
+        TSXError: if a file is missing (stage 3 makes them), a table lacks a mixture, or a mixture
+            has fewer than K enrollments.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        conditions: Tuple[str, ...],
+        num_enrollments: Optional[int] = None,
+    ):
+        if not (directory / DONE).is_file():
+            raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
+        self.directory = directory
+        self.wavs = read_table(directory / "wav.scp")
+        self.values = {
+            name: dict.fromkeys(self.wavs, ANY)
+            if name == UNCONDITIONAL
+            else read_table(directory / f"utt2{name}")
+            for name in conditions
+        }
+        for name, values in self.values.items():
+            missing = [mixture for mixture in self.wavs if mixture not in values]
+            if missing:
+                raise TSXError(f"{directory}/utt2{name}: no line for mixture {missing[0]!r}")
+        self.num_enrollments = num_enrollments
+        if num_enrollments is not None:
+            self._shorten(num_enrollments)
+
+    def _shorten(self, number: int) -> None:
+        """Keep the first ``number`` enrollments of each mixture."""
+        if number < 1:
+            raise TSXError(f"number of enrollments must be at least 1, found {number}")
+        if ENROLLMENT not in self.values:
+            asked = ", ".join(self.values)
+            raise TSXError(f"number of enrollments: expected the condition enrollment in {asked}")
+        values = self.values[ENROLLMENT]
+        for name in self.applicable(ENROLLMENT):
+            paths = enrollment_paths(values[name])
+            if len(paths) < number:
+                raise TSXError(
+                    f"{self.directory}/utt2{ENROLLMENT}: {name}: expected {number} enrollments or "
+                    f"more, found {len(paths)}"
+                )
+            values[name] = json.dumps(paths[:number])
+
+    def applicable(self, condition: str) -> List[str]:
+        """The mixtures a condition can be asked of."""
+        values = self.values[condition]
+        return [name for name in self.wavs if values[name] != NOT_APPLICABLE]
+
+
+def mixture_length(path: str, fs: int) -> int:
+    """Samples of a mono file at ``fs`` Hz.
+
+    Raises:
+        TSXError: if it is something else, is empty, or cannot be read.
+    """
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise TSXError(f"{path}: cannot be read: {error}") from None
+    if info.samplerate != fs or info.channels != 1:
+        raise TSXError(
+            f"{path}: expected {fs} Hz mono as the model was trained on, "
+            f"found {info.samplerate} Hz and {info.channels} channels"
+        )
+    if info.frames == 0:
+        raise TSXError(f"{path}: holds no samples")
+    return info.frames
+
+
+def read_mixture(path: str) -> np.ndarray:
+    """Its samples, (T,) float32.
+
+    Raises:
+        TSXError: if there are NaN or infinite ones, or it cannot be read.
+    """
+    try:
+        samples, _ = soundfile.read(path, dtype="float32")
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise TSXError(f"{path}: cannot be read: {error}") from None
+    if not np.isfinite(samples).all():
+        raise TSXError(f"{path}: holds NaN or infinite samples")
+    return samples
