@@ -61,7 +61,7 @@ def test_help_lists_the_options_of_template_and_data_set(recipes, run, dataset):
         (["--stage", "3", "--stop-stage", "2"], "--stage 3 lies after --stop_stage 2"),
         (["--nj", "0"], "--nj must be at least 1"),
         (["--mixing", "rnadom"], "no file conf/mix_rnadom_demo.yaml; there are: conf/mix_"),
-        (["--method", "otc"], "no file conf/method_otc.yaml; there are: conf/method_hct.yaml conf"),
+        (["--method", "otc"], "no file conf/method_otc.yaml; there are: conf/method_enrl.yaml co"),
         (["--train_config", "conf/train_x.yaml"], "no file conf/train_x.yaml; there are: conf/tr"),
         (["--python", "no-such-python"], "tsx_espnet is not installed for no-such-python"),
     ],
