@@ -23,6 +23,7 @@ fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how the classes of a mixture are drawn
 difficulty=soundbeam    # number of sources, levels, noise
 mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
+noise=                  # directory of recordings of stationary noise (none: noise is generated)
 num_new=3000            # test mixtures with a new class: the target is the new one, or another
 num_adapt=1000          # mixtures for adaptation, of each K
 seed=1                  # of the test mixtures
@@ -46,23 +47,40 @@ readonly options_elsewhere="tsx.sh local/data.sh"
 . ./path.sh
 . ./cmd.sh
 
-if [ "${stage}" -le 9 ]; then
-    ./tsx.sh --stage "${stage}" --stop_stage $((stop_stage < 9 ? stop_stage : 9)) --nj "${nj}" \
+mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
+require_config "${mix_config}"
+clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }")
+if [ -n "${noise}" ]; then # the same mixtures over recordings
+    mkdir -p "${dumpdir}/conf"
+    sed "/^background:/a\\  noise: ${clips}/noise" "${mix_config}" >"${dumpdir}/conf/${mix_config##*/}"
+    mix_config=${dumpdir}/conf/${mix_config##*/}
+fi
+
+format() { # SET
+    array "${train_cmd} --name format" "${clips}/log/format_$1" ${python} -m tsx_espnet.bin.format \
+        --data "${datadir}/$1" --out "${clips}/$1" --fs "${fs}"
+}
+
+tsx() { # STAGE STOP_STAGE: as far as this script is to do them
+    local first=$((stage > $1 ? stage : $1)) last=$((stop_stage < $2 ? stop_stage : $2))
+    [ "${first}" -le "${last}" ] || return 0
+    ./tsx.sh --stage "${first}" --stop_stage "${last}" --nj "${nj}" \
         --python "${python}" --datadir "${datadir}" --dumpdir "${dumpdir}" --expdir "${expdir}" \
         --train_set "${train_set}" --valid_set "${valid_set}" --test_sets "${test_set}" \
         --fs "${fs}" --mixing "${mixing}" --difficulty "${difficulty}" \
         --mix_config "${mix_config}" --seed "${seed}" --method "${method}" \
         --train_config "${train_config}" --train_seed "${train_seed}" --tag "${tag}" \
         --inference_model "${inference_model}" --data_kind "${data_kind}" \
-        --examples "${examples}" "${options_forwarded[@]}"
-fi
+        --examples "${examples}" ${noise:+--noise "${noise}"} "${options_forwarded[@]}"
+}
+
+tsx 1 2
+if [ -n "${noise}" ] && [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then format noise; fi
+tsx 3 9
 [ "${stop_stage}" -ge 11 ] || exit 0
 
-mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
-require_config "${mix_config}"
 kind=_${mixing}_${difficulty}
 tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficulty}" "${train_seed}")}
-clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }")
 mixtures=${clips}/mix
 exp=${expdir}/${tag}
 most=$(printf '%s\n' ${examples//,/ } | sort -n | tail -n 1)
@@ -90,9 +108,7 @@ mix_new() { # OUT NUMBER SEED KNOWN NEW TARGET OPTIONS...: a new class in every 
 if stage_on 11 "mix the new classes: ${mixtures}"; then
     for set in "${new_test_set}" $(printf 'new_enroll_%s ' ${examples//,/ }); do
         require_file "${datadir}/${set}/wav.scp" --stage "1 with --new_classes"
-        array "${train_cmd} --name format" "${clips}/log/format_${set}" \
-            ${python} -m tsx_espnet.bin.format \
-            --data "${datadir}/${set}" --out "${clips}/${set}" --fs "${fs}"
+        format "${set}"
     done
     require_file "${clips}/${train_set}/.done" "${clips}/${test_set}/.done" --stage 2
     mix_new "new${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" new \

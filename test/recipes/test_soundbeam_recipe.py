@@ -8,6 +8,7 @@ import torch
 
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.files import read_table
+from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.scoring.scores import read_scores
 
 SMALL = ["--clips_per_class", "10", "--num_valid", "4", "--num_test", "6", "--num_new", "6"]
@@ -103,3 +104,20 @@ def test_a_stage_says_which_one_makes_its_input(recipes, run):
         result = run(recipes / "mini", "./run_soundbeam.sh", *words)
         assert result.returncode == 1
         assert result.stderr == f"soundbeam.sh: missing {missing}: run stage {needed}\n"
+
+
+def test_recorded_noise_goes_into_the_mixing(recipes, run):
+    """The settings of the mixtures stay the paper's but for where the noise comes from."""
+    directory = recipes / "fsdkaggle2018"
+    script = (directory / "tsx.sh").read_text()
+    (directory / "tsx.sh").unlink()  # a link
+    (directory / "tsx.sh").write_text('#!/bin/sh\necho "$*" >>asked\nexit\n' + script)
+    (directory / "tsx.sh").chmod(0o755)
+    words = ["--fsdkaggle2018", "a dir", "--noise", "some noise", "--stop_stage", 1]
+    assert run(directory, "./run.sh", *words).returncode == 0
+    asked = (directory / "asked").read_text()
+    made = directory / "dump/conf/mix_random_soundbeam.yaml"
+    for option in (f"--mix_config {made.relative_to(directory)}", "--noise some noise"):
+        assert option in asked
+    papers = MixingConfig.from_yaml(directory / "conf/mix_random_soundbeam.yaml")
+    assert MixingConfig.from_yaml(made) == papers.with_noise("dump/8k/noise")
