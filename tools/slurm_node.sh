@@ -93,7 +93,7 @@ SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket=${dir}/munge.socket
+AuthInfo=socket=${dir}/munge.socket,cred_expire=10
 StateSaveLocation=${dir}/state
 SlurmdSpoolDir=${dir}/spool
 SlurmctldPidFile=${dir}/slurmctld.pid
@@ -107,6 +107,8 @@ MpiDefault=none
 MailProg=/bin/true
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/filetxt
+JobCompLoc=${dir}/jobs.log
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
@@ -118,7 +120,7 @@ GresTypes=gpu
 NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} State=UNKNOWN ${gres}
 PartitionName=cpu Nodes=${host} Default=YES PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu Nodes=${host} PriorityTier=10 PreemptMode=OFF
-PartitionName=preempt Nodes=${host} PriorityTier=1 GraceTime=20
+PartitionName=preempt Nodes=${host} PriorityTier=1
 END_OF_CONFIG
 }
 
