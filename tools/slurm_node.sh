@@ -4,6 +4,7 @@
 #   tools/slurm_node.sh start  [--dir DIR] [--cpus N] [--gpus N]
 #   tools/slurm_node.sh stop   [--dir DIR]
 #   tools/slurm_node.sh status [--dir DIR]
+#   tools/slurm_node.sh install     Debian's packages slurm-wlm and munge, where we may
 #
 #   --dir DIR   key, sockets, state and logs are there; no spaces (default: /tmp/tsx-slurm-<user id>)
 #   --cpus N    processors the node says it has (default: those of this machine)
@@ -12,7 +13,7 @@
 # start prints what to evaluate in your shell:  eval "$(tools/slurm_node.sh start)"
 # status ends with 0 if the node is up, 1 if not. stop cancels the node's jobs, then ends the daemons
 # that start started, and no others. Partitions: cpu (default), gpu, and preempt, whose jobs the other
-# two requeue. Needs Debian's packages slurm-wlm and munge; neither systemd nor root.
+# two requeue. Needs neither systemd nor, once the packages are there, root.
 set -euo pipefail
 PATH=${PATH}:/usr/sbin:/sbin
 
@@ -69,9 +70,10 @@ free_ports() {
 }
 
 write_config() {
-    local ports host gres="" index
+    local ports host memory gres="" index
     read -r -a ports <<<"$(free_ports)"
     host=$(uname -n) && host=${host%%.*}
+    memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
     : >"${dir}/gres.conf"
     for ((index = 0; index < gpus; index++)); do
         ln -sfn /dev/null "${dir}/gpu${index}" # Slurm wants a device
@@ -112,12 +114,12 @@ JobCompLoc=${dir}/jobs.log
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
-SchedulerParameters=batch_sched_delay=0,bf_interval=5
+SchedulerParameters=batch_sched_delay=0,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 GresTypes=gpu
-NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} State=UNKNOWN ${gres}
+NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} RealMemory=${memory} State=UNKNOWN ${gres}
 PartitionName=cpu Nodes=${host} Default=YES PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu Nodes=${host} PriorityTier=10 PreemptMode=OFF
 PartitionName=preempt Nodes=${host} PriorityTier=1
@@ -131,17 +133,15 @@ start() {
         return
     fi
     for name in munged slurmctld slurmd sbatch; do
-        command -v "${name}" >/dev/null ||
-            die "no program ${name}: install Slurm (on Debian: apt-get install slurm-wlm munge)"
+        command -v "${name}" >/dev/null || die "no program ${name}: ${how}"
     done
     mkdir -p "${dir}"
     [ -O "${dir}" ] || die "${dir} is another user's: choose another --dir"
     chmod 755 "${dir}"
     mkdir -p "${dir}/state" "${dir}/spool"
     [ -s "${dir}/munge.key" ] || (umask 077 && head -c 1024 /dev/urandom >"${dir}/munge.key")
-    stop_daemon slurmd # what is left of a node that is half down would not know the new ports
-    stop_daemon slurmctld
-    write_config
+    # of a node that is half down, what is missing is started again
+    if ! { running munged || running slurmctld || running slurmd; } >/dev/null; then write_config; fi
     # --force: directories above ${dir} may be closed to others; they need not reach the socket
     start_daemon munged munged "${mark[munged]}" --force --socket="${dir}/munge.socket" \
         --pid-file="${dir}/munged.pid" --log-file="${dir}/munged.log" --seed-file="${dir}/munge.seed"
@@ -164,11 +164,29 @@ stop() {
     echo "slurm_node.sh: down" >&2
 }
 
+install() {
+    local name missing=false as_root=()
+    for name in munged slurmctld slurmd sbatch; do
+        command -v "${name}" >/dev/null || missing=true
+    done
+    if ! ${missing}; then return; fi
+    command -v apt-get >/dev/null || die "no apt-get here: ${how}"
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || die "not root, and sudo asks for a password: ${how}"
+        as_root=(sudo -n)
+    fi
+    echo "slurm_node.sh: installing slurm-wlm and munge" >&2
+    "${as_root[@]}" timeout 300 apt-get update -qq >&2 || true # a mirror may fail, and yet it works
+    "${as_root[@]}" timeout 600 env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+        --no-install-recommends slurm-wlm munge >&2 || die "apt-get failed: ${how}"
+}
+
+how="install Slurm (on Debian: apt-get install slurm-wlm munge)"
 action=${1:-}
 case ${action} in
-start | stop | status) shift ;;
+start | stop | status | install) shift ;;
 -h | --help | help) sed -n -e '2,/^set /{s/^# \{0,1\}//;/^set /!p;}' "$0" && exit 0 ;;
-*) die "expected start, stop or status, found '${action}'; see --help" ;;
+*) die "expected start, stop, status or install, found '${action}'; see --help" ;;
 esac
 dir=${TMPDIR:-/tmp}/tsx-slurm-$(id -u)
 cpus=$(getconf _NPROCESSORS_ONLN)
@@ -192,6 +210,7 @@ declare -A mark=([munged]="--key-file=${dir}/munge.key"
 export SLURM_CONF=${dir}/slurm.conf
 
 case ${action} in
+install) install ;;
 start) start && echo "export SLURM_CONF=${SLURM_CONF}" ;;
 stop) stop ;;
 status)

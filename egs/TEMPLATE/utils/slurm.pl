@@ -145,7 +145,9 @@ begin=\$(date +%s)
 trap 'stopped=true' TERM
 trap 'kill -USR1 \$(cat /proc/\$pid/task/\$pid/children)' USR1
 (
-trap : TERM USR1
+trap 'stopped=true' TERM
+trap : USR1
+[ -z "\$stopped" ] || exit 143
 $line
 exit \$?
 ) >>"\$log" 2>&1 </dev/null &
