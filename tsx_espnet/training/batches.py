@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tupl
 import torch
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.processes import any_of
+from tsx_espnet.processes import any_of, world_size
 from tsx_espnet.training.preemption import PREEMPTION, kept_from_workers
 
 Batch = Tuple[List[str], Dict[str, torch.Tensor]]
@@ -61,8 +61,10 @@ class Batches:
         if self._begin is not None:
             self._begin()
         used, bad, bad_in_a_row = 0, 0, 0
-        stopping = bool(PREEMPTION.requested)
+        stopping = False
         while True:
+            if world_size() == 1:  # else all have to know, which they do one batch later
+                stopping = bool(PREEMPTION.requested)
             if stopping and used % self._every == 0:
                 self._stop()
             batch = next(iterator, None)
