@@ -91,6 +91,10 @@ class Command:
         self._process.join()
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def running(self):
         return self._process.is_alive()
 
