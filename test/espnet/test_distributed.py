@@ -7,7 +7,9 @@ spawning of a process for each GPU (``--multiprocessing_distributed``) wants GPU
 
 import socket
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tsx_espnet.files import read_table, write_table
@@ -195,3 +197,20 @@ def test_preempted_together(train, train_args, assert_same_experiment):
     for rank in range(2):
         assert run.batches(rank) == whole.batches(rank)
     assert_same_experiment(run.exp, whole.exp)
+
+
+def test_bad_audio_of_one_process(train, data, uneven, tmp_path):
+    """The other leaves out its share of the batch too, and both see the same number of batches."""
+    table = read_table(data.mixtures / "wav.scp")
+    third = list(table)[2]
+    samples, fs = soundfile.read(table[third], dtype="float32")
+    samples[10] = np.nan
+    soundfile.write(tmp_path / "bad.wav", samples, fs, subtype="FLOAT")
+    write_table(tmp_path / "wav.scp", {**table, third: tmp_path / "bad.wav"})
+    given = f"{data.mixtures / 'wav.scp'},speech_mix,sound"
+    args = [f"{tmp_path / 'wav.scp'},speech_mix,sound" if arg == given else arg for arg in uneven]
+    two = train("exp", 2, [*args, "--objective", "single", "--objective_conf", "condition=order"])
+    first, second = (two.batches(rank) for rank in range(2))
+    assert len(first) == len(second) == 4  # two of three, in two epochs
+    assert [third] not in first and [list(table)[3]] not in second
+    assert all(value.isfinite().all() for value in two.weights().values())

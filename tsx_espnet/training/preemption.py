@@ -13,7 +13,7 @@ import signal
 import threading
 from typing import Any, Callable, Iterator, Optional
 
-REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again
+REQUEUE = 99  # saved, not finished: slurm.pl requeues the job, as Grid Engine always did
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
