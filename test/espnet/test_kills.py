@@ -59,8 +59,8 @@ TIMED = 8
 def train(start, train_args, tmp_path):
     """Start the training in a directory."""
 
-    def start_training(exp, **options):
-        more = ["--max_epoch", MAX_EPOCH, "--keep_nbest_models", 3, "--resume", "true"]
+    def start_training(exp, max_epoch=MAX_EPOCH, **options):
+        more = ["--max_epoch", max_epoch, "--keep_nbest_models", 3, "--resume", "true"]
         return start(TRAIN, *train_args, *more, "--output_dir", exp, **options)
 
     return start_training
@@ -69,6 +69,8 @@ def train(start, train_args, tmp_path):
 def test_one_training_and_many_kills(train, assert_same_experiment, tmp_path):
     exp, reference = tmp_path / "exp", tmp_path / "reference"
     assert train(reference).wait() == 0
+    one_epoch = train(tmp_path / "one", 1, hook=KILL.format(number=MOMENTS))
+    assert one_epoch.wait() == 0, "an epoch has more moments than there are kills"
     seed = random.randrange(1000)
     draw = random.Random(seed)
     moments = [*range(1, MOMENTS + 1), *[None] * TIMED]

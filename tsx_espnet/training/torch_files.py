@@ -72,10 +72,13 @@ def put_in_place_of(source: Path, path: Path) -> None:
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, path)
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, path)
+    finally:  # if the disk is full; links to one file are not replaced by each other, but left
+        temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
