@@ -1,5 +1,6 @@
 """What is scored: a fixed set of mixtures, and the estimates made of it, condition by condition."""
 
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -12,6 +13,7 @@ from tsx_espnet.files import PathLike, read_table
 from tsx_espnet.mixing.dataset_files import PLANS
 from tsx_espnet.mixing.plan import read_plans
 
+MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
 TABLES = {"mixture": MIXTURE.file, "target": TARGET.file, "other": OTHER.file}
 
 
@@ -109,8 +111,13 @@ def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -
     return ", ".join(words)
 
 
-def read_mono(path: PathLike, rate: int = 0, length: int = 0) -> Tuple[np.ndarray, int]:
+def read_mono(
+    path: PathLike, rate: int = 0, length: int = 0, stage: str = MIX
+) -> Tuple[np.ndarray, int]:
     """Read a mono file as float64 samples ``(T,)`` and its rate in Hz.
+
+    Args:
+        stage: what makes the file, to be named if there is something wrong with it.
 
     Raises:
         TSXError: if it is missing, unreadable, not mono, not of ``rate`` or ``length`` (where they
@@ -118,19 +125,23 @@ def read_mono(path: PathLike, rate: int = 0, length: int = 0) -> Tuple[np.ndarra
     """
     import soundfile
 
-    if not Path(path).is_file():
-        raise TSXError(f"{path}: no such file")
+    again = f"; run {stage} again"
+    if not os.path.isfile(path):
+        raise TSXError(f"{path}: no such file{again}")
     try:
         signal, found = soundfile.read(str(path), dtype="float64")
-    except soundfile.LibsndfileError as error:
-        raise TSXError(f"{path}: not readable as audio ({error})") from None
+    except (soundfile.LibsndfileError, OSError, MemoryError) as error:
+        raise TSXError(f"{path}: not readable as audio ({error}){again}") from None
+    fault = ""
     if signal.ndim != 1:
-        raise TSXError(f"{path}: expected 1 channel, found {signal.shape[1]}")
-    if rate and found != rate:
-        raise TSXError(f"{path}: expected {rate} Hz as in the mixture, found {found} Hz")
-    if length and len(signal) != length:
-        raise TSXError(f"{path}: expected {length} samples as in the mixture, found {len(signal)}")
-    bad = np.flatnonzero(~np.isfinite(signal))
-    if bad.size:
-        raise TSXError(f"{path}: {bad.size} samples are NaN or infinite (first at {bad[0]})")
+        fault = f"expected 1 channel, found {signal.shape[1]}"
+    elif rate and found != rate:
+        fault = f"expected {rate} Hz as in the mixture, found {found} Hz"
+    elif length and len(signal) != length:
+        fault = f"expected {length} samples as in the mixture, found {len(signal)}"
+    elif not np.isfinite(signal).all():
+        bad = np.flatnonzero(~np.isfinite(signal))
+        fault = f"{bad.size} samples are NaN or infinite (first at {bad[0]})"
+    if fault:
+        raise TSXError(f"{path}: {fault}{again}")
     return signal, found

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from tsx_espnet.condition import ASKED, UNCONDITIONAL
 from tsx_espnet.error import TSXError
@@ -93,6 +93,13 @@ def read_scores(path: PathLike) -> List[Score]:
     path = Path(path)
     if not path.is_file():
         raise TSXError(f"{path}: no such file; run stage 7 (score)")
+    try:
+        return list(_read(path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TSXError(f"{path}: not CSV ({error}); run stage 7 (score) again") from None
+
+
+def _read(path: Path) -> Iterator[Score]:
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
@@ -100,7 +107,8 @@ def read_scores(path: PathLike) -> List[Score]:
             raise TSXError(
                 f"{path}: missing column {', '.join(missing)}; run stage 7 (score) again"
             )
-        return [_score(row, f"{path}:{reader.line_num}") for row in reader]
+        for row in reader:
+            yield _score(row, f"{path}:{reader.line_num}")
 
 
 def _score(row: Dict[str, str], where: str) -> Score:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write
+from tsx_espnet.files import PathLike, atomic_write, parse_json
 
 
 class TextTable(Mapping):
@@ -82,7 +82,7 @@ class TextTable(Mapping):
             with safe_open(path, framework="np") as stream:
                 metadata = stream.metadata() or {}
                 return cls(
-                    json.loads(metadata["phrases"]),
+                    parse_json(metadata["phrases"]),
                     stream.get_tensor("embeddings"),
                     metadata["language_model"],
                     metadata["pooling"],
