@@ -13,8 +13,8 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.estimates import ConditionedMixtures, batches_of_equal_length, write_estimates
 from tsx_espnet.experiment import load_experiment
+from tsx_espnet.few_shot.classes import add_classes, average_embedding
 from tsx_espnet.files import read_table, write_table
-from tsx_espnet.new_classes import add_classes, average_embedding
 from tsx_espnet.text.table import TextTable
 from tsx_espnet.wav import write_float_wav
 

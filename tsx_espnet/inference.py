@@ -6,14 +6,14 @@ import numpy as np
 import soxr
 import torch
 
-from tsx_espnet.adaptation_options import AdaptationOptions
 from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
+from tsx_espnet.few_shot.classes import Recordings, embed_recordings
+from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.files import PathLike
 from tsx_espnet.model import ESPnetTSXModel
-from tsx_espnet.new_classes import Recordings, embed_recordings
 from tsx_espnet.segments import Progress, by_segments
 from tsx_espnet.text.encoder import LanguageModel
 from tsx_espnet.vocabulary import Vocabulary
@@ -159,7 +159,7 @@ class TargetSoundExtractor:
             TSXError: if the model is not asked by classes or knows the label, a recording cannot be
                 used, or there are no clips to mix with.
         """
-        from tsx_espnet.few_shot import learn_classes
+        from tsx_espnet.few_shot.learn import learn_classes
 
         adaptation = AdaptationOptions(None, clips, num_mixtures, num_epochs, lr, batch_size)
         self.experiment, losses = learn_classes(

@@ -7,7 +7,7 @@ set -euo pipefail
 # Each line is an option, its default and its help.
 stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train,
 stop_stage=9            # last stage:  6 infer, 7 score, 8 report, 9 pack
-nj=4                    # jobs of an array (stages 2, 3, 6, 7); results do not depend on it
+nj=4                    # jobs of an array (stages 2 to 4, 6, 7); results do not depend on it
 ngpu=0                  # GPUs of a node for training (0: processors)
 num_nodes=1             # nodes for training
 num_threads=0           # threads of a training process (0: all processors here, 1 with a GPU)
@@ -107,7 +107,7 @@ if stage_on 4 "text embeddings: ${text}.safetensors"; then
         require_file "${clips}/${set}/.done" --stage 2
         sets+=("${clips}/${set}")
     done
-    follow "${text}.log" -- ${train_cmd} --name embed_text "${text}.log" \
+    array "${train_cmd} --name embed_text" "${text}" \
         ${python} -m tsx_espnet.bin.embed_text --data "${sets[@]}" --pooling "${text_pooling}" \
         --language_model "${language_model}" --out "${text}.safetensors"
 fi

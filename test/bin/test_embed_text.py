@@ -83,6 +83,41 @@ def test_a_table_that_lacks_a_phrase_or_has_another_pooling_is_made_again(embed,
     assert embed("--pooling", "first").pooling == "first"
 
 
+@pytest.mark.parametrize("num_jobs", [2, 3, 9])
+def test_any_number_of_jobs_gives_the_same_bits(
+    embed, data, tiny_bert, tmp_path, monkeypatch, num_jobs
+):
+    monkeypatch.setattr("tsx_espnet.text.stage.BATCH_SIZE", 3)
+    monkeypatch.setattr("tsx_espnet.text.encoder.BATCH_SIZE", 3)
+    path = tmp_path / "text" / "table.safetensors"
+    whole = embed()
+    path.unlink()
+    words = ["--data", *data, "--out", str(path), "--num_jobs", str(num_jobs)]
+    words += ["--language_model", str(tiny_bert)]
+    for job in range(1, num_jobs + 1):
+        if job <= 3:  # seven phrases, three batches
+            with pytest.raises(TSXError, match=f"/{job}.safetensors: this part is not finished"):
+                main([*words, "--merge"])
+        main([*words, "--job", str(job)])
+    main([*words, "--merge"])
+    found = TextTable.read(path)
+    assert list(found) == list(whole)
+    np.testing.assert_array_equal(found.embeddings, whole.embeddings)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_part_of_another_language_model_is_made_again(data, tiny_bert, tmp_path):
+    path = tmp_path / "table.safetensors"
+    words = ["--data", *data, "--out", str(path), "--language_model", str(tiny_bert)]
+    words += ["--num_jobs", "1"]
+    main([*words, "--job", "1", "--pooling", "first"])
+    with pytest.raises(TSXError, match="this part is not finished"):
+        main([*words, "--merge"])
+    main([*words, "--job", "1"])
+    main([*words, "--merge"])
+    assert TextTable.read(path).pooling == "mean"
+
+
 def test_mistakes_are_named(embed, data, tmp_path):
     with pytest.raises(TSXError, match="none/utt2labels: no such file"):
         embed(data=[str(tmp_path / "none")])

@@ -3,9 +3,9 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.adaptation_options import AdaptationOptions
 from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.few_shot.options import AdaptationOptions
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     import torch
 
-    from tsx_espnet.few_shot import write_grown_experiment
+    from tsx_espnet.few_shot.learn import write_grown_experiment
 
     torch.set_num_threads(args.num_threads)
     adaptation = None

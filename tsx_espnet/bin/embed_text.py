@@ -10,6 +10,7 @@ from tsx_espnet.command import CommandParser
 from tsx_espnet.condition import phrases_of
 from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.files import read_table
+from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,6 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="all-MiniLM-L6-v2 (from the package that carries it), a hub name or a directory",
     )
     parser.add_argument("--pooling", default="mean", choices=["mean", "first"])
+    add_job_arguments(parser)
     return parser
 
 
@@ -40,26 +42,16 @@ def phrases_in(directory: str) -> List[str]:
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
+    check_job_arguments(args)
     phrases = sorted(set().union(*(phrases_in(directory) for directory in args.data)))
     if not phrases:
         tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
         raise TSXError(f"no phrase in {tables}")
 
-    from tsx_espnet.progress import progress
-    from tsx_espnet.text.encoder import LanguageModel
-    from tsx_espnet.text.table import TextTable
+    from tsx_espnet.text.stage import embed_phrases
 
-    if Path(args.out).is_file():
-        table = TextTable.read(args.out)
-        same_model = (table.language_model, table.pooling) == (args.language_model, args.pooling)
-        if same_model and set(phrases) <= set(table):
-            print(f"{args.out}: already holds all {len(phrases)} phrases")
-            return
-    table = LanguageModel(args.language_model, args.pooling).table(
-        phrases, progress=lambda batches: progress(batches, "embedding phrases")
-    )
-    table.write(args.out)
-    print(f"{args.out}: {len(table)} phrases, {table.dim} dimensions ({args.language_model})")
+    jobs = (args.num_jobs, args.job, args.merge)
+    embed_phrases(phrases, args.out, args.language_model, args.pooling, *jobs)
 
 
 if __name__ == "__main__":

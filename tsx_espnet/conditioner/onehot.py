@@ -14,8 +14,8 @@ class OneHotConditioner(AbsConditioner):
         output_dim: D.
         num_values: number of values of the concept.
         num_new: how many of them, the last ones, were added after training (see
-            ``tsx_espnet.new_classes``). They are a parameter of their own, so that an optimizer can
-            be kept from the others.
+            ``tsx_espnet.few_shot``). They are a parameter of their own, so that an optimizer can be
+            kept from the others.
 
     Shape:
         value (B, 1) int, -1 = not applicable -> embedding (B, 1, D), mask (B, 1)

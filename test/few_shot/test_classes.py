@@ -10,7 +10,7 @@ import torch
 
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import load_experiment, save_experiment
-from tsx_espnet.new_classes import (
+from tsx_espnet.few_shot.classes import (
     add_classes,
     average_embedding,
     embed_recordings,

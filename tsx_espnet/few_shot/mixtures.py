@@ -16,10 +16,10 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from tsx_espnet.adaptation_options import AdaptationOptions
 from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
 from tsx_espnet.contract import MIXTURE, TARGET
 from tsx_espnet.error import TSXError
+from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.files import DONE, PathLike, read_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Plan

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from tsx_espnet.adaptation import adapt, new_labels
-from tsx_espnet.adaptation_mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import load_experiment
+from tsx_espnet.few_shot.adaptation import adapt, new_labels
+from tsx_espnet.few_shot.classes import add_classes
+from tsx_espnet.few_shot.mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
 from tsx_espnet.files import mark_done, read_table, write_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.new_classes import add_classes
 from tsx_espnet.wav import write_float_wav
 
 FS = 8000

@@ -1,9 +1,9 @@
 """Classes that a trained model did not know, from a few recordings of each.
 
 A new class is a row more of the embedding matrix, ``W' = [W, e]`` (Eq. 9), and ``e`` the mean of
-the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8), or a random start. Adaptation
-(``tsx_espnet.adaptation``) then trains these rows and nothing else, so all that the model could do
-before stays as it was, to the last bit.
+the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8), or a random start. Adaptation (see
+``adaptation.py``) then trains these rows and nothing else, so all that the model could do before
+stays as it was, to the last bit.
 
 Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound extraction",
 Interspeech 2021, section 3.

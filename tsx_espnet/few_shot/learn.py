@@ -6,16 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from tsx_espnet.adaptation import adapt
-from tsx_espnet.adaptation_mixtures import (
-    AdaptationMixture,
-    DrawnMixtures,
-    FixedMixtures,
-    training_clips,
-)
-from tsx_espnet.adaptation_options import AdaptationOptions
 from tsx_espnet.error import TSXError
-from tsx_espnet.examples import Examples, examples_by_label, formatted_examples
 from tsx_espnet.experiment import (
     CONFIG,
     Experiment,
@@ -24,10 +15,19 @@ from tsx_espnet.experiment import (
     read_config,
     save_experiment,
 )
+from tsx_espnet.few_shot.adaptation import adapt
+from tsx_espnet.few_shot.classes import add_classes, check_new_labels, start_embeddings
+from tsx_espnet.few_shot.examples import Examples, examples_by_label, formatted_examples
+from tsx_espnet.few_shot.mixtures import (
+    AdaptationMixture,
+    DrawnMixtures,
+    FixedMixtures,
+    training_clips,
+)
+from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.files import PathLike, atomic_write, is_done, mark_done, read_facts
 from tsx_espnet.mixing.facts import clip_facts
 from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.new_classes import add_classes, check_new_labels, start_embeddings
 
 LOSSES = "adaptation.json"
 

@@ -14,12 +14,12 @@ from typing import List, Sequence, Tuple
 import numpy as np
 import torch
 
-from tsx_espnet.adaptation_mixtures import AdaptationMixture
-from tsx_espnet.adaptation_options import AdaptationOptions
 from tsx_espnet.build import build_criterions
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.new_classes import class_conditioner
+from tsx_espnet.few_shot.classes import class_conditioner
+from tsx_espnet.few_shot.mixtures import AdaptationMixture
+from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.progress import progress
 
 MAX_GRADIENT = 5.0  # norm

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Dict, Iterator, Mapping, Tuple, Union
 
 from tsx_espnet.error import TSXError
+from tsx_espnet.few_shot.classes import Recordings, recording_paths
 from tsx_espnet.files import PathLike, read_table, write_table
 from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.new_classes import Recordings, recording_paths
 
 # label -> recordings, or a directory of formatted clips
 Examples = Union[PathLike, Mapping[str, Recordings]]
