@@ -60,13 +60,14 @@ def temporary_name(path: PathLike) -> Path:
     return path.with_name(f"{path.stem}.tmp{os.urandom(4).hex()}{path.suffix}")
 
 
-def remove_leftovers(directory: PathLike, keep: Container[str] = ()) -> None:
+def remove_leftovers(directory: PathLike, keep: Container[str] = (), stem: str = "*") -> None:
     """Remove the temporary files that killed writers left in a directory that is complete.
 
     Args:
         keep: names of files that may look like it and are none.
+        stem: only those of files of this name (without suffix).
     """
-    for path in Path(directory).glob("*.tmp*"):
+    for path in Path(directory).glob(f"{stem}.tmp*"):
         if _TEMPORARY.fullmatch(path.name) and path.name not in keep:
             path.unlink(missing_ok=True)
 

@@ -55,7 +55,8 @@ def find_damage(out: Path, number: int, examples: ClipSet) -> Optional[str]:
 
 def clean(out: Path, names: Collection[str]) -> None:
     """Remove from a complete set what only an unfinished one needs, and what killed jobs left."""
-    (out / BEGUN).unlink(missing_ok=True)
+    if (out / BEGUN).is_file():  # a complete set may lie on a read-only disk
+        (out / BEGUN).unlink(missing_ok=True)
     for parts in out.glob("parts.*"):
         shutil.rmtree(parts, ignore_errors=True)
     remove_leftovers(out)

@@ -66,8 +66,9 @@ class TextTable(Mapping):
             "language_model": self.language_model,
             "pooling": self.pooling,
         }
+        data = _in_order(save({"embeddings": self.embeddings}, metadata))
         with atomic_write(path, "wb") as stream:
-            stream.write(save({"embeddings": self.embeddings}, metadata))
+            stream.write(data)
 
     @classmethod
     def read(cls, path: PathLike) -> "TextTable":
@@ -88,4 +89,13 @@ class TextTable(Mapping):
                     metadata["pooling"],
                 )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise TSXError(f"{path}: not a table of text embeddings ({error!r})") from None
+            found = f"not a table of text embeddings ({error!r:.200})"
+            raise TSXError(f"{path}: {found}; remove it and run stage 4 again") from None
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same safetensors with a sorted header: the order of its entries is random otherwise."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
