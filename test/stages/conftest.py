@@ -14,12 +14,14 @@ import resource
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir")
 _DATE = re.compile(rb"\| date \|.*")
@@ -39,6 +41,9 @@ def run_in_child(work):
     try:
         os.close(reader)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.alarm(120)
+        # tqdm's own is shared among all forks: a child killed while it holds it would stop them all
+        tqdm.set_lock(threading.RLock())
         silence = os.open(os.devnull, os.O_RDWR)
         os.dup2(silence, 1), os.dup2(silence, 2)
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()

@@ -54,6 +54,8 @@ def score(
     if _is_scored(estimates_dir, facts, estimates):
         _clean(estimates_dir)
         return f"{estimates_dir / FILE} is of these estimates already, nothing to do"
+    if job and _part(estimates_dir, job, num_jobs, facts).is_file():
+        return f"scores of part {job} of {num_jobs} are there already, nothing to do"
     if merge:
         parts = [_part(estimates_dir, number, num_jobs, facts) for number in range(1, num_jobs + 1)]
         try:
