@@ -1,6 +1,6 @@
-"""A disk that is full, or read-only: one line that names a file, nothing half-written, and no harm.
+"""A disk that is full, or read-only: one line that names a file, and nothing half-written.
 
-The disk is a tmpfs in a mount namespace of its own; where that is not allowed the tests are skipped.
+The disk is a tmpfs in a mount namespace of its own; where none is allowed the tests are skipped.
 """
 
 import re
@@ -83,8 +83,13 @@ def preparations(tmp_path_factory, tiny_experiment):
     import numpy as np
     import soundfile
 
-    from tsx_espnet.bin import pack, prepare_fsd50k, prepare_fsdkaggle2018, prepare_mini
-    from tsx_espnet.bin import prepare_noise
+    from tsx_espnet.bin import (
+        pack,
+        prepare_fsd50k,
+        prepare_fsdkaggle2018,
+        prepare_mini,
+        prepare_noise,
+    )
 
     root = tmp_path_factory.mktemp("corpora")
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, 800)
@@ -121,7 +126,7 @@ def preparations(tmp_path_factory, tiny_experiment):
         "prepare_mini": (
             [
                 prepare_mini.main,
-                ["--out", str(out / "mini"), "--data", str(out / "data"), "--clips_per_class", "10"],
+                ["--out", str(out / "m"), "--data", str(out / "data"), "--clips_per_class", "10"],
             ],
             out,
         ),

@@ -27,6 +27,13 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
     """
     if not (directory / DONE).is_file():
         raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
+    try:
+        return _read(directory)
+    except TSXError as error:
+        raise TSXError(f"{error}; run the format stage (stage 2) again") from None
+
+
+def _read(directory: Path) -> Dict[str, ClipRow]:
     labels = read_table(directory / "utt2labels")
     files = ("wav.scp", "utt2num_samples", "energies.scp")
     wavs, lengths, energies = tables = tuple(read_table(directory / file) for file in files)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -35,8 +35,8 @@ class MixtureSet:
         for name in (*TABLES.values(), PLANS):
             if not (self.directory / name).is_file():
                 raise TSXError(f"{self.directory / name}: no such file; run stage 3 (mix)")
-        self.audio = {kind: read_table(self.directory / name) for kind, name in TABLES.items()}
-        self.plans = {plan.id: plan for plan in read_plans(self.directory / PLANS)}
+        self.audio = {kind: _again(read_table, self.directory / n) for kind, n in TABLES.items()}
+        self.plans = {plan.id: plan for plan in _again(read_plans, self.directory / PLANS)}
         self.ids = sorted(self.plans)
         if not self.ids:
             raise TSXError(f"{self.directory / PLANS}: no mixtures; run stage 3 (mix) again")
@@ -46,7 +46,7 @@ class MixtureSet:
         for condition in CONDITIONS:
             path = self.directory / f"utt2{condition}"
             if path.is_file():
-                values = read_table(path)
+                values = _again(read_table, path)
                 self._check_ids(values, path.name)
                 self.values[condition] = {
                     name: value for name, value in values.items() if value != NOT_APPLICABLE
@@ -64,6 +64,14 @@ class MixtureSet:
                 f"{self.directory / name}: not the mixtures of {PLANS}: {difference}; "
                 "run stage 3 (mix) again"
             )
+
+
+def _again(read: Callable, path: Path, stage: str = MIX) -> Any:
+    """What ``read`` reads; if it cannot, ``stage`` shall make the file again."""
+    try:
+        return read(path)
+    except TSXError as error:
+        raise TSXError(f"{error}; run {stage} again") from None
 
 
 def find_estimates(
@@ -84,7 +92,7 @@ def find_estimates(
             continue
         if not path.is_file():
             raise TSXError(f"{path}: no such file, extraction is not finished; run stage 6 (infer)")
-        estimates[condition] = read_table(path)
+        estimates[condition] = _again(read_table, path, INFER)
         difference = describe_difference(values, estimates[condition])
         if difference:
             raise TSXError(

@@ -96,7 +96,8 @@ def score_mixture(
     """
     if not paths:
         return []
-    mixture, rate = read_mono(mixtures.audio["mixture"][name])
+    length = mixtures.plans[name].num_samples
+    mixture, rate = read_mono(mixtures.audio["mixture"][name], length=length)
     target, _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
     other, _ = read_mono(mixtures.audio["other"][name], rate, len(mixture))
     estimates = {c: read_mono(p, rate, len(mixture), INFER)[0] for c, p in paths.items()}
