@@ -18,8 +18,10 @@ option mem=0
 option gpu=* --gres=gpu:$0
 default mem=2000
 """
-PIECES = ["'", '"', "\\", "$0", "$(id)", "`id`", "#", "=", "=*", "option ", "default gpu=", "\0",
-          "\n", "\r", "é", "\udcff", "*", "command ", "-", " ", "%", "@{[die]}", "9" * 50]  # fmt: skip
+PIECES = [
+    *("'", '"', "\\", "$0", "$(id)", "`id`", "#", "=", "=*", "*", "%", "-", " ", "@{[die]}"),
+    *("option ", "default gpu=", "command ", "\0", "\n", "\r", "é", "\udcff", "9" * 50),
+]
 edits = st.lists(
     st.tuples(st.integers(0, len(CONF)), st.integers(0, 9), st.sampled_from(PIECES)),
     min_size=1,
@@ -29,7 +31,7 @@ edits = st.lists(
 
 @pytest.fixture
 def submit(tmp_path):
-    """``(text of the configuration, *options) -> (exit status, standard error, sbatch's words)``."""
+    """``(configuration, *options) -> (exit status, standard error, sbatch's words)``."""
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin/sbatch"
     sbatch.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/words\necho refused\nexit 1\n')

@@ -38,11 +38,11 @@ def test_whatever_is_not_silent_has_finite_metrics(three):
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1e-8, 1.0])
 def test_a_constant_is_silence_at_any_level(level):
-    """Nobody hears it, and SI-SDR, whose means are removed, would divide by what rounding leaves."""
+    """Nobody hears it, and SI-SDR would divide by what rounding leaves without the mean."""
     assert metrics.is_silent(np.full(LENGTH, level))
 
 
-def test_the_better_order_of_silent_outputs_is_the_given_one():
+def test_silent_outputs_stay_in_their_order():
     noise, nothing = make("noise", 1.0, 0), np.zeros(LENGTH)
     assert not metrics.is_swapped([noise, nothing], [nothing, nothing])
-    assert metrics.is_swapped([noise, nothing], [nothing, noise]) in (True, False)
+    assert metrics.is_swapped([noise, nothing], [nothing, noise])
