@@ -38,7 +38,8 @@ PIECES = [
     *(b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\n", b"\r", b" ", b"\t", b"\xe2\x80\xa8"),
     *(b'"', b"'", b"[", b"{", b"]", b",", b":", b"*", b"&a ", b"!!int ''", b"!!python/name:os "),
     *(b"../", b"/etc/", b"-", b"|", b"$(id)", b"-1", b"0", b"9" * 20, b"9" * 5000),
-    *(b"0x" + b"f" * 5000, b"1e999", b"nan", b"null", b"true", b"2020-13-13", b"[" * 3000, b"a" * 140000),
+    *(b"0x" + b"f" * 5000, b"1e999", b"nan", b"null", b"true", b"2020-13-13"),
+    *(b"[" * 3000, b"a" * 140000),
 ]  # fmt: skip
 ROOM = 2**25  # bytes that reading a few kB may take
 
@@ -358,7 +359,7 @@ def test_names_of_files_make_ids_that_stay(folder):
     assert len(read_table(folder / "noise_data" / "wav.scp")) == 4
 
 
-@pytest.mark.parametrize("path", ["-", "/dev/zero", "/dev/stdin", "pipe", "."])
+@pytest.mark.parametrize("path", ["-", "/dev/zero", "pipe", "."])
 def test_what_is_no_file_is_never_waited_for(folder, monkeypatch, path):
     """libsndfile takes "-" for the standard input, and a pipe is read when somebody writes."""
     import os

@@ -12,6 +12,7 @@ from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import DONE, read_table
+from tsx_espnet.wav import UNREADABLE
 
 _AGAIN = "run stage 3 (mix) again"
 
@@ -95,7 +96,7 @@ def mixture_length(path: str, fs: int) -> int:
         raise TSXError(f"{path}: no such file; {_AGAIN}")
     try:
         info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except UNREADABLE as error:
         raise TSXError(f"{path}: cannot be read: {error}; {_AGAIN}") from None
     if info.samplerate != fs or info.channels != 1:
         raise TSXError(
@@ -118,7 +119,7 @@ def read_mixture(path: str, length: Optional[int] = None) -> np.ndarray:
     """
     try:
         samples, _ = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, OSError, MemoryError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise TSXError(f"{path}: cannot be read: {error}; {_AGAIN}") from None
     if length is not None and samples.shape != (length,):
         raise TSXError(

@@ -13,6 +13,8 @@ import soxr
 
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, parse_json
+from tsx_espnet.formatting.audio import MAX_RATE, MIN_RATE
+from tsx_espnet.wav import UNREADABLE
 
 
 def enrollment_paths(value: str) -> List[str]:
@@ -48,8 +50,10 @@ def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
         raise TSXError(f"{path}: no such file")
     try:
         samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, MemoryError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise TSXError(f"{path}: cannot be read: {error}") from None
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise TSXError(f"{path}: cannot be read: its header says {rate} Hz")
     samples = samples.mean(axis=1)
     if fs is not None and fs != rate:
         samples = soxr.resample(samples, rate, fs)

@@ -12,6 +12,8 @@ import numpy as np
 from tsx_espnet.files import PathLike, atomic_write
 
 HEADER_BYTES = 58
+# what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
+UNREADABLE = (RuntimeError, TypeError, ValueError, OSError)
 
 
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:

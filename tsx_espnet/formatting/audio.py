@@ -14,7 +14,7 @@ FULL_SCALE = 32768  # one 16-bit step is 1 / FULL_SCALE
 MIN_SOUNDING = 0.1  # s
 MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
-BLOCK = 2**22  # samples read at a time, as a header may promise more than there is
+BLOCK = 2**20  # samples read at a time, as a header may promise more than there is
 LONGEST = 2**30  # samples; a few kB of FLAC can hold as many
 
 

@@ -15,6 +15,7 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike
 from tsx_espnet.mixing.clip_tables import ClipRow, read_clip_tables
 from tsx_espnet.mixing.strings import Strings
+from tsx_espnet.wav import UNREADABLE
 
 Array = np.ndarray
 _AGAIN = "run the format stage (stage 2) again"
@@ -222,6 +223,6 @@ def _open(path: str, name: str) -> soundfile.SoundFile:
         if not os.path.isfile(path):  # "-" would be the standard input
             raise OSError
         return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
+    except UNREADABLE as error:
         reason = "no such file" if not os.path.isfile(path) else str(error)
         raise TSXError(f"{path}: cannot read clip {name!r} ({reason}); {_AGAIN}") from None

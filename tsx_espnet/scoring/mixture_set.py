@@ -12,6 +12,7 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, read_table
 from tsx_espnet.mixing.dataset_files import PLANS
 from tsx_espnet.mixing.plan import read_plans
+from tsx_espnet.wav import UNREADABLE
 
 MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
 TABLES = {"mixture": MIXTURE.file, "target": TARGET.file, "other": OTHER.file}
@@ -138,7 +139,7 @@ def read_mono(
         raise TSXError(f"{path}: no such file{again}")
     try:
         signal, found = soundfile.read(str(path), dtype="float64")
-    except (soundfile.LibsndfileError, OSError, MemoryError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise TSXError(f"{path}: not readable as audio ({error}){again}") from None
     fault = ""
     if signal.ndim != 1:
