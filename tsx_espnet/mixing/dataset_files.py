@@ -169,7 +169,7 @@ def _part(out: Path, job: int, num_jobs: int) -> Path:
 def _write_part(work: _Work, job: int, num_jobs: int) -> None:
     """Draw and write every ``num_jobs``-th mixture; audio that is there is whole and kept."""
     path = _part(work.out, job, num_jobs)
-    if path.is_file():
+    if path.is_file() and all(_is_whole(plan, work) for plan in read_plans(path)):
         print(f"{path}: already done", flush=True)
         return
     plans: List[Plan] = []
@@ -181,10 +181,13 @@ def _write_part(work: _Work, job: int, num_jobs: int) -> None:
     write_plans(path, plans)
 
 
+def _is_whole(plan: Plan, work: _Work) -> bool:
+    sizes = audio_sizes(plan, work.examples, work.out)
+    return all(size_of(path) == size for path, size in sizes.items())
+
+
 def _write_audio(plan: Plan, work: _Work) -> None:
-    if all(
-        size_of(path) == size for path, size in audio_sizes(plan, work.examples, work.out).items()
-    ):
+    if _is_whole(plan, work):
         return
     paths = [audio_path(work.out, kind, plan.id) for kind in AUDIO.values()]
     sources = render_sources(plan, work.clips, work.noise)
