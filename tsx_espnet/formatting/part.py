@@ -18,7 +18,6 @@ from tsx_espnet.formatting.hpss import hpss_energies
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.progress import progress
 
-
 FILES = ("energies.ark", "offsets", "utt2num_samples", "skipped")
 
 
