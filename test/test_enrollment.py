@@ -56,7 +56,7 @@ def test_channels_are_averaged(tmp_path):
 @pytest.mark.parametrize(
     "samples, message",
     [
-        (None, "cannot be read"),
+        (None, "no such file"),
         (np.zeros(0), "holds no samples"),
         (np.array([0.0, np.nan]), "holds NaN or infinite samples"),
     ],

@@ -22,6 +22,8 @@ def read_matrix(path: PathLike, offset: int) -> np.ndarray:
         OSError: if the file cannot be read.
         ValueError: if there is no such matrix at ``offset``, or only a part of one.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise FileNotFoundError("no such file")
     with open(path, "rb") as stream:
         stream.seek(offset)
         head = stream.read(_HEADER.size)

@@ -1,11 +1,11 @@
 """The captions of a clip, as ``utt2captions`` holds them: a JSON list of texts."""
 
-import json
 import re
 from typing import Tuple
 
 from tsx_espnet.condition import NOT_APPLICABLE
 from tsx_espnet.error import TSXError
+from tsx_espnet.files import parse_json
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -23,7 +23,7 @@ def parse_captions(text: str, where: str) -> Tuple[str, ...]:
         TSXError: naming ``where``, if ``text`` is not a JSON list of texts.
     """
     try:
-        captions = json.loads(text)
+        captions = parse_json(text)
     except ValueError:
         captions = None
     if not isinstance(captions, list) or not all(isinstance(item, str) for item in captions):

@@ -1,8 +1,9 @@
 """A mixture set as a model is asked about it: audio, and the value of each condition."""
 
 import json
+import os
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import soundfile
@@ -11,6 +12,9 @@ from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import DONE, read_table
+from tsx_espnet.wav import UNREADABLE
+
+_AGAIN = "run stage 3 (mix) again"
 
 
 class ConditionedMixtures:
@@ -35,17 +39,19 @@ class ConditionedMixtures:
         if not (directory / DONE).is_file():
             raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
         self.directory = directory
-        self.wavs = read_table(directory / "wav.scp")
+        self.wavs = _read(directory / "wav.scp")
         self.values = {
             name: dict.fromkeys(self.wavs, ANY)
             if name == UNCONDITIONAL
-            else read_table(directory / f"utt2{name}")
+            else _read(directory / f"utt2{name}")
             for name in conditions
         }
         for name, values in self.values.items():
             missing = [mixture for mixture in self.wavs if mixture not in values]
             if missing:
-                raise TSXError(f"{directory}/utt2{name}: no line for mixture {missing[0]!r}")
+                raise TSXError(
+                    f"{directory}/utt2{name}: no line for mixture {missing[0]!r}; {_AGAIN}"
+                )
         self.num_enrollments = num_enrollments
         if num_enrollments is not None:
             self._shorten(num_enrollments)
@@ -73,36 +79,52 @@ class ConditionedMixtures:
         return [name for name in self.wavs if values[name] != NOT_APPLICABLE]
 
 
+def _read(path: Path) -> Dict[str, str]:
+    try:
+        return read_table(path)
+    except TSXError as error:
+        raise TSXError(f"{error}; {_AGAIN}") from None
+
+
 def mixture_length(path: str, fs: int) -> int:
     """Samples of a mono file at ``fs`` Hz.
 
     Raises:
         TSXError: if it is something else, is empty, or cannot be read.
     """
+    if not os.path.isfile(path):
+        raise TSXError(f"{path}: no such file; {_AGAIN}")
     try:
         info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise TSXError(f"{path}: cannot be read: {error}") from None
+    except UNREADABLE as error:
+        raise TSXError(f"{path}: cannot be read: {error}; {_AGAIN}") from None
     if info.samplerate != fs or info.channels != 1:
         raise TSXError(
             f"{path}: expected {fs} Hz mono as the model was trained on, "
             f"found {info.samplerate} Hz and {info.channels} channels"
         )
     if info.frames == 0:
-        raise TSXError(f"{path}: holds no samples")
+        raise TSXError(f"{path}: holds no samples; {_AGAIN}")
     return info.frames
 
 
-def read_mixture(path: str) -> np.ndarray:
+def read_mixture(path: str, length: Optional[int] = None) -> np.ndarray:
     """Its samples, (T,) float32.
 
+    Args:
+        length: T, as ``mixture_length`` found it some time ago.
+
     Raises:
-        TSXError: if there are NaN or infinite ones, or it cannot be read.
+        TSXError: if it cannot be read, has another length, or holds NaN or infinity.
     """
     try:
         samples, _ = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise TSXError(f"{path}: cannot be read: {error}") from None
+    except (*UNREADABLE, MemoryError) as error:
+        raise TSXError(f"{path}: cannot be read: {error}; {_AGAIN}") from None
+    if length is not None and samples.shape != (length,):
+        raise TSXError(
+            f"{path}: changed meanwhile: expected {length} samples, found {len(samples)}; {_AGAIN}"
+        )
     if not np.isfinite(samples).all():
         raise TSXError(f"{path}: holds NaN or infinite samples")
     return samples

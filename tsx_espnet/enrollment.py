@@ -4,7 +4,7 @@ In a mixture set, ``utt2enrollment`` holds the path of a recording for every mix
 of several: ``["dog1.wav", "dog2.wav"]``.
 """
 
-import json
+import os
 from typing import List, Optional
 
 import numpy as np
@@ -12,7 +12,9 @@ import soundfile
 import soxr
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.files import PathLike, parse_json
+from tsx_espnet.formatting.audio import MAX_RATE, MIN_RATE
+from tsx_espnet.wav import UNREADABLE
 
 
 def enrollment_paths(value: str) -> List[str]:
@@ -27,7 +29,7 @@ def enrollment_paths(value: str) -> List[str]:
     if not value.startswith("["):
         return [value]
     try:
-        paths = json.loads(value)
+        paths = parse_json(value)
     except ValueError:
         paths = None
     if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
@@ -44,10 +46,14 @@ def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
     Raises:
         TSXError: if it cannot be read, or holds no samples, NaN or infinity.
     """
+    if not os.path.isfile(path):
+        raise TSXError(f"{path}: no such file")
     try:
         samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise TSXError(f"{path}: cannot be read: {error}") from None
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise TSXError(f"{path}: cannot be read: its header says {rate} Hz")
     samples = samples.mean(axis=1)
     if fs is not None and fs != rate:
         samples = soxr.resample(samples, rate, fs)

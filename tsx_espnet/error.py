@@ -25,4 +25,6 @@ def run_command(main: Callable[[Optional[Sequence[str]]], None]) -> None:
         _, found, message = str(error).rpartition(f"{TSXError.__module__}.{TSXError.__name__}: ")
         if not found and not isinstance(error, (TSXError, OSError)):
             raise
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            message = f"{error.filename}: {error.strerror}"
         sys.exit(f"error: {message.strip()}")

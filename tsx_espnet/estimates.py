@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
-import soundfile
 import torch
 
 from tsx_espnet.condition import ASKED, NOT_APPLICABLE
@@ -23,11 +22,19 @@ from tsx_espnet.conditioned_mixtures import ConditionedMixtures, mixture_length,
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.files import DONE, atomic_write, is_done, mark_done, write_table
+from tsx_espnet.files import (
+    DONE,
+    is_done,
+    mark_done,
+    read_table,
+    remove_leftovers,
+    size_of,
+    write_table,
+)
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.progress import progress
-from tsx_espnet.wav import write_float_wav
+from tsx_espnet.wav import HEADER_BYTES, write_audio, write_float_wav
 
 CACHE = 2048  # embeddings
 SIDES = {"spk1.scp": "target", "spk2.scp": "other"}
@@ -58,9 +65,14 @@ def write_estimates(
     }
     if mixtures.num_enrollments is not None:
         facts["num_enrollments"] = mixtures.num_enrollments
+    fs = int(experiment.config["fs"])
     if is_done(out, **facts):
-        print(f"{out}: already complete")
-        return
+        damage = _find_damage(mixtures, out, audio_format, fs)
+        if not damage:
+            print(f"{out}: already complete")
+            return
+        print(f"{damage}; extracting {out} again", flush=True)
+        _withdraw(out)
     jobs = [] if merge else [job] if job else range(1, num_jobs + 1)
     for number in jobs:
         part = _part(out, number, num_jobs)
@@ -71,7 +83,11 @@ def write_estimates(
         _write_part(experiment, mixtures, out, batch_size, audio_format, number, num_jobs)
         mark_done(part, **facts)
     if merge or not job:
-        _merge(mixtures, out, audio_format, num_jobs, facts)
+        try:
+            _merge(mixtures, out, audio_format, num_jobs, facts)
+        except (TSXError, OSError):
+            if not is_done(out, **facts):  # by another merge, which has removed the parts
+                raise
 
 
 def _text_digest(experiment: Experiment) -> Optional[str]:
@@ -86,6 +102,44 @@ def _withdraw(out: Path) -> None:
     """
     for path in (out / DONE, *(out / name / table for name in ASKED for table in SIDES)):
         path.unlink(missing_ok=True)
+
+
+def _find_damage(
+    mixtures: ConditionedMixtures, out: Path, audio_format: str, fs: int
+) -> Optional[str]:
+    """What is missing or changed of complete estimates; None if nothing is.
+
+    What a killed merge left is removed. Of FLAC the size does not tell the length.
+    """
+    lengths = {name: mixture_length(path, fs) for name, path in mixtures.wavs.items()}
+    try:
+        for condition in mixtures.values:
+            names = mixtures.applicable(condition)
+            for table, side in SIDES.items():
+                if read_table(out / condition / table).keys() != set(names):
+                    return f"{out / condition / table}: expected {len(names)} estimates"
+                for name in names:
+                    path = _wav(out, condition, name, side, audio_format)
+                    found, size = size_of(path), HEADER_BYTES + 4 * lengths[name]
+                    if found <= 0 or (audio_format == "wav" and found != size):
+                        return f"{path}: expected {size} bytes of WAV, found {max(0, found)} bytes"
+    except TSXError as error:
+        return str(error)
+    _clean(mixtures, out, audio_format)
+    return None
+
+
+def _clean(mixtures: ConditionedMixtures, out: Path, audio_format: str) -> None:
+    """Remove what complete estimates have no use for, and what killed jobs left."""
+    for parts in out.glob("parts.*"):
+        shutil.rmtree(parts, ignore_errors=True)
+    for name in set(ASKED) - set(mixtures.values):
+        shutil.rmtree(out / name, ignore_errors=True)  # of an earlier model
+    remove_leftovers(out)
+    for name in mixtures.values:
+        remove_leftovers(out / name)
+        kept = {f"{one}_{side}.{audio_format}" for one in mixtures.wavs for side in SIDES.values()}
+        remove_leftovers(out / name / "wav", keep=kept)
 
 
 def _part(out: Path, job: int, num_jobs: int) -> Path:
@@ -105,7 +159,7 @@ def _write_part(experiment, mixtures, out, batch_size, audio_format, job, num_jo
     embed = functools.lru_cache(maxsize=CACHE)(experiment.embed)
     for batch in progress(batches, f"extract {job}/{num_jobs}"):
         for condition, name, *estimates in extract_batch(
-            experiment.model, mixtures, batch, embed
+            experiment.model, mixtures, batch, embed, lengths[batch[0]]
         ):
             for side, samples in zip(SIDES.values(), estimates):
                 _write(_wav(out, condition, name, side, audio_format), samples, fs)
@@ -126,14 +180,16 @@ def extract_batch(
     mixtures: ConditionedMixtures,
     names: List[str],
     embed: Callable[[str, str], ConditionEmbedding],
+    length: Optional[int] = None,
 ) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
     """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch.
 
     Args:
         embed: from a condition and its value to the embedding for one mixture.
+        length: T that every mixture must have.
     """
     device = next(model.parameters()).device
-    audio = np.stack([read_mixture(mixtures.wavs[name]) for name in names])
+    audio = np.stack([read_mixture(mixtures.wavs[name], length) for name in names])
     waveforms = torch.from_numpy(audio).to(device)
     lengths = torch.full((len(names),), waveforms.shape[1], device=device)
     with torch.no_grad():
@@ -168,10 +224,7 @@ def _merge(
             paths = {name: _wav(out, condition, name, side, audio_format) for name in names}
             write_table(out / condition / table, paths)
     mark_done(out, **facts)
-    for parts in out.glob("parts.*"):
-        shutil.rmtree(parts)
-    for name in set(ASKED) - set(mixtures.values):
-        shutil.rmtree(out / name, ignore_errors=True)  # of an earlier model
+    _clean(mixtures, out, audio_format)
     counts = ", ".join(f"{name} {len(mixtures.applicable(name))}" for name in mixtures.values)
     print(f"{out}: {len(mixtures.wavs)} mixtures ({counts})")
 
@@ -182,5 +235,4 @@ def _write(path: Path, samples: np.ndarray, fs: int) -> None:
         return
     if np.abs(samples).max() > 1:
         raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
-    with atomic_write(path, "wb") as stream:
-        soundfile.write(stream, samples, fs, subtype="PCM_24", format="FLAC")
+    write_audio(path, samples, fs, "FLAC", "PCM_24")

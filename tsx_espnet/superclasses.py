@@ -30,7 +30,7 @@ def load_superclasses(path: Optional[PathLike] = None) -> Dict[str, Tuple[str, .
         pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Pairs)
     except OSError as error:
         raise TSXError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TSXError(f"{path}: not JSON ({error})") from None
     if not isinstance(pairs, _Pairs) or not pairs:
         raise TSXError(f'{path}: expected {{"Super_class": ["Sub_class", ...], ...}}')

@@ -116,6 +116,6 @@ def test_a_failure_while_packing_leaves_nothing_half_written(recipe, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "write", full)
-    with pytest.raises(OSError):
+    with pytest.raises(TSXError, match="oct.zip: cannot be written: No space left on device"):
         pack("--exp", "exp/oct", "--out", "oct.zip")
     assert sorted(path.name for path in recipe.iterdir()) == ["exp"]

@@ -76,6 +76,7 @@ def build(root, num_mixtures=6, duration=0.5, conditions=tuple(CONDITIONS), seed
         snr = 10 * np.log10(np.sum(target**2) / np.sum(other**2))
         facts = {name_: table[name] for name_, table in values.items()}
         facts = {name_: value for name_, value in facts.items() if value != NOT_APPLICABLE}
+        facts.pop("enrollment", None)  # of that, a plan holds the clips
         plans.append(Plan(name, RATE, length, sources, 0, facts, float(snr), 1.0, 1, 0, index))
     write_plans(mixtures / "mixtures.jsonl", plans)
     for table, paths in tables.items():

@@ -200,7 +200,7 @@ def no_config(experiment):
 
 def bad_config(experiment):
     (experiment.exp / "config.yaml").write_text("a: [1\n")
-    return "config.yaml: not YAML"
+    return "config.yaml: not a yaml file"
 
 
 def no_scores(experiment):

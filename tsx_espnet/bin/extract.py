@@ -74,13 +74,12 @@ def write(path: str, samples, fs: int) -> None:
     """Write float samples without rescaling."""
     import soundfile
 
-    from tsx_espnet.files import atomic_write
+    from tsx_espnet.wav import write_audio
 
     subtype = SUBTYPES[Path(path).suffix.lower()]
     container = Path(path).suffix[1:].upper()
     try:
-        with atomic_write(path, "wb") as stream:
-            soundfile.write(stream, samples, fs, subtype=subtype, format=container)
+        write_audio(path, samples, fs, container, subtype)
     except soundfile.LibsndfileError as error:  # more channels than FLAC holds, ...
         raise TSXError(f"{path}: cannot be written: {error}") from None
 

@@ -2,6 +2,7 @@
 """Pack an experiment for others: weights, configuration, text embeddings, results (stage 9)."""
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import Sequence
@@ -31,24 +32,33 @@ def main(argv: Sequence[str] = None) -> None:
     from espnet2.main_funcs.pack_funcs import pack
 
     from tsx_espnet.experiment import find_model_file, read_config
+    from tsx_espnet.files import temporary_name
 
     experiment = Path(args.exp)
     read_config(experiment)
     model_file = find_model_file(experiment, args.model_file).name
-    temporary = out.with_name(f"{out.stem}.tmp{out.suffix}")
+    packed = [name for name in OPTIONAL if (experiment / name).is_file()]
+    for name in (model_file, "config.yaml", *packed):
+        # ESPnet would name the member after the place that a link leads to
+        if experiment.resolve() not in (experiment / name).resolve().parents:
+            raise TSXError(f"{experiment / name}: leads out of the experiment; pack a copy of it")
+    temporary = temporary_name(out)
     before = os.getcwd()
     try:
         os.chdir(experiment)  # ESPnet stores names as they are seen from here
         pack(
             files={"model_file": model_file},
             yaml_files={"train_config": "config.yaml"},
-            option=[name for name in OPTIONAL if Path(name).is_file()],
+            option=packed,
             outpath=temporary,
         )
         temporary.replace(out)
+    except OSError as error:
+        raise TSXError(f"{args.out}: cannot be written: {error.strerror or error}") from None
     finally:
         os.chdir(before)
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     print(f"{args.out}: {out.stat().st_size / 1e6:.1f} MB; unpacked, it is an experiment directory")
 
 

@@ -1,19 +1,21 @@
 """Audio of any rate and channel count -> mono 16-bit samples at one rate, or the reason why not."""
 
-import io
 import os
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Iterator, Tuple
 
 import numpy as np
 
 from tsx_espnet.condition import SOUNDING_FLOOR, hop_length, sounding
-from tsx_espnet.files import PathLike, atomic_write
+from tsx_espnet.files import PathLike
+from tsx_espnet.wav import write_audio
 
 FULL_SCALE = 32768  # one 16-bit step is 1 / FULL_SCALE
 MIN_SOUNDING = 0.1  # s
 MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
+BLOCK = 2**20  # samples read at a time, as a header may promise more than there is
+LONGEST = 2**30  # samples; a few kB of FLAC can hold as many
 
 
 class UnusableClip(Exception):
@@ -52,7 +54,6 @@ def read_clip(path: PathLike, fs: int) -> np.ndarray:
             -60 dBFS) file, less than 0.1 s of sound, or samples that are NaN or infinite.
     """
     audio, rate = _read(Path(path))
-    audio = audio.mean(axis=1, dtype=np.float64)
     if len(audio) < MIN_SOUNDING * rate:
         raise UnusableClip(f"too short: {len(audio)} samples at {rate} Hz, {MIN_SOUNDING} s needed")
     audio -= audio.mean()
@@ -81,18 +82,13 @@ def write_wav(path: PathLike, samples: np.ndarray, fs: int) -> None:
     """Write ``samples`` (T,) int16 as a PCM_16 WAV, whole or not at all.
 
     Raises:
-        OSError: e.g. disk full. (libsndfile itself would not say so; hence the detour.)
+        TSXError: naming the file, if it cannot be written (disk full, ...).
     """
-    import soundfile
-
-    stream = io.BytesIO()
-    soundfile.write(stream, samples, fs, format="WAV", subtype="PCM_16")
-    with atomic_write(path, "wb") as file:
-        file.write(stream.getvalue())
+    write_audio(path, samples, fs, "WAV", "PCM_16")
 
 
 def _read(path: Path) -> Tuple[np.ndarray, int]:
-    """(T, channels) float32 and the rate in Hz; every way in which that can fail has a reason."""
+    """(T,) float64 and the rate in Hz; every way in which that can fail has a reason."""
     import soundfile
 
     try:
@@ -100,7 +96,13 @@ def _read(path: Path) -> Tuple[np.ndarray, int]:
         if size == 0:
             raise UnusableClip(f"empty: {path} has 0 bytes")
         _check_whole(path, size)
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            rate, blocks = file.samplerate, [np.zeros(0)]
+            for block in _blocks(file):
+                blocks.append(block.mean(axis=1, dtype=np.float64))
+                if sum(map(len, blocks)) > LONGEST:
+                    raise UnusableClip(f"too long: {path} has more than {LONGEST} samples")
+        audio = np.concatenate(blocks)
     except FileNotFoundError:
         raise UnusableClip(f"missing: no file {path}") from None
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -112,6 +114,15 @@ def _read(path: Path) -> Tuple[np.ndarray, int]:
     if not np.isfinite(audio).all():
         raise UnusableClip(f"not finite: {path} holds NaN or infinite samples")
     return audio, rate
+
+
+def _blocks(file: Any) -> Iterator[np.ndarray]:
+    """The samples of an open file, (N, channels) float32 each time."""
+    number = max(1, BLOCK // file.channels)
+    block = file.read(number, dtype="float32", always_2d=True)
+    while len(block):
+        yield block
+        block = file.read(number, dtype="float32", always_2d=True)
 
 
 def _check_whole(path: Path, size: int) -> None:

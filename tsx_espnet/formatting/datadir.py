@@ -1,6 +1,5 @@
 """What a data directory says about its clips, checked before any audio is read."""
 
-import json
 import os
 import zlib
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, read_table
+from tsx_espnet.files import PathLike, parse_json, read_table
 
 TABLES = ("wav.scp", "utt2labels", "utt2captions")
 
@@ -65,9 +64,11 @@ class DataDir:
 
     def refuse_overwriting(self, directory: Path) -> None:
         """Raise ``TSXError`` if one of the audio files lies in ``directory``."""
-        target = os.path.abspath(directory)
+        target = os.path.realpath(directory)
+        folders = {os.path.dirname(wav) for wav in self.wavs.values()}
+        here = {folder for folder in folders if os.path.realpath(folder) == target}
         for name, wav in self.wavs.items():
-            if os.path.dirname(os.path.abspath(wav)) == target:
+            if os.path.dirname(wav) in here:
                 raise TSXError(
                     f"{_line(self.path / 'wav.scp', name)}: {wav} lies where the formatted audio "
                     "would be written; choose another output directory"
@@ -89,7 +90,7 @@ def _labels(text: str, path: Path, name: str) -> Tuple[str, ...]:
 
 def _captions(text: str, path: Path, name: str) -> List[str]:
     try:
-        captions = json.loads(text)
+        captions = parse_json(text)
     except ValueError:
         captions = None
     if (

@@ -18,6 +18,8 @@ from tsx_espnet.formatting.hpss import hpss_energies
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.progress import progress
 
+FILES = ("energies.ark", "offsets", "utt2num_samples", "skipped")
+
 
 def format_part(
     clips: DataDir, out: Path, part: Path, job: int, num_jobs: int, facts: Dict[str, Any]
@@ -34,7 +36,8 @@ def format_part(
     """
     import kaldiio
 
-    if is_done(part, **facts):
+    # a process that outlived its set may have left some of it
+    if is_done(part, **facts) and all((part / file).is_file() for file in FILES):
         print(f"{part}: already done", flush=True)
         return
     (part / DONE).unlink(missing_ok=True)

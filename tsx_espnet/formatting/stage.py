@@ -12,7 +12,6 @@ A job writes its audio to ``wav/`` and the rest to ``parts.N/J/``; the merge put
 """
 
 import json
-import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -25,14 +24,16 @@ from tsx_espnet.files import (
     atomic_write,
     is_done,
     mark_done,
+    read_facts,
     read_table,
+    remove_leftovers,
     write_table,
 )
+from tsx_espnet.formatting.check import find_damage
 from tsx_espnet.formatting.datadir import DataDir
 from tsx_espnet.formatting.part import format_part
 
 FORMAT_VERSION = 1  # raise it when the contents of the output change
-_TEMPORARY = re.compile(r".*\.tmp\d+\.wav")
 
 
 def format_set(
@@ -46,7 +47,8 @@ def format_set(
     """Format ``data`` to ``out`` at ``fs`` Hz: all of it, one job's part, or only the merge.
 
     What is finished is not done again: neither the whole nor a part, as long as ``fs`` and the
-    tables of ``data`` stay the same.
+    tables of ``data`` stay the same. A finished set of which a file is missing or has another size
+    is done again.
 
     Returns:
         the facts of ``.done``; without ``num_kept`` and ``skipped`` (counts by kind) for a part.
@@ -62,24 +64,37 @@ def format_set(
     if out.resolve() == clips.path.resolve():
         raise TSXError(f"{out}: output and data directory are the same")
     facts = {"fs": fs, "format_version": FORMAT_VERSION, "checksum": clips.checksum()}
+    stale = read_facts(out) is not None
     done = _finished(out, facts)
-    if done:
+    damage = find_damage(out, done) if done else None
+    if done and not damage:
         print(f"{out}: already done ({_summary(done)})", flush=True)
+        _clean(out)
         return done
-    (out / DONE).unlink(missing_ok=True)
+    if damage:
+        print(f"{damage}; formatting {out} again", flush=True)
+    if stale:  # and not just written by another process
+        (out / DONE).unlink(missing_ok=True)
     parts = out / f"parts.{num_jobs}"
     if not merge:
         for number in [job] if job is not None else range(1, num_jobs + 1):
             format_part(clips, out, parts / str(number), number, num_jobs, facts)
-    return _merge(clips, out, parts, num_jobs, facts) if job is None else facts
+    if job is not None:
+        return facts
+    try:
+        return _merge(clips, out, parts, num_jobs, facts)
+    except TSXError:
+        done = _finished(out, facts)  # by another merge, which has removed the parts
+        if done and not find_damage(out, done):
+            return done
+        raise
 
 
 def _finished(out: Path, facts: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     """The contents of ``.done`` if they agree with ``facts``."""
-    if not (out / DONE).is_file():
-        return None
-    found = json.loads((out / DONE).read_text(encoding="utf-8"))
-    return found if {key: found.get(key) for key in facts} == facts else None
+    found = read_facts(out) or {}
+    agree = {key: found.get(key) for key in facts} == facts
+    return found if agree and isinstance(found.get("skipped"), dict) else None
 
 
 def _merge(
@@ -107,7 +122,7 @@ def _merge(
     kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
     done = dict(facts, num_kept=len(lengths), skipped=dict(sorted(kinds.items())))
     if not lengths:
-        shutil.rmtree(parts)  # a rerun shall look at the audio again
+        shutil.rmtree(parts, ignore_errors=True)  # a rerun shall look at the audio again
         raise TSXError(f"{clips.path}: {_summary(done)}, see {out / 'skipped'}")
     write_table(out / "utt2num_samples", lengths)
     write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})
@@ -122,7 +137,7 @@ def _merge(
     write_table(out / "wav.scp", {name: out / "wav" / f"{name}.wav" for name in lengths})
     mark_done(out, **done)
     print(f"{out}: {_summary(done)}" + (f", see {out / 'skipped'}" if skipped else ""), flush=True)
-    _clean(out, lengths)
+    _clean(out)
     return done
 
 
@@ -130,14 +145,14 @@ def _summary(done: Dict[str, Any]) -> str:
     """One line such as ``36790 clips kept, 6 skipped (5 silent, 1 unreadable)``."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in done["skipped"].items())
     total = sum(done["skipped"].values())
-    kept = f"{done['num_kept']} clips" if done["num_kept"] else "no clip"
+    kept = f"{done['num_kept']} clips" if done.get("num_kept") else "no clip"
     return f"{kept} kept, {total} skipped" + (f" ({kinds})" if kinds else "")
 
 
-def _clean(out: Path, kept: Dict[str, str]) -> None:
-    """Remove the parts, and the temporary files of writers that were killed."""
+def _clean(out: Path) -> None:
+    """Remove the parts of a complete set, and the temporary files of writers that were killed."""
     for parts in out.glob("parts.*"):
-        shutil.rmtree(parts)
-    for path in (out / "wav").iterdir():
-        if _TEMPORARY.fullmatch(path.name) and path.stem not in kept:
-            path.unlink()
+        shutil.rmtree(parts, ignore_errors=True)
+    remove_leftovers(out)
+    names = read_table(out / "utt2num_samples")
+    remove_leftovers(out / "wav", keep={f"{name}.wav" for name in names})

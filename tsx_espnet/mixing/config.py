@@ -9,11 +9,11 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, read_yaml
 from tsx_espnet.mixing import checks
 from tsx_espnet.mixing.background import BackgroundConfig
+from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
 
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
-MAX_SOURCES = 16
 # options younger than the first sets and trainings: written only where they are not the default,
 # so that what was made before is still recognised as made in the same way
 YOUNGER = (
@@ -78,7 +78,7 @@ class MixingConfig:
     enrollment_duration: float = 10.0
 
     def __post_init__(self):
-        checks.check_number(self, "duration", 0.1, 600.0)
+        checks.check_number(self, "duration", 0.1, LONGEST)
         checks.check_number(self, "min_overlap", 0.0, 1.0)
         checks.check_number(self, "min_sounding", 0.01, self.duration)
         # far below, the -60 dB floor under which nothing counts as sounding would eat the sources
@@ -91,7 +91,9 @@ class MixingConfig:
         checks.check_choice(self, "strategy", STRATEGIES)
         checks.check_choice(self, "class_level", CLASS_LEVELS)
         if not isinstance(self.text_variants, bool):
-            raise TSXError(f"text_variants: expected true or false, found {self.text_variants!r}")
+            raise TSXError(
+                f"text_variants: expected true or false, found {checks.shown(self.text_variants)}"
+            )
         checks.check_file_name(self, "superclasses")
         checks.check_integer(self, "num_sources", 2, MAX_SOURCES)
         checks.check_choice(self, "placement", PLACEMENTS)
@@ -110,7 +112,9 @@ class MixingConfig:
             background = BackgroundConfig.from_dict(self.background)
             object.__setattr__(self, "background", background)
         elif not isinstance(self.background, (BackgroundConfig, type(None))):
-            raise TSXError(f"background: expected options or null, found {self.background!r:.80}")
+            raise TSXError(
+                f"background: expected options or null, found {checks.shown(self.background)}"
+            )
         if self.snr is None and self.background is None:
             raise TSXError("snr: null needs a background that levels are over, found none")
 

@@ -8,13 +8,12 @@ Written to the output directory:
 - ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
 - ``.done``: the facts, that is how the set was made
 
-A set that was begun is continued by the same facts and refused for different ones. A job writes
-its audio, and its plans to ``parts.N/J.jsonl``; the merge makes the tables.
+A set that was begun is continued by the same facts and refused for different ones; a complete one
+of which a file is missing or has another size is completed again. A job writes its audio, and its
+plans to ``parts.N/J.jsonl``; the merge makes the tables.
 """
 
 import json
-import re
-import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -22,21 +21,26 @@ import numpy as np
 
 from tsx_espnet.condition import CONDITIONS, ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, is_done, mark_done, write_table
+from tsx_espnet.files import PathLike, is_done, mark_done, size_of, write_table
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.mixing.enrollment_files import excerpts_to_write, write_enrollment_table
-from tsx_espnet.mixing.facts import BEGUN, checksum, claim, clip_facts
+from tsx_espnet.mixing.facts import checksum, claim, clip_facts, reopen
 from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_files import (
+    AUDIO,
+    PLANS,
+    audio_path,
+    audio_sizes,
+    clean,
+    find_damage,
+)
 from tsx_espnet.mixing.sources import ClipSet
 from tsx_espnet.progress import progress
-from tsx_espnet.wav import HEADER_BYTES, write_float_wav
+from tsx_espnet.wav import write_float_wav
 
 MIXING_VERSION = 1  # raise it when the same facts give other mixtures
-PLANS = "mixtures.jsonl"
-AUDIO = {"wav.scp": "mixture", "spk1.scp": "target", "spk2.scp": "other"}
-_TEMPORARY = re.compile(r".*\.tmp\d+\.wav")
 
 
 class _Work(NamedTuple):
@@ -131,18 +135,31 @@ def rebuild(
 
 def _write(work: _Work, num_jobs: int, job: Optional[int], merge: bool) -> None:
     out = work.out
-    if is_done(out, **work.facts):
-        print(f"{out}: already done ({work.number} mixtures)", flush=True)
-        return
     try:
+        if is_done(out, **work.facts):
+            damage = find_damage(out, work.number, work.examples)
+            if not damage:
+                print(f"{out}: already done ({work.number} mixtures)", flush=True)
+                return
+            print(f"{damage}; mixing {out} again", flush=True)
+            reopen(out, work.facts)
         claim(out, work.facts)
         if not merge:
             for part in [job] if job is not None else range(1, num_jobs + 1):
                 _write_part(work, part, num_jobs)
         if job is None:
-            _merge(work, num_jobs)
+            _merge_once(work, num_jobs)
     except OSError as error:  # of a full disk, Python does not say which file
         raise TSXError(f"{error.filename or out}: {error.strerror or error}") from None
+
+
+def _merge_once(work: _Work, num_jobs: int) -> None:
+    """Merge; what another merge has done meanwhile, removing the parts, is done."""
+    try:
+        _merge(work, num_jobs)
+    except (TSXError, OSError):
+        if not is_done(work.out, **work.facts):
+            raise
 
 
 def _part(out: Path, job: int, num_jobs: int) -> Path:
@@ -152,7 +169,7 @@ def _part(out: Path, job: int, num_jobs: int) -> Path:
 def _write_part(work: _Work, job: int, num_jobs: int) -> None:
     """Draw and write every ``num_jobs``-th mixture; audio that is there is whole and kept."""
     path = _part(work.out, job, num_jobs)
-    if path.is_file():
+    if path.is_file() and all(_is_whole(plan, work) for plan in read_plans(path)):
         print(f"{path}: already done", flush=True)
         return
     plans: List[Plan] = []
@@ -164,22 +181,21 @@ def _write_part(work: _Work, job: int, num_jobs: int) -> None:
     write_plans(path, plans)
 
 
+def _is_whole(plan: Plan, work: _Work) -> bool:
+    sizes = audio_sizes(plan, work.examples, work.out)
+    return all(size_of(path) == size for path, size in sizes.items())
+
+
 def _write_audio(plan: Plan, work: _Work) -> None:
-    paths = [_audio_path(work.out, kind, plan.id) for kind in AUDIO.values()]
-    excerpts = excerpts_to_write(plan, work.examples, work.out)
-    sizes = dict.fromkeys(paths, plan.num_samples)
-    sizes.update({path: one.length for path, one in excerpts.items()})
-    if all(
-        path.is_file() and path.stat().st_size == HEADER_BYTES + 4 * size
-        for path, size in sizes.items()
-    ):
+    if _is_whole(plan, work):
         return
+    paths = [audio_path(work.out, kind, plan.id) for kind in AUDIO.values()]
     sources = render_sources(plan, work.clips, work.noise)
     _check_level(plan, sources, work.clips)
     other, mixture = mix(sources, plan.target)
     for path, samples in zip(paths, (mixture, sources[plan.target], other)):
         write_float_wav(path, samples, plan.fs)
-    for path, one in excerpts.items():
+    for path, one in excerpts_to_write(plan, work.examples, work.out).items():
         write_float_wav(path, work.examples.read(one.clip, one.start, one.length), plan.fs)
 
 
@@ -188,7 +204,7 @@ def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
     energy = np.square(sources, dtype=np.float64).sum(axis=1)
     rest = energy.sum() - energy[plan.target]
     snr = 10 * np.log10((energy[plan.target] + 1e-30) / (rest + 1e-30))
-    if abs(snr - plan.snr) > 0.01:
+    if not abs(snr - plan.snr) <= 0.01:
         names = ", ".join(source.clip for source in plan.sources)
         raise TSXError(
             f"{plan.id}: expected an SNR of {plan.snr:.2f} dB, found {snr:.2f} dB: the audio of a "
@@ -212,21 +228,12 @@ def _merge(work: _Work, num_jobs: int) -> None:
         plans[job - 1 :: num_jobs] = part
     write_plans(out / PLANS, plans)
     for file, kind in AUDIO.items():
-        write_table(out / file, {plan.id: _audio_path(out, kind, plan.id) for plan in plans})
+        write_table(out / file, {plan.id: audio_path(out, kind, plan.id) for plan in plans})
     for name in CONDITIONS:
         read = {plan.id: plan.conditions.get(name, NOT_APPLICABLE) for plan in plans}
         if name != ENROLLMENT:
             write_table(out / f"utt2{name}", read)
     write_enrollment_table(plans, work.examples, out)
     mark_done(out, **work.facts)
-    (out / BEGUN).unlink(missing_ok=True)
-    for leftover in out.glob("parts.*"):
-        shutil.rmtree(leftover)
-    for path in (out / "wav").glob("*/*.wav"):
-        if _TEMPORARY.fullmatch(path.name):
-            path.unlink()
+    clean(out, {plan.id for plan in plans})
     print(f"{out}: {number} mixtures", flush=True)
-
-
-def _audio_path(out: Path, kind: str, name: str) -> Path:
-    return out / "wav" / kind / f"{name}.wav"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, atomic_write
+from tsx_espnet.files import DONE, atomic_write, parse_json
 from tsx_espnet.mixing.sources import ClipSet
 
 BEGUN = ".begun"
@@ -15,8 +15,7 @@ BEGUN = ".begun"
 def clip_facts(clips: ClipSet) -> Dict[str, Any]:
     """What tells these clips from others, wherever they lie."""
     formatted = [
-        json.loads((directory / DONE).read_text(encoding="utf-8"))
-        for directory in clips.directories
+        _read(directory / DONE, "format (stage 2) again") for directory in clips.directories
     ]
     return {
         "formatted": formatted[0] if len(formatted) == 1 else formatted,
@@ -38,7 +37,7 @@ def claim(out: Path, facts: Dict[str, Any]) -> None:
     present = [path.name for path in out.iterdir()] if out.is_dir() else []
     for marker in (out / DONE, out / BEGUN):
         if marker.is_file():
-            found = json.loads(marker.read_text(encoding="utf-8"))
+            found = _read(marker, f"remove {out} or choose another name")
             differences = _differences(found, json.loads(json.dumps(facts)))
             if differences:
                 raise TSXError(
@@ -50,6 +49,23 @@ def claim(out: Path, facts: Dict[str, Any]) -> None:
         raise TSXError(f"{out}: is not empty and holds no mixtures of ours; choose another name")
     with atomic_write(out / BEGUN) as stream:
         json.dump(facts, stream, indent=1, sort_keys=True)
+
+
+def reopen(out: Path, facts: Dict[str, Any]) -> None:
+    """Make a complete set one that was begun."""
+    with atomic_write(out / BEGUN) as stream:
+        json.dump(facts, stream, indent=1, sort_keys=True)
+    (out / DONE).unlink(missing_ok=True)
+
+
+def _read(marker: Path, remedy: str) -> Dict[str, Any]:
+    try:
+        found = parse_json(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TSXError(f"{marker}: cannot be read ({error}); {remedy}") from None
+    if not isinstance(found, dict):
+        raise TSXError(f"{marker}: expected facts, found {found!r:.80}; {remedy}")
+    return found
 
 
 def _differences(found: Dict[str, Any], facts: Dict[str, Any], prefix: str = "") -> str:

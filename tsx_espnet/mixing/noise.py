@@ -33,7 +33,8 @@ def coloured_noise(seed: int, slope: float, num_samples: int, fs: int) -> np.nda
     spectrum = np.random.default_rng(seed).normal(size=2 * len(frequency)).view(np.complex128)
     spectrum *= shape
     noise = np.fft.irfft(spectrum, num_samples)
-    noise *= NOISE_LEVEL * _STEPS / np.sqrt(np.dot(noise, noise) / num_samples)
+    power = np.dot(noise, noise) / num_samples
+    noise *= NOISE_LEVEL * _STEPS / np.sqrt(power) if power > 0 else 0.0  # one sample is its mean
     return np.rint(noise, out=noise).astype(np.float32) / np.float32(_STEPS)
 
 

@@ -11,6 +11,10 @@ from tsx_espnet.files import PathLike, atomic_write, check_id
 from tsx_espnet.mixing import fields
 from tsx_espnet.mixing.fields import MOST_SAMPLES
 
+# what is drawn keeps to these; a plan is read from a file, and memory follows from it
+LONGEST = 600.0  # seconds of a mixture
+MAX_SOURCES = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
@@ -112,9 +116,9 @@ class Plan:
         plan = fields.record(cls, found, where)
         check_id(fields.text(plan, "id", where), where)
         fields.integer(plan, "fs", where, 1, 10**7)
-        fields.integer(plan, "num_samples", where, 1, MOST_SAMPLES)
-        if not isinstance(plan["sources"], list) or not plan["sources"]:
-            raise TSXError(f"{where}: sources: expected a list of at least one source")
+        fields.integer(plan, "num_samples", where, 1, round((LONGEST + 1) * plan["fs"]))
+        if not isinstance(plan["sources"], list) or not 1 <= len(plan["sources"]) <= MAX_SOURCES:
+            raise TSXError(f"{where}: sources: expected a list of 1 to {MAX_SOURCES} sources")
         plan["sources"] = tuple(
             _placement(source, plan["num_samples"], f"{where}: sources[{number}]")
             for number, source in enumerate(plan["sources"])

@@ -1,6 +1,7 @@
 """The clips of a formatted directory: an index in memory, energies and audio read when asked."""
 
 import bisect
+import os
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -14,8 +15,10 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike
 from tsx_espnet.mixing.clip_tables import ClipRow, read_clip_tables
 from tsx_espnet.mixing.strings import Strings
+from tsx_espnet.wav import UNREADABLE
 
 Array = np.ndarray
+_AGAIN = "run the format stage (stage 2) again"
 
 
 def read_classes(path: PathLike) -> List[str]:
@@ -27,7 +30,10 @@ def read_classes(path: PathLike) -> List[str]:
     path = Path(path)
     if not path.is_file():
         raise TSXError(f"{path}: no such file; the format stage (stage 2) writes classes.txt")
-    classes = path.read_text(encoding="utf-8").split()
+    try:
+        classes = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise TSXError(f"{path}: not UTF-8 text ({error.reason})") from None
     if not classes:
         raise TSXError(f"{path}: holds no label")
     return classes
@@ -135,11 +141,19 @@ class ClipSet:
         try:
             found = read_matrix(path, offset)
         except (OSError, ValueError) as error:
-            raise TSXError(f"{where}: cannot read the energies of {name!r}: {error}") from None
+            raise TSXError(
+                f"{where}: cannot read the energies of {name!r} ({error}); {_AGAIN}"
+            ) from None
         expected = (-(-int(self._num_samples[number]) // self.hop), 3)
         if found.shape != expected:
             raise TSXError(
-                f"{where}: energies of {name!r}: expected shape {expected}, found {found.shape}"
+                f"{where}: energies of {name!r}: expected shape {expected}, found {found.shape}; "
+                f"{_AGAIN}"
+            )
+        if not (found.min(initial=0.0) >= 0 and found.max(initial=0.0) < np.inf):
+            raise TSXError(
+                f"{where}: energies of {name!r}: expected finite numbers that are not negative; "
+                f"{_AGAIN}"
             )
         return found
 
@@ -160,10 +174,15 @@ class ClipSet:
                 raise TSXError(
                     f"{self._paths[number]}: changed since formatting: expected {total} samples at "
                     f"{self.fs} Hz in 1 channel, found {audio.frames} at {audio.samplerate} Hz in "
-                    f"{audio.channels}; run the format stage (stage 2) again"
+                    f"{audio.channels}; {_AGAIN}"
                 )
             audio.seek(start)
-            return audio.read(length, dtype="float32")
+            samples = audio.read(length, dtype="float32")
+        if len(samples) != length:
+            raise TSXError(
+                f"{self._paths[number]}: changed since formatting: it ends early; {_AGAIN}"
+            )
+        return samples
 
     def _read_tables(self) -> Tuple[Dict[str, ClipRow], int]:
         """The clips of all directories by id, and their rate in Hz."""
@@ -201,9 +220,9 @@ class ClipSet:
 
 def _open(path: str, name: str) -> soundfile.SoundFile:
     try:
+        if not os.path.isfile(path):  # "-" would be the standard input
+            raise OSError
         return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        reason = "no such file" if not Path(path).is_file() else str(error)
-        raise TSXError(
-            f"{path}: cannot read clip {name!r} ({reason}); run the format stage (stage 2) again"
-        ) from None
+    except UNREADABLE as error:
+        reason = "no such file" if not os.path.isfile(path) else str(error)
+        raise TSXError(f"{path}: cannot read clip {name!r} ({reason}); {_AGAIN}") from None

@@ -8,10 +8,11 @@ import numpy as np
 
 from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, PathLike, atomic_write, mark_done, read_table
+from tsx_espnet.files import DONE, PathLike, mark_done, read_table, remove_leftovers
 from tsx_espnet.scoring.figures import draw_spectrograms
-from tsx_espnet.scoring.mixture_set import MixtureSet, read_mono
+from tsx_espnet.scoring.mixture_set import INFER, MixtureSet, read_mono
 from tsx_espnet.scoring.scores import ORACLE, Score
+from tsx_espnet.wav import write_audio
 
 PICTURE = "spectrogram.png"
 
@@ -37,7 +38,7 @@ def choose_examples(scores: Sequence[Score], condition: str, count: int) -> List
 def clear_examples(directory: PathLike) -> None:
     """Remove the examples of an earlier report, and nothing else, from ``directory``."""
     for marker in Path(directory).glob(f"*/{DONE}"):
-        shutil.rmtree(marker.parent)
+        shutil.rmtree(marker.parent, ignore_errors=True)
 
 
 def write_example(
@@ -54,6 +55,8 @@ def write_example(
     at the same gain, which is below 1 only where a sample would clip.
     """
     directory, estimates_dir = Path(directory), Path(estimates_dir)
+    # first, so that the next report removes what is left of one that was killed
+    mark_done(directory, mixture=scores[0].mixture)
     table = {score.condition: score for score in scores if score.condition != ORACLE}
     name = scores[0].mixture
     mixture, rate = read_mono(mixtures.audio["mixture"][name])
@@ -61,14 +64,14 @@ def write_example(
     signals["target"], _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
     for condition, score in table.items():
         path = _estimate(estimates_dir / condition / f"{_stream(score)}.scp", name)
-        signals[f"estimate_{condition}"], _ = read_mono(path, rate, len(mixture))
+        signals[f"estimate_{condition}"], _ = read_mono(path, rate, len(mixture), INFER)
     streams = {"spk1": "spk2", "spk2": "spk1"}
     rest = _estimate(estimates_dir / shown / f"{streams[_stream(table[shown])]}.scp", name)
-    signals["rest"], _ = read_mono(rest, rate, len(mixture))
+    signals["rest"], _ = read_mono(rest, rate, len(mixture), INFER)
 
     gain = min(1.0, 0.999 / max(float(np.abs(signal).max()) for signal in signals.values()))
     for kind, signal in signals.items():
-        _write_wav(directory / f"{kind}.wav", gain * signal, rate)
+        write_audio(directory / f"{kind}.wav", gain * signal, rate, "WAV", "PCM_16")
     score = table[shown]
     shown_signals = {
         f"mixture (SI-SDR {score.si_sdr_mixture:.1f} dB)": mixture,
@@ -78,7 +81,7 @@ def write_example(
     quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{score.value}\N{RIGHT DOUBLE QUOTATION MARK}"
     title = f"{name}, {shown} = {quoted}: SI-SDRi {score.si_sdri:.1f} dB"
     draw_spectrograms(directory / PICTURE, shown_signals, rate, title)
-    mark_done(directory, mixture=name)
+    remove_leftovers(directory)
 
 
 def _stream(score: Score) -> str:
@@ -91,10 +94,3 @@ def _estimate(table: Path, name: str) -> str:
     if name not in paths:
         raise TSXError(f"{table}: no {name!r}; run stages 6 (infer) and 7 (score) again")
     return paths[name]
-
-
-def _write_wav(path: Path, signal: np.ndarray, rate: int) -> None:
-    import soundfile
-
-    with atomic_write(path, "wb") as stream:
-        soundfile.write(stream, signal, rate, format="WAV", subtype="PCM_16")

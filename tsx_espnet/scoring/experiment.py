@@ -1,13 +1,12 @@
 """How an experiment was set up: its configuration and its data, as pairs of name and value."""
 
-import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, PathLike, read_table
+from tsx_espnet.files import PathLike, read_facts, read_table, read_yaml
 from tsx_espnet.scoring.history import History
 from tsx_espnet.scoring.mixture_set import MixtureSet, read_mono
 
@@ -30,15 +29,10 @@ def read_config(exp: PathLike) -> Dict[str, Any]:
     Raises:
         TSXError: if it is missing ("run stage 5") or not a mapping in YAML.
     """
-    import yaml
-
     path = Path(exp) / CONFIG
     if not path.is_file():
         raise TSXError(f"{path}: no such file; run stage 5 (train)")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise TSXError(f"{path}: not YAML ({error})".replace("\n", " ")) from None
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise TSXError(f"{path}: expected options and their values")
     return config
@@ -140,10 +134,7 @@ def _count(directory: Any) -> int:
 
 def _mixing_facts(directory: Path) -> Dict[str, Any]:
     """The facts of stage 3's marker, the mixing config among them."""
-    marker = directory / DONE
-    if not marker.is_file():
-        return {}
-    found = json.loads(marker.read_text(encoding="utf-8"))
+    found = read_facts(directory) or {}
     facts = {**found, **found.get("config", {})}
     if facts.get("placement") == "uniform":
         facts.pop("min_overlap", None)  # it has no say there

@@ -1,5 +1,6 @@
 """The figures of a report, as a paper would print them: PNG, colour-blind safe, no chart junk."""
 
+import io
 from pathlib import Path
 from typing import Any, Mapping, Sequence, Tuple
 
@@ -29,6 +30,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # a caption may hold two dollar signs
 }
 DPI = 160
 WINDOW = 0.032  # s, of the spectrograms
@@ -172,5 +174,7 @@ def save_figure(path: PathLike, size: Tuple[float, float], draw: Any) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
-        with atomic_write(Path(path), "wb") as stream:
-            figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+        memory = io.BytesIO()  # Pillow's errors do not say that the disk is full
+        figure.savefig(memory, format="png", dpi=DPI, metadata={"Software": None})
+    with atomic_write(Path(path), "wb") as stream:
+        stream.write(memory.getvalue())

@@ -1,7 +1,8 @@
 """What is scored: a fixed set of mixtures, and the estimates made of it, condition by condition."""
 
+import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike, read_table
 from tsx_espnet.mixing.dataset_files import PLANS
 from tsx_espnet.mixing.plan import read_plans
+from tsx_espnet.wav import UNREADABLE
 
+MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
 TABLES = {"mixture": MIXTURE.file, "target": TARGET.file, "other": OTHER.file}
 
 
@@ -33,8 +36,8 @@ class MixtureSet:
         for name in (*TABLES.values(), PLANS):
             if not (self.directory / name).is_file():
                 raise TSXError(f"{self.directory / name}: no such file; run stage 3 (mix)")
-        self.audio = {kind: read_table(self.directory / name) for kind, name in TABLES.items()}
-        self.plans = {plan.id: plan for plan in read_plans(self.directory / PLANS)}
+        self.audio = {kind: _again(read_table, self.directory / n) for kind, n in TABLES.items()}
+        self.plans = {plan.id: plan for plan in _again(read_plans, self.directory / PLANS)}
         self.ids = sorted(self.plans)
         if not self.ids:
             raise TSXError(f"{self.directory / PLANS}: no mixtures; run stage 3 (mix) again")
@@ -44,7 +47,7 @@ class MixtureSet:
         for condition in CONDITIONS:
             path = self.directory / f"utt2{condition}"
             if path.is_file():
-                values = read_table(path)
+                values = _again(read_table, path)
                 self._check_ids(values, path.name)
                 self.values[condition] = {
                     name: value for name, value in values.items() if value != NOT_APPLICABLE
@@ -62,6 +65,14 @@ class MixtureSet:
                 f"{self.directory / name}: not the mixtures of {PLANS}: {difference}; "
                 "run stage 3 (mix) again"
             )
+
+
+def _again(read: Callable, path: Path, stage: str = MIX) -> Any:
+    """What ``read`` reads; if it cannot, ``stage`` shall make the file again."""
+    try:
+        return read(path)
+    except TSXError as error:
+        raise TSXError(f"{error}; run {stage} again") from None
 
 
 def find_estimates(
@@ -82,7 +93,7 @@ def find_estimates(
             continue
         if not path.is_file():
             raise TSXError(f"{path}: no such file, extraction is not finished; run stage 6 (infer)")
-        estimates[condition] = read_table(path)
+        estimates[condition] = _again(read_table, path, INFER)
         difference = describe_difference(values, estimates[condition])
         if difference:
             raise TSXError(
@@ -109,8 +120,13 @@ def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -
     return ", ".join(words)
 
 
-def read_mono(path: PathLike, rate: int = 0, length: int = 0) -> Tuple[np.ndarray, int]:
+def read_mono(
+    path: PathLike, rate: int = 0, length: int = 0, stage: str = MIX
+) -> Tuple[np.ndarray, int]:
     """Read a mono file as float64 samples ``(T,)`` and its rate in Hz.
+
+    Args:
+        stage: what makes the file, to be named if there is something wrong with it.
 
     Raises:
         TSXError: if it is missing, unreadable, not mono, not of ``rate`` or ``length`` (where they
@@ -118,19 +134,23 @@ def read_mono(path: PathLike, rate: int = 0, length: int = 0) -> Tuple[np.ndarra
     """
     import soundfile
 
-    if not Path(path).is_file():
-        raise TSXError(f"{path}: no such file")
+    again = f"; run {stage} again"
+    if not os.path.isfile(path):
+        raise TSXError(f"{path}: no such file{again}")
     try:
         signal, found = soundfile.read(str(path), dtype="float64")
-    except soundfile.LibsndfileError as error:
-        raise TSXError(f"{path}: not readable as audio ({error})") from None
+    except (*UNREADABLE, MemoryError) as error:
+        raise TSXError(f"{path}: not readable as audio ({error}){again}") from None
+    fault = ""
     if signal.ndim != 1:
-        raise TSXError(f"{path}: expected 1 channel, found {signal.shape[1]}")
-    if rate and found != rate:
-        raise TSXError(f"{path}: expected {rate} Hz as in the mixture, found {found} Hz")
-    if length and len(signal) != length:
-        raise TSXError(f"{path}: expected {length} samples as in the mixture, found {len(signal)}")
-    bad = np.flatnonzero(~np.isfinite(signal))
-    if bad.size:
-        raise TSXError(f"{path}: {bad.size} samples are NaN or infinite (first at {bad[0]})")
+        fault = f"expected 1 channel, found {signal.shape[1]}"
+    elif rate and found != rate:
+        fault = f"expected {rate} Hz as in the mixture, found {found} Hz"
+    elif length and len(signal) != length:
+        fault = f"expected {length} samples as in the mixture, found {len(signal)}"
+    elif not np.isfinite(signal).all():
+        bad = np.flatnonzero(~np.isfinite(signal))
+        fault = f"{bad.size} samples are NaN or infinite (first at {bad[0]})"
+    if fault:
+        raise TSXError(f"{path}: {fault}{again}")
     return signal, found

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 
 from tsx_espnet.condition import ASKED
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write
+from tsx_espnet.files import PathLike, atomic_write, remove_leftovers
 from tsx_espnet.scoring.checks import check_scores
 from tsx_espnet.scoring.environment import describe_environment
 from tsx_espnet.scoring.examples import PICTURE, choose_examples, clear_examples, write_example
@@ -86,6 +86,8 @@ def report(
     )
     with atomic_write(out / RESULTS) as stream:
         stream.write(results.markdown())
+    for directory in (out, out / "figures"):
+        remove_leftovers(directory)
     return _terminal(out, results, examples)
 
 

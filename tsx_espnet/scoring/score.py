@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -10,11 +11,18 @@ import numpy as np
 from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.contract import OTHER, TARGET
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write
+from tsx_espnet.files import PathLike, atomic_write, parse_json, remove_leftovers
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.progress import progress
 from tsx_espnet.scoring import metrics
-from tsx_espnet.scoring.mixture_set import PLANS, TABLES, MixtureSet, find_estimates, read_mono
+from tsx_espnet.scoring.mixture_set import (
+    INFER,
+    PLANS,
+    TABLES,
+    MixtureSet,
+    find_estimates,
+    read_mono,
+)
 from tsx_espnet.scoring.scores import FILE, Score, add_oracle, read_scores, write_scores
 
 FACTS = "scores.json"  # how scores.csv was made, so that it is made again when that has changed
@@ -43,11 +51,19 @@ def score(
     if UNCONDITIONAL in estimates:
         second = find_estimates(estimates_dir, mixtures, OTHER.file)[UNCONDITIONAL]
     facts = _facts(mixtures, estimates_dir, estimates, skip_bss)
-    if _is_scored(estimates_dir, facts):
+    if _is_scored(estimates_dir, facts, estimates):
+        _clean(estimates_dir)
         return f"{estimates_dir / FILE} is of these estimates already, nothing to do"
+    if job and _part(estimates_dir, job, num_jobs, facts).is_file():
+        return f"scores of part {job} of {num_jobs} are there already, nothing to do"
     if merge:
         parts = [_part(estimates_dir, number, num_jobs, facts) for number in range(1, num_jobs + 1)]
-        scores = _collect(parts, estimates)
+        try:
+            scores = _collect(parts, estimates)
+        except TSXError:
+            if _is_scored(estimates_dir, facts, estimates):  # by another merge meanwhile
+                return f"{estimates_dir / FILE} is of these estimates already, nothing to do"
+            raise
     else:
         scores = []
         names = items_of_job(mixtures.ids, job or 1, num_jobs if job else 1)
@@ -61,8 +77,7 @@ def score(
     write_scores(estimates_dir / FILE, add_oracle(scores))
     with atomic_write(estimates_dir / FACTS) as stream:
         json.dump(facts, stream, indent=1, sort_keys=True)
-    for part in estimates_dir.glob("scores.*of*.csv"):
-        part.unlink()
+    _clean(estimates_dir)
     counts = ", ".join(f"{condition} {len(table)}" for condition, table in estimates.items())
     return f"{estimates_dir / FILE}: scores of {len(mixtures.ids)} mixtures ({counts})"
 
@@ -81,14 +96,15 @@ def score_mixture(
     """
     if not paths:
         return []
-    mixture, rate = read_mono(mixtures.audio["mixture"][name])
+    length = mixtures.plans[name].num_samples
+    mixture, rate = read_mono(mixtures.audio["mixture"][name], length=length)
     target, _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
     other, _ = read_mono(mixtures.audio["other"][name], rate, len(mixture))
-    estimates = {c: read_mono(path, rate, len(mixture))[0] for c, path in paths.items()}
+    estimates = {c: read_mono(p, rate, len(mixture), INFER)[0] for c, p in paths.items()}
 
     values = {condition: mixtures.values[condition][name] for condition in estimates}
     if second is not None:
-        outputs = [estimates[UNCONDITIONAL], read_mono(second, rate, len(mixture))[0]]
+        outputs = [estimates[UNCONDITIONAL], read_mono(second, rate, len(mixture), INFER)[0]]
         stream = int(metrics.is_swapped([target, other], outputs))
         estimates[UNCONDITIONAL] = outputs[stream]
         values[UNCONDITIONAL] = Path((TARGET, OTHER)[stream].file).stem
@@ -158,7 +174,22 @@ def _facts(
     return {"skip_bss": skip_bss, "made_from": stamps}
 
 
-def _is_scored(directory: Path, facts: Mapping[str, Any]) -> bool:
-    if not (directory / FILE).is_file() or not (directory / FACTS).is_file():
+def _is_scored(
+    directory: Path, facts: Mapping[str, Any], estimates: Mapping[str, Mapping[str, str]]
+) -> bool:
+    """Whether there is a whole ``scores.csv`` made from what is there now."""
+    try:
+        if parse_json((directory / FACTS).read_text(encoding="utf-8")) != facts:
+            return False
+        scores = read_scores(directory / FILE)
+    except (OSError, ValueError, TSXError):
         return False
-    return json.loads((directory / FACTS).read_text(encoding="utf-8")) == facts
+    found = Counter(score.condition for score in scores)
+    return all(found[condition] == len(table) for condition, table in estimates.items())
+
+
+def _clean(directory: Path) -> None:
+    """Remove the parts, and what a killed process left of a table."""
+    for part in directory.glob("scores.*of*.csv"):
+        part.unlink(missing_ok=True)
+    remove_leftovers(directory)

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from tsx_espnet.condition import ASKED, UNCONDITIONAL
 from tsx_espnet.error import TSXError
@@ -13,6 +13,7 @@ from tsx_espnet.files import PathLike, atomic_write
 FILE = "scores.csv"
 ORACLE = "oracle"
 ORDER = (*ASKED, ORACLE)
+_AGAIN = "run stage 7 (score) again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,23 +94,32 @@ def read_scores(path: PathLike) -> List[Score]:
     path = Path(path)
     if not path.is_file():
         raise TSXError(f"{path}: no such file; run stage 7 (score)")
+    try:
+        return list(_read(path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TSXError(f"{path}: not CSV ({error}); {_AGAIN}") from None
+
+
+def _read(path: Path) -> Iterator[Score]:
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise TSXError(
-                f"{path}: missing column {', '.join(missing)}; run stage 7 (score) again"
+                f"{path}: missing column {', '.join(missing)}; {_AGAIN}"
             )
-        return [_score(row, f"{path}:{reader.line_num}") for row in reader]
+        for row in reader:
+            yield _score(row, f"{path}:{reader.line_num}")
 
 
 def _score(row: Dict[str, str], where: str) -> Score:
     fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
     if None in row.values() or None in row:
-        raise TSXError(f"{where}: expected {len(COLUMNS)} cells")
+        raise TSXError(f"{where}: expected {len(COLUMNS)} cells; {_AGAIN}")
     if row["condition"] not in ORDER:
         raise TSXError(
-            f"{where}: unknown condition {row['condition']!r}; expected one of {', '.join(ORDER)}"
+            f"{where}: unknown condition {row['condition']!r:.80}; expected one of "
+            f"{', '.join(ORDER)}; {_AGAIN}"
         )
     for column in METRICS:
         try:
@@ -117,7 +127,9 @@ def _score(row: Dict[str, str], where: str) -> Score:
         except ValueError:
             number = math.nan
         if number is not None and not math.isfinite(number):
-            raise TSXError(f"{where}: {column} is {row[column]!r}; expected a number of dB")
+            raise TSXError(
+                f"{where}: {column} is {row[column]!r:.80}; expected a number of dB; {_AGAIN}"
+            )
         fields[column] = number
     return Score(**fields)
 

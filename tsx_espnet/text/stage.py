@@ -1,5 +1,6 @@
 """Stage 4: phrases to a table of vectors, in one process or several."""
 
+import glob
 import shutil
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Dict, Mapping, Optional, Sequence
 import numpy as np
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.files import PathLike, remove_leftovers
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.progress import progress
 from tsx_espnet.text.encoder import BATCH_SIZE, LanguageModel
@@ -34,6 +35,7 @@ def embed_phrases(
     out = Path(out)
     if _holds(out, phrases, language_model, pooling):
         print(f"{out}: already holds all {len(phrases)} phrases", flush=True)
+        _clean(out)
         return
     starts = range(0, len(phrases), BATCH_SIZE)
     batches = [phrases[start : start + BATCH_SIZE] for start in starts]
@@ -45,7 +47,13 @@ def embed_phrases(
             for number in range(1, min(num_jobs, len(batches)) + 1)
         }
         if merge:
-            table = _merged(parts, phrases, language_model, pooling)
+            try:
+                table = _merged(parts, phrases, language_model, pooling)
+            except TSXError:
+                # another merge may have made the table meanwhile, and removed the parts
+                if _holds(out, phrases, language_model, pooling):
+                    return
+                raise
         else:
             path = _part(out, job, num_jobs)
             own = parts.get(path)  # there may be fewer batches than jobs
@@ -53,9 +61,16 @@ def embed_phrases(
                 LanguageModel(language_model, pooling).table(own, progress=_shown).write(path)
             return
     table.write(out)
-    for leftover in out.parent.glob(f"{out.stem}.parts.*"):
-        shutil.rmtree(leftover)
+    _clean(out)
     print(f"{out}: {len(table)} phrases, {table.dim} dimensions ({language_model})", flush=True)
+
+
+def _clean(out: Path) -> None:
+    """Remove the parts of a complete table, and what a killed process left of it."""
+    stem = glob.escape(out.stem)
+    for parts in out.parent.glob(f"{stem}.parts.*"):
+        shutil.rmtree(parts, ignore_errors=True)
+    remove_leftovers(out.parent, stem=stem)
 
 
 def _shown(batches):

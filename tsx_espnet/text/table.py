@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write
+from tsx_espnet.files import PathLike, atomic_write, parse_json
 
 
 class TextTable(Mapping):
@@ -66,8 +66,9 @@ class TextTable(Mapping):
             "language_model": self.language_model,
             "pooling": self.pooling,
         }
+        data = _in_order(save({"embeddings": self.embeddings}, metadata))
         with atomic_write(path, "wb") as stream:
-            stream.write(save({"embeddings": self.embeddings}, metadata))
+            stream.write(data)
 
     @classmethod
     def read(cls, path: PathLike) -> "TextTable":
@@ -82,10 +83,19 @@ class TextTable(Mapping):
             with safe_open(path, framework="np") as stream:
                 metadata = stream.metadata() or {}
                 return cls(
-                    json.loads(metadata["phrases"]),
+                    parse_json(metadata["phrases"]),
                     stream.get_tensor("embeddings"),
                     metadata["language_model"],
                     metadata["pooling"],
                 )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise TSXError(f"{path}: not a table of text embeddings ({error!r})") from None
+            found = f"not a table of text embeddings ({error!r:.200})"
+            raise TSXError(f"{path}: {found}; remove it and run stage 4 again") from None
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same safetensors with a sorted header: the order of its entries is random otherwise."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]

@@ -61,7 +61,7 @@ sub read_config {
     my $text = $built_in;
     if (open(my $stream, '<', $file)) {
         local $/;
-        $text = <$stream>;
+        $text = <$stream> // fail("cannot read $file: $!");
     } elsif (defined $array->{option}{config} or -e $file) {
         fail("cannot read $file: $!");
     }
@@ -85,18 +85,26 @@ sub read_config {
     return (\%meaning, \@defaults, $command, $file);
 }
 
+# The words of a text as a shell sees them; of an unmatched quote, shellwords makes no word at all.
+sub words_of {
+    my ($text, $file) = @_;
+    my @words = shellwords($text);
+    fail("$file: a quote or backslash without its mate in '$text'") if !@words and $text =~ /\S/;
+    return @words;
+}
+
 sub sbatch_command {
     my ($meaning, $defaults, $command, $file) = read_config();
     my %given = %{ $array->{option} };
     delete $given{config};
     my $at_once = delete $given{max_jobs_run};
     $given{ $_->[0] } //= $_->[1] for @$defaults;
-    my @words = shellwords($command);
+    my @words = words_of($command, $file);
     for my $option (sort keys %given) {
         my $value = $given{$option};
         my $text = $meaning->{$option}{$value} // $meaning->{$option}{'*'};
         fail("$file does not describe --$option $value") unless defined $text;
-        push @words, map { s/\$0/$value/gr } shellwords($text);
+        push @words, map { s/\$0/$value/gr } words_of($text, $file);
     }
     push @words, @{ $array->{other} };
     print STDERR "slurm.pl: --max-jobs-run is for arrays, ignored\n" if $at_once and !$is_array;

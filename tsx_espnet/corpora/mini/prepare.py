@@ -11,8 +11,9 @@ from tsx_espnet.corpora.mini.catalogue import CATALOGUE, VERSION, generate
 from tsx_espnet.corpora.mini.dsp import FS
 from tsx_espnet.corpora.sets import write_sets
 from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, PathLike, atomic_write, is_done, mark_done
+from tsx_espnet.files import DONE, PathLike, is_done, mark_done, remove_leftovers
 from tsx_espnet.progress import progress
+from tsx_espnet.wav import write_audio
 
 FEWEST_CLIPS = 10
 HELD_OUT = 0.15  # of the clips of each class, for validation and for test
@@ -101,6 +102,7 @@ def prepare_mini(
         (Path(out) / DONE).unlink(missing_ok=True)
         _write_audio(audio, clips, seed, num_jobs)
         mark_done(out, **facts)
+        remove_leftovers(audio)
     write_sets(data, sets)
     for name, members in sets.items():
         classes = {labels for labels, _ in members.values()}
@@ -167,8 +169,5 @@ def _write_audio(audio: Path, clips: List[Clip], seed: int, num_jobs: int) -> No
 
 
 def _write_clip(item: Tuple[Path, Clip, int]) -> None:
-    import soundfile
-
     audio, (name, index), seed = item
-    with atomic_write(_wav(audio, (name, index)), "wb") as stream:
-        soundfile.write(stream, generate(name, index, seed), FS, subtype="PCM_16", format="WAV")
+    write_audio(_wav(audio, (name, index)), generate(name, index, seed), FS, "WAV", "PCM_16")
