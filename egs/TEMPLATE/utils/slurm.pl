@@ -14,7 +14,7 @@
 # queue, has failed; one that Slurm requeued is waited for.
 # When this script is interrupted or terminated, its jobs are cancelled.
 # In the job, SIGUSR1 for the batch shell (sbatch --signal=B:USR1@120) is handed to the command, and a
-# command that ends with status 75 (EX_TEMPFAIL: saved, not finished) runs again from the queue.
+# command that ends with status 99 (saved, not finished; Grid Engine's) runs again from the queue.
 use strict;
 use warnings;
 use Cwd qw(getcwd);
@@ -171,7 +171,7 @@ end=\$(date +%s)
     echo "# Accounting: time=\$((end - begin)) threads=$threads"
     echo "# Finished at \$(date) with status \$status"
 } >>"\$log"
-if [ \$status -eq 75 ]; then
+if [ \$status -eq 99 ]; then
     # not if it was cancelled
     case \$(squeue -h -t all -j "\$SLURM_JOB_ID" -o %T) in
     RUNNING) scontrol requeue "\$SLURM_JOB_ID" >>"\$log" 2>&1 && sleep 60 ;;

@@ -11,7 +11,7 @@ import pytest
 # It ends itself as asked by its argument, leaves its process id, and counts how often it ran.
 JOB = """
 count=$(($(cat count 2>/dev/null || echo 0) + 1)) && echo "${count}" >count
-trap 'echo saved; exit 75' TERM USR1
+trap 'echo saved; exit 99' TERM USR1
 [ "${count}" = 1 ] || { echo "run ${count}"; exit 0; }
 echo $$ >pid.tmp && mv pid.tmp pid
 while true; do sleep 0.1; done
@@ -162,12 +162,12 @@ def test_a_requeued_job_is_waited_for(work, job, node):
 
 
 def test_a_command_that_saved_before_the_end_of_its_time_is_requeued(work, job, node):
-    """``sbatch --signal=B:USR1@...`` sends this signal; exit status 75 asks to be run again."""
+    """``sbatch --signal=B:USR1@...`` sends this signal; exit status 99 asks to be run again."""
     process, _ = job()
     assert node.run("scancel", "--batch", "--signal", "USR1", *node.queue()).returncode == 0
     assert process.wait(100) == 0, process.stderr.read()
     text = (work / "x.log").read_text()
-    assert text.index("saved\n") < text.index("with status 75\n") < text.index("run 2\n")
+    assert text.index("saved\n") < text.index("with status 99\n") < text.index("run 2\n")
 
 
 def test_a_preempted_job_saves_and_runs_again(work, job, node):
