@@ -347,7 +347,7 @@ def test_enrollments_are_averaged(tsx, recordings):
 @pytest.mark.parametrize(
     "enrollment, message",
     [
-        ("gone.wav", "gone.wav: cannot be read"),
+        ("gone.wav", "gone.wav: no such file"),
         ([], "expected at least one recording of the sound, found none"),
         ("n/a", "expected the path of a recording, found 'n/a'"),
         (noise(100), "expected a path or a list of paths, found ndarray"),
@@ -421,7 +421,7 @@ def bad_recording(path):
         ("my dog", {}, "class 'my dog': expected a name without spaces and commas"),
         ("Dog", {"init": "mean"}, "init: expected average or random, found 'mean'"),
         ("Dog", {"recordings": []}, "class 'Dog': expected at least one recording, found none"),
-        ("Dog", {"recordings": "gone.wav"}, "gone.wav: cannot be read"),
+        ("Dog", {"recordings": "gone.wav"}, "gone.wav: no such file"),
         ("Dog", {"adapt": True, "num_epochs": 0}, "num_epochs must be at least 1, found 0"),
         ("Dog", {"adapt": True, "num_mixtures": 0}, "number of mixtures must be at least 1"),
         ("Dog", {"adapt": True, "clips": "none"}, "none"),

@@ -51,7 +51,7 @@ def save_in_halves(obj, f, *args, **kwargs):
 torch.save = save_in_halves
 """
 MOMENTS = 40  # more than an epoch has, with what comes before the first
-MAX_EPOCH = 30
+MAX_EPOCH = 80
 TIMED = 8
 
 
@@ -79,7 +79,7 @@ def test_one_training_and_many_kills(train, assert_same_experiment, tmp_path):
     for number in moments:
         if number is None:
             command = train(exp)
-            time.sleep(draw.uniform(0.0, 0.6))
+            time.sleep(draw.uniform(0.0, 0.3))
             command.kill()
             kills += 1
         else:
