@@ -121,7 +121,7 @@ def test_path_sh_is_sourced(slurm, run):
     assert "\nfound:yes\n" in (slurm / "x.log").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_stopping_cancels_the_job(slurm, environment, number):
     (slurm.parent / "queue").write_text("17\n")
     process = subprocess.Popen(
@@ -133,6 +133,10 @@ def test_stopping_cancels_the_job(slurm, environment, number):
         time.sleep(0.05)
     os.kill(process.pid, number)
     assert process.wait(20) == -number
+    limit = time.monotonic() + 20
+    while not (slurm.parent / "cancelled").exists() or not (slurm.parent / "cancelled").read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
     assert (slurm.parent / "cancelled").read_text() == "17\n"
 
 

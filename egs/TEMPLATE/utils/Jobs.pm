@@ -5,8 +5,10 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use File::Basename qw(basename);
+use IO::Handle;
+use POSIX qw(setpgid _exit);
 
-our @EXPORT = qw(fail log_line log_of_job now parse_arguments shell_line show_failure);
+our @EXPORT = qw(fail log_line log_of_job now parse_arguments shell_line show_failure start_guard);
 
 my $program = basename($0);
 
@@ -86,6 +88,31 @@ sub shell_line {
         }
     }
     return join ' ', @words;
+}
+
+# A process that outlives SIGKILL of this one, just long enough to end the jobs: `end` is called with
+# those that were written to the guard as +NUMBER, and not as -NUMBER.
+sub start_guard {
+    my ($end) = @_;
+    pipe(my $reader, my $writer) or fail("pipe: $!");
+    defined(my $pid = fork) or fail("fork: $!");
+    if ($pid == 0) {
+        setpgid(0, 0);
+        $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+        open(STDIN, '<', '/dev/null');
+        open(STDOUT, '>', '/dev/null');
+        open(STDERR, '>', '/dev/null');
+        close $writer;
+        my %running;
+        while (my $line = <$reader>) {
+            $line =~ /^\+(\d+)/ ? $running{$1} = 1 : $line =~ /^-(\d+)/ ? delete $running{$1} : 0;
+        }
+        $end->(keys %running);
+        _exit(0);
+    }
+    close $reader;
+    $writer->autoflush(1);
+    return $writer;
 }
 
 # Say that jobs failed, and show how the log of the first one ends.

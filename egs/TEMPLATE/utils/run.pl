@@ -16,7 +16,6 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use FindBin;
-use IO::Handle;
 use lib $FindBin::RealBin;
 use Jobs;
 use POSIX qw(WNOHANG setpgid _exit);
@@ -51,29 +50,6 @@ sub devices_of_slot {
     return undef unless $option{gpu} and $last > $first and @gpus >= $option{gpu};
     my $set = $slot % int(@gpus / $option{gpu});
     return join ',', @gpus[$set * $option{gpu} .. ($set + 1) * $option{gpu} - 1];
-}
-
-# A process that outlives SIGKILL of this one, just long enough to end the jobs.
-sub start_guard {
-    pipe(my $reader, my $writer) or fail("pipe: $!");
-    defined(my $pid = fork) or fail("fork: $!");
-    if ($pid == 0) {
-        setpgid(0, 0);
-        $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
-        open(STDIN, '<', '/dev/null');
-        open(STDOUT, '>', '/dev/null');
-        open(STDERR, '>', '/dev/null');
-        close $writer;
-        my %running;
-        while (my $line = <$reader>) {
-            $line =~ /^\+(\d+)/ ? $running{$1} = 1 : $line =~ /^-(\d+)/ ? delete $running{$1} : 0;
-        }
-        end_groups(keys %running);
-        _exit(0);
-    }
-    close $reader;
-    $writer->autoflush(1);
-    return $writer;
 }
 
 sub end_groups {
@@ -136,7 +112,7 @@ sub finish_job {
     return $job;
 }
 
-my $guard = start_guard();
+my $guard = start_guard(\&end_groups);
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { $stopped_by = $_[0]; stop_all() unless $starting; } for qw(INT TERM HUP);
 

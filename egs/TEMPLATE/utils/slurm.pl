@@ -12,7 +12,7 @@
 # array run at once.  Options with one dash (-p PARTITION) go to sbatch as they are.
 # Exit status 0 if every job ended with 0, else 1; a job that Slurm ended, or that vanished from the
 # queue, has failed; one that Slurm requeued is waited for.
-# When this script is interrupted or terminated, its jobs are cancelled.
+# When this script is interrupted, terminated or even killed, its jobs are cancelled.
 # In the job, SIGUSR1 for the batch shell (sbatch --signal=B:USR1@120) is handed to the command, and a
 # command that ends with status 99 (saved, not finished; Grid Engine's) runs again from the queue.
 use strict;
@@ -239,15 +239,21 @@ sub status_of {
     return @lines && $lines[-1] =~ /with status (\d+)$/ ? $1 : undef;
 }
 
+sub scancel {
+    for my $id (@_) {
+        for my $try (1 .. 3) {
+            my ($text, $code) = output_of('scancel', $id);
+            last if $code == 0;
+            print STDERR "slurm.pl: scancel $id failed: $text";
+            select undef, undef, undef, $try;
+        }
+    }
+}
+
 sub cancel_and_die {
     my ($id) = @_;
     print STDERR "slurm.pl: stopped by SIG$stopped_by, cancelling job $id\n";
-    for my $try (1 .. 3) {
-        my ($text, $code) = output_of('scancel', $id);
-        last if $code == 0;
-        print STDERR "slurm.pl: scancel $id failed: $text";
-        select undef, undef, undef, 1;
-    }
+    scancel($id);
     my $limit = time + $leaving;    # so that nothing writes any more when this script is gone
     while (time < $limit) {
         my $known = states($id) or last;
@@ -295,8 +301,11 @@ sub wait_for_jobs {
 }
 
 make_path($spool, dirname($array->{log}), { error => \my $errors });
+my $guard = start_guard(\&scancel);
 my $id = submit(write_script());
+print $guard "+$id\n";
 my $status = wait_for_jobs($id);
+print $guard "-$id\n";
 unlink map { sync_of($_) } $first .. $last;
 my @failed = grep { $status->{$_} ne '0' } sort { $a <=> $b } keys %$status;
 if (@failed) {

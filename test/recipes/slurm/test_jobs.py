@@ -143,11 +143,23 @@ def test_stopping_slurm_pl_cancels_its_jobs(job, node, number):
     assert not alive(pid) and not node.queue("%i %T")
 
 
+@pytest.mark.parametrize("group", [False, True])
+def test_killing_slurm_pl_cancels_its_jobs(job, node, group):
+    process, pid = job()
+    (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+    node.wait_until_empty()
+    assert not alive(pid)
+
+
 def test_stopped_at_any_moment_no_job_is_left(work, start, node):
     before, moments = node.submitted(), random.Random(0)
-    for _ in range(12):
+    script = work / "q/x.log.sh"  # written just before sbatch starts
+    for attempt in range(12):
+        script.unlink(missing_ok=True)
         process = start("JOB=1:2", "x.JOB.log", "sleep", 300)
-        time.sleep(moments.uniform(0.0, 0.4))
+        if attempt % 3:
+            wait_for(script.exists)
+        time.sleep(moments.uniform(0.0, 0.3))
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) in (-signal.SIGINT, 130)
         node.wait_until_empty()  # at once, or when Slurm sends SIGKILL to a job that just began

@@ -52,7 +52,7 @@ def energies(recipe, name):
 def test_stages_2_to_7(here, made, run, node):
     before, ended = node.submitted(), set(node.ended())
     words = [*OPTIONS, "--nj", "3", "--stage", "2", "--stop_stage", "7"]
-    result = run(made, "./run.sh", *words, timeout=900, cmd_backend="slurm")
+    result = run(made, "./run.sh", *words, timeout=1800, cmd_backend="slurm")
     assert result.returncode == 0, result.stdout + result.stderr
     assert node.submitted() - before == JOBS
     states = [state for job, state in node.ended().items() if job not in ended]
