@@ -165,6 +165,7 @@ sub output_of {
     my $pid = open(my $stream, '-|') // fail("fork: $!");
     if ($pid == 0) {
         open(STDERR, '>&', \*STDOUT);
+        no warnings 'exec';    # said below
         exec { $words[0] } @words or do { print "$words[0]: $!\n"; exit 127; };
     }
     local $/;
