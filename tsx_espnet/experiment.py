@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import torch
 import yaml
@@ -18,6 +18,8 @@ from tsx_espnet.vocabulary import Vocabulary
 CONFIG = "config.yaml"
 TEXT_TABLE = "text_embeddings.safetensors"
 CHECKPOINT = "checkpoint.pth"
+PREVIOUS = "checkpoint.previous.pth"  # of the epoch before
+PREEMPTED = "preempted.pth"  # from within an epoch
 # what a training cannot change half-way and still be what its config.yaml says
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
@@ -124,7 +126,7 @@ def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
         TSXError: naming the option, what it was and what it is.
     """
     directory = Path(directory)
-    if not ((directory / CHECKPOINT).is_file() and (directory / CONFIG).is_file()):
+    if not (_is_begun(directory) and (directory / CONFIG).is_file()):
         return
     try:
         begun = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
@@ -147,7 +149,7 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
         TSXError: with the model and the pooling that it was, and that it is.
     """
     directory = Path(directory)
-    if not ((directory / CHECKPOINT).is_file() and (directory / TEXT_TABLE).is_file()):
+    if not (_is_begun(directory) and (directory / TEXT_TABLE).is_file()):
         return
     old, new = (
         f"{table.language_model} (pooling {table.pooling})"
@@ -158,6 +160,10 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
             f"{directory}: this training was begun with text embeddings of {old}, now they are of "
             f"{new}; choose another --output_dir (--tag of a recipe), or remove this one"
         )
+
+
+def _is_begun(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in (CHECKPOINT, PREEMPTED))
 
 
 def find_model_file(directory: Path, name: Optional[str] = None) -> Path:
@@ -190,18 +196,25 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     ):
         raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
     state = {name: value for name, value in state.items() if not name.startswith("objective.")}
-    expected = model.state_dict()
-    wrong = [f"{name} is missing" for name in expected if name not in state]
-    wrong += [f"{name} is unknown" for name in state if name not in expected]
-    wrong += [
-        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
+    wrong = differences(model.state_dict(), state)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise TSXError(f"{path} does not fit {CONFIG}: {'; '.join(wrong[:3])}{more}")
     model.load_state_dict(state)
+
+
+def differences(
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> List[str]:
+    """What is wrong with the names and shapes of weights, a phrase each."""
+    wrong = [f"{name} is missing" for name in expected if name not in found]
+    wrong += [f"{name} is unknown" for name in found if name not in expected]
+    wrong += [
+        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    return wrong
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
+from tsx_espnet.processes import is_training_together, total
 
 SILENCE = 1e-8
 
@@ -106,8 +107,19 @@ class ESPnetTSXModel(AbsESPnetModel):
             (speech_ref1, speech_ref2),
             self.distance,
         )
+        if is_training_together():
+            loss = self._share(loss, speech_mix.shape[0])
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, speech_mix.shape[0]), loss.device)
+
+    def _share(self, loss: torch.Tensor, size: int) -> torch.Tensor:
+        """Of a process, so that the sum of all is the loss after ESPnet weighs them by batch size.
+
+        Where no mixture counts, the loss still has a way to a parameter: without any, this process
+        would not take part when gradients are exchanged, and the others would wait for ever.
+        """
+        anchor = next(weight for weight in self.parameters() if weight.requires_grad)
+        return loss * (total(size, loss) / size) + 0.0 * anchor.sum()
 
     def extract(
         self,

@@ -1,8 +1,9 @@
 """Target sound extraction as an ESPnet task."""
 
 import argparse
+import contextlib
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from espnet2.torch_utils.initialize import initialize
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.distributed_utils import DistributedOption
+from torch.multiprocessing import ProcessExitedException
 
 from tsx_espnet import plugin
 from tsx_espnet.build import build_model
@@ -33,8 +35,12 @@ from tsx_espnet.options import (
     expand_data_options,
 )
 from tsx_espnet.preprocessor import TSXPreprocessor
+from tsx_espnet.processes import is_first
 from tsx_espnet.text.table import TextTable
-from tsx_espnet.trainer import TSXTrainer, safe_torch_files
+from tsx_espnet.trainer import TSXTrainer
+from tsx_espnet.training.lock import locked
+from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
+from tsx_espnet.training.torch_files import safe_torch_files
 from tsx_espnet.vocabulary import Vocabulary
 
 plugin.register()
@@ -112,9 +118,42 @@ class TSXTask(AbsTask):
             check_same_setup(args.output_dir, vars(args))
 
     @classmethod
+    def main(
+        cls,
+        args: Optional[argparse.Namespace] = None,
+        cmd: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Train, alone in the output directory.
+
+        Raises:
+            TSXError: if another training runs there.
+            SystemExit: with status ``REQUEUE`` if it was preempted.
+        """
+        if args is None:
+            args = cls.get_parser().parse_args(cmd)
+        alone = contextlib.nullcontext()
+        if args.output_dir is not None and not args.print_config and is_first(args):
+            alone = locked(args.output_dir)
+        with alone, PREEMPTION.forwarding():
+            try:
+                super().main(args=args)
+            except ProcessExitedException as error:
+                if error.exit_code == REQUEUE or PREEMPTION.requested:
+                    raise SystemExit(REQUEUE) from None
+                raise
+
+    @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        with safe_torch_files():
-            super().main_worker(args)
+        with safe_torch_files(), PREEMPTION.watching():
+            try:
+                super().main_worker(args)
+            except RuntimeError as error:
+                if args.init_param and "loading state_dict" in str(error):
+                    reason = " ".join(str(error).split())
+                    raise TSXError(
+                        f"--init_param {' '.join(args.init_param)} does not fit: {reason:.500}"
+                    ) from error
+                raise
 
     @classmethod
     def build_collate_fn(

@@ -91,6 +91,10 @@ class Command:
         self._process.join()
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def running(self):
         return self._process.is_alive()
 
@@ -218,6 +222,56 @@ def train_args(data):
         *("--valid_mixtures", data.mixtures),
         *("--text_embeddings", data.text),
     ]
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory):
+    return tmp_path_factory.mktemp("uninterrupted")
+
+
+@pytest.fixture
+def reference(uninterrupted, run, train_args):
+    """The experiment of a training of four epochs that nobody stopped; not to be changed."""
+    if not (uninterrupted / "config.yaml").exists():
+        more = ["--max_epoch", 4, "--keep_nbest_models", 2, "--resume", "true"]
+        run("tsx_espnet.bin.train", *train_args, *more, "--output_dir", uninterrupted)
+    return uninterrupted
+
+
+@pytest.fixture(scope="session")
+def assert_same_experiment():
+    """``(found, expected)``: files, links and all numbers in them are the same, to the last bit."""
+
+    def compare(found, expected):
+        names = sorted(path.name for path in expected.iterdir())
+        assert sorted(path.name for path in found.iterdir()) == names
+        for path in expected.glob("*.pth"):
+            other = found / path.name
+            if path.is_symlink():
+                assert os.readlink(other) == os.readlink(path)
+            state, expected_state = (torch.load(p, weights_only=False) for p in (other, path))
+            if path.name.startswith("checkpoint"):
+                assert state["reporter"]["epoch"] == expected_state["reporter"]["epoch"]
+                parts = ("model", "optimizers", "schedulers", "scaler")
+                state, expected_state = ({k: s[k] for k in parts} for s in (state, expected_state))
+            _assert_equal(state, expected_state, str(other))
+
+    return compare
+
+
+def _assert_equal(found, expected, where):
+    if isinstance(expected, torch.Tensor):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, msg=where)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for name, value in expected.items():
+            _assert_equal(found[name], value, f"{where} {name}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), where
+        for index, value in enumerate(expected):
+            _assert_equal(found[index], value, f"{where} {index}")
+    else:
+        assert found == expected, where
 
 
 def _load_conftest(folder):

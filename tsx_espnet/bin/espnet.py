@@ -19,6 +19,10 @@ from tsx_espnet.plugin import quiet_imports, register
 
 if __name__ == "__mp_main__":  # a spawned training process imports this module first
     register()
+    from tsx_espnet.training.torch_files import safe_torch_files
+
+    _files = safe_torch_files()  # kept, as it ends with the object
+    _files.__enter__()
 
 
 def find_module(command: str) -> str:
@@ -49,8 +53,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     module = find_module(argv[0])
     with quiet_imports():
         register()
+        from tsx_espnet.training.torch_files import safe_torch_files
     sys.argv = [module, *argv[1:]]
-    runpy.run_module(module, run_name="__main__")
+    with safe_torch_files():
+        runpy.run_module(module, run_name="__main__")
 
 
 if __name__ == "__main__":

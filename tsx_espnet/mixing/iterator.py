@@ -108,7 +108,7 @@ class MixtureIterFactory(AbsIterFactory):
     def build_iter(self, epoch: int, shuffle: Optional[bool] = None) -> DataLoader:
         return DataLoader(
             EpochMixtures(self.sampler, self.preprocess, self.seed, epoch),
-            batch_sampler=self.batches,
+            batch_sampler=list(self.batches),  # ours: a training that goes on cuts off its head
             collate_fn=self.collate,
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,

@@ -7,6 +7,7 @@ import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.objective.trials import Criterion, Separate, Trials
+from tsx_espnet.processes import is_training_together, total
 
 
 class AbsObjective(torch.nn.Module, ABC):
@@ -59,9 +60,19 @@ class AbsObjective(torch.nn.Module, ABC):
         return name
 
 
-def mean(losses: torch.Tensor) -> torch.Tensor:
-    """Mean over the mixtures that count; zero, with nothing to learn, if none does."""
-    if losses.numel() == 0:
+def mean(losses: torch.Tensor, number: Optional[int] = None) -> torch.Tensor:
+    """Mean over the mixtures that count; zero, with nothing to learn, if none does.
+
+    Of processes that train together each gets its share of the mean over the mixtures of all of
+    them, which may count by different numbers: the sum of the shares is what one process would get.
+
+    Args:
+        losses: to be summed.
+        number: how many mixtures they stand for; by default one each.
+    """
+    number = losses.numel() if number is None else number
+    everywhere = total(number, losses).item() if is_training_together() else number
+    if number == 0:
         # a copy: ESPnet divides the loss in place, which a leaf of the graph does not allow
         return losses.new_zeros((), requires_grad=True).clone()
-    return losses.mean()
+    return losses.sum() / everywhere

@@ -57,12 +57,10 @@ class MixedObjective(AbsObjective):
 
     def _total(self, trials: Trials, pairs: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
         """Eq. 5 of the ``losses`` (R,) of R ``pairs``."""
-        num_mixtures = pairs.any(dim=0).sum()
+        num_mixtures = int(pairs.any(dim=0).sum())
         distance = self._distances(trials)
         trials.extra["embedding_distance"] = distance.detach().mean()  # NaN of none
-        if num_mixtures == 0:
-            return mean(losses)
-        return (losses.sum() + self.alpha * distance.sum()) / num_mixtures
+        return mean(torch.cat([losses, self.alpha * distance]), num_mixtures)
 
     def _distances(self, trials: Trials) -> torch.Tensor:
         """Eq. 7, ``1 - cos``, of the mixtures where both paths are applicable."""

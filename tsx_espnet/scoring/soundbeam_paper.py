@@ -22,8 +22,8 @@ SEEN, NEW_SEEN, NEW = "seen", "new_seen", "new"
 # set -> what its mixtures are of, and the BSS-eval SDR in dB of the mixtures themselves
 SETS = {
     SEEN: "seen classes",
-    NEW_SEEN: "two seen classes and a new one, target: seen",
-    NEW: "two seen classes and a new one, target: new",
+    NEW_SEEN: "seen classes and a new one, target: seen",
+    NEW: "seen classes and a new one, target: new",
 }
 MIXTURE_SDR = {SEEN: -3.6, NEW_SEEN: -3.4, NEW: -4.0}
 

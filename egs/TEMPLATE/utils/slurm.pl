@@ -10,8 +10,11 @@
 #     default foo_bar=VALUE           as if --foo-bar VALUE were given
 # An option that it does not describe is an error, except --max-jobs-run N: how many jobs of an
 # array run at once.  Options with one dash (-p PARTITION) go to sbatch as they are.
-# Exit status 0 if every job ended with 0, else 1; a job that vanished from the queue has failed.
+# Exit status 0 if every job ended with 0, else 1; a job that Slurm ended, or that vanished from the
+# queue, has failed; one that Slurm requeued is waited for.
 # When this script is interrupted or terminated, its jobs are cancelled.
+# In the job, SIGUSR1 for the batch shell (sbatch --signal=B:USR1@120) is handed to the command, and a
+# command that ends with status 99 (saved, not finished; Grid Engine's) runs again from the queue.
 use strict;
 use warnings;
 use Cwd qw(getcwd);
@@ -23,6 +26,8 @@ use lib $FindBin::RealBin;
 use Jobs;
 
 my $patience = 60;    # seconds a file server may take to show what a job wrote
+my $settling = 9;     # seconds from what Slurm calls an end to one: it may be requeued
+my $leaving = 10;     # seconds that cancelled jobs are waited for
 my $default_config = 'conf/slurm.conf';
 my $built_in = <<'END';
 command sbatch --export=ALL
@@ -35,6 +40,8 @@ option num_nodes=* --nodes $0
 option gpu=* --gres=gpu:$0
 option gpu=0
 END
+
+my $ended = qr/CANCELLED|FAILED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY|BOOT_FAIL|DEADLINE|PREEMPTED/;
 
 my $stopped_by = '';
 $SIG{$_} = sub { $stopped_by = $_[0] } for qw(INT TERM HUP);
@@ -129,6 +136,7 @@ sub write_script {
 cd $cwd || exit 1
 log=$log
 done=$done
+stopped=
 # A job that was requeued goes on with its log.
 [ "\${SLURM_RESTART_COUNT:-0}" -gt 0 ] || : >"\$log"
 {
@@ -141,9 +149,20 @@ TSX_END
 } >>"\$log"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 begin=\$(date +%s)
+# Slurm's SIGTERM reaches the command too, which may take its time to save.
+trap 'stopped=true' TERM
+trap 'kill -USR1 \$(cat /proc/\$pid/task/\$pid/children)' USR1
 (
+trap 'stopped=true' TERM
+trap : USR1
+[ -z "\$stopped" ] || exit 143
 $line
-) >>"\$log" 2>&1 </dev/null
+exit \$?
+) >>"\$log" 2>&1 </dev/null &
+pid=\$!
+wait \$pid
+while kill -0 \$pid 2>/dev/null; do wait \$pid; done
+wait \$pid # for its status once more, if a signal ended the wait above
 status=\$?
 end=\$(date +%s)
 {
@@ -152,7 +171,14 @@ end=\$(date +%s)
     echo "# Accounting: time=\$((end - begin)) threads=$threads"
     echo "# Finished at \$(date) with status \$status"
 } >>"\$log"
-[ \$status -ne 137 ] || exit 100 # killed
+if [ \$status -eq 99 ]; then
+    # not if it was cancelled
+    case \$(squeue -h -t all -j "\$SLURM_JOB_ID" -o %T) in
+    RUNNING) scontrol requeue "\$SLURM_JOB_ID" >>"\$log" 2>&1 && sleep 60 ;;
+    esac
+fi
+# killed, or Slurm's to judge: it may be requeued
+[ \$status -ne 137 ] && { [ -z "\$stopped" ] || [ \$status -eq 0 ]; } || exit 100
 echo \$status >"\$done.tmp" && mv "\$done.tmp" "\$done"
 [ \$status -eq 0 ]
 END
@@ -164,6 +190,7 @@ sub output_of {
     my @words = @_;
     my $pid = open(my $stream, '-|') // fail("fork: $!");
     if ($pid == 0) {
+        setpgrp(0, 0);    # a Ctrl-C must not end sbatch half way
         open(STDERR, '>&', \*STDOUT);
         no warnings 'exec';    # said below
         exec { $words[0] } @words or do { print "$words[0]: $!\n"; exit 127; };
@@ -176,7 +203,8 @@ sub output_of {
 
 sub submit {
     my ($script) = @_;
-    unlink $queue_log;
+    # what an earlier run left must not be taken for the end of these jobs
+    unlink $queue_log, map { sync_of($_), grep { -f } log_of($_) } $first .. $last;
     my $file = $queue_log =~ s/%/%%/gr;
     my ($text, $status) = output_of(@sbatch, '--open-mode=append', '-e', $file, '-o', $file, $script);
     log_line($queue_log, '>>', $text);
@@ -184,14 +212,21 @@ sub submit {
     fail("cannot submit, @sbatch said:\n$text");
 }
 
-# The numbers of the jobs that Slurm still knows, or undef if it cannot be asked.
-sub queued {
+# What Slurm calls the jobs -> { number => [state, reason] }, or undef if it cannot be asked.
+sub states {
     my ($id) = @_;
-    my ($text, $status) = output_of('squeue', '-h', '-r', '-j', $id, '-o', '%i');
-    return {} if $status != 0 and $text =~ /Invalid job id/i;
-    return undef if $status != 0;
-    return { map { /^\d+_(\d+)$/ ? ($1 => 1) : /^\d+$/ ? ($first => 1) : () } split /\s+/, $text };
+    my ($text, $code) = output_of('squeue', '-h', '-r', '-t', 'all', '-j', $id, '-o', '%i %T %r');
+    return {} if $code != 0 and $text =~ /Invalid job id/i;
+    return undef if $code != 0;
+    my %state;
+    for my $line (split /\n/, $text) {
+        next unless $line =~ /^\d+(?:_(\d+))?(?: (\S+) (.*))?$/;
+        $state{ $1 // $first } = [$2 // 'RUNNING', $3 // ''];
+    }
+    return \%state;
 }
+
+sub name_of { my ($id, $number) = @_; return $is_array ? "${id}_$number" : $id; }
 
 sub first_line { open(my $stream, '<', $_[0]) or return undef; return scalar <$stream>; }
 
@@ -208,35 +243,54 @@ sub status_of {
 sub cancel_and_die {
     my ($id) = @_;
     print STDERR "slurm.pl: stopped by SIG$stopped_by, cancelling job $id\n";
-    output_of('scancel', $id);
+    for my $try (1 .. 3) {
+        my ($text, $code) = output_of('scancel', $id);
+        last if $code == 0;
+        print STDERR "slurm.pl: scancel $id failed: $text";
+        select undef, undef, undef, 1;
+    }
+    my $limit = time + $leaving;    # so that nothing writes any more when this script is gone
+    while (time < $limit) {
+        my $known = states($id) or last;
+        last unless grep { $_->[0] =~ /^(RUNNING|COMPLETING)/ } values %$known;
+        select undef, undef, undef, 0.5;
+    }
     $SIG{$stopped_by} = 'DEFAULT';
     kill $stopped_by, $$;
 }
 
-# Wait for all jobs -> { number => status }, the status of a vanished job being 'vanished'.
+# Wait for all jobs -> { number => status }, or the word Slurm has for how it ended ('vanished' if it
+# has none).
 sub wait_for_jobs {
     my ($id) = @_;
-    my (%status, %missing_since);
+    my (%status, %over_since, %told);
     my %waiting = map { $_ => 1 } $first .. $last;
-    my ($pause, $polls) = (0.1, 0);
+    my ($pause, $ask_at) = (0.1, time + 2);
     while (%waiting) {
         cancel_and_die($id) if $stopped_by;
         select undef, undef, undef, $pause;
         $pause = $pause * 1.2 < 3 ? $pause * 1.2 : 3;
-        my $asked = ++$polls % 10 == 0 ? queued($id) : undef;
+        my $known = time >= $ask_at ? states($id) : undef;
         if (opendir(my $kick, $spool)) { closedir $kick }    # makes a file server look again
         for my $number (sort { $a <=> $b } keys %waiting) {
-            if ($asked) {
-                if ($asked->{$number}) { delete $missing_since{$number} }
-                else { $missing_since{$number} //= time }
+            my ($state, $reason) = $known && $known->{$number} ? @{ $known->{$number} } : ('vanished', '');
+            if ($known and $state =~ /^($ended|COMPLETED|vanished)/) { $over_since{$number} //= time }
+            elsif ($known) { delete $over_since{$number} }
+            my $over = $over_since{$number};
+            my $result = status_of($number, $over);
+            if ($over and $known) {
+                my $limit = $over + ($state =~ /^$ended/ ? $settling : $patience);
+                $result //= $state eq 'COMPLETED' ? 'vanished' : $state if time >= $limit;
             }
-            my $missing = $missing_since{$number};
-            my $result = status_of($number, $missing);
-            $result //= 'vanished' if $missing and time - $missing >= $patience;
+            if ($reason =~ /held/i and !$told{$number}++) {
+                print STDERR "slurm.pl: job ", name_of($id, $number), " does not start ($reason):"
+                  . " scontrol release or scancel it\n";
+            }
             next unless defined $result;
             $status{$number} = $result;
-            delete $waiting{$number};
+            delete $_->{$number} for \%waiting, \%over_since;
         }
+        $ask_at = time + (%over_since ? 2 : 15) if $known or time >= $ask_at;
     }
     return \%status;
 }
@@ -247,9 +301,12 @@ my $status = wait_for_jobs($id);
 unlink map { sync_of($_) } $first .. $last;
 my @failed = grep { $status->{$_} ne '0' } sort { $a <=> $b } keys %$status;
 if (@failed) {
-    for my $number (grep { $status->{$_} eq 'vanished' } @failed) {
-        print STDERR "slurm.pl: job $id", ($is_array ? "_$number" : ''), " vanished from the queue:"
-          . " cancelled, out of time, or its node failed; see $queue_log\n";
+    for my $number (grep { $status->{$_} =~ /\D/ } @failed) {
+        my $state = $status->{$number};
+        my $what = $state eq 'vanished'
+          ? 'vanished from the queue: cancelled, out of time, or its node failed'
+          : "was ended by Slurm: $state";
+        print STDERR 'slurm.pl: job ', name_of($id, $number), " $what; see $queue_log\n";
     }
     show_failure($array, scalar @failed, log_of($failed[0]));
     exit 1;

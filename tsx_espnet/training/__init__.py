@@ -1,0 +1,1 @@
+"""What a training survives: kills, preemption, damaged files, bad batches, other processes."""

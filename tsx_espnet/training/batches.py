@@ -1,0 +1,119 @@
+"""The batches of an epoch: those that can be used, and a place to stop between any two."""
+
+import itertools
+import logging
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+
+import torch
+
+from tsx_espnet.error import TSXError
+from tsx_espnet.processes import any_of, world_size
+from tsx_espnet.training.preemption import PREEMPTION, kept_from_workers
+
+Batch = Tuple[List[str], Dict[str, torch.Tensor]]
+MAX_BAD = 10  # batches in a row
+
+
+class Batches:
+    """Iterates over batches ``(ids, arrays)``.
+
+    A batch with a NaN or an infinity is logged with the ids of its mixtures, and left out. Of
+    several processes all leave out theirs, and all stop at the same one.
+
+    Args:
+        batches: a ``DataLoader``, or any iterable.
+        stop: called between two batches if the training is to stop; it raises.
+        position: batches at the start that were done before.
+        begin: called when all is ready for the first batch.
+        every: stop only after a multiple of so many batches that were used (accumulated gradients).
+        device: where the processes talk to each other.
+
+    Attributes:
+        position: batches that are done.
+
+    Raises:
+        TSXError: while iterating, if ten batches in a row, or all of them, are left out.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        stop: Callable[[], Any],
+        position: int = 0,
+        begin: Optional[Callable[[], Any]] = None,
+        every: int = 1,
+        device: str = "cpu",
+    ):
+        self._batches = batches
+        self._stop = stop
+        self.position = position
+        self._begin = begin
+        self._every = every
+        self._device = device
+        self._num_batches = len(batches) if hasattr(batches, "__len__") else 0
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        with kept_from_workers(self._batches):
+            iterator = self._after(self.position)
+        if self._begin is not None:
+            self._begin()
+        used, bad, bad_in_a_row = 0, 0, 0
+        stopping = False
+        while True:
+            if world_size() == 1:  # else all have to know, which they do one batch later
+                stopping = bool(PREEMPTION.requested)
+            if stopping and used % self._every == 0:
+                self._stop()
+            batch = next(iterator, None)
+            wrong = [] if batch is None else not_finite(*batch)
+            ended, skip, stopping = any_of(
+                (batch is None, bool(wrong), bool(PREEMPTION.requested)), self._device
+            )
+            if ended:
+                if stopping:
+                    self._stop()
+                if bad and bad == self.position:
+                    raise TSXError(f"all {bad} batches have audio that is not finite (see the log)")
+                return
+            self.position += 1
+            if not skip:
+                bad_in_a_row = 0
+                used += 1
+                yield batch
+                continue
+            bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
+            if wrong:  # else that of another process is
+                logging.error(
+                    f"batch {self.position} is left out (the {bad}. of this epoch): not finite: "
+                    + "; ".join(wrong)
+                )
+            if bad_in_a_row == MAX_BAD:
+                more = f": {'; '.join(wrong)}" if wrong else " (of another process)"
+                raise TSXError(f"{MAX_BAD} batches in a row have audio that is not finite{more}")
+
+    def _after(self, position: int) -> Iterator[Batch]:
+        """The iterator, past the first batches."""
+        sampler = getattr(self._batches, "batch_sampler", None)
+        if position and isinstance(sampler, list):  # those need not be made
+            del sampler[:position]
+            return iter(self._batches)
+        return itertools.islice(iter(self._batches), position, None)
+
+
+def not_finite(ids: List[str], arrays: Dict[str, torch.Tensor]) -> List[str]:
+    """Which mixtures of a batch have a NaN or an infinity, and in which arrays.
+
+    >>> not_finite(["a", "b"], {"speech_mix": torch.tensor([[0.0, 1.0], [float("nan"), 0.0]])})
+    ['speech_mix of b']
+    """
+    wrong = []
+    for name, array in arrays.items():
+        if isinstance(array, torch.Tensor) and array.is_floating_point():
+            finite = torch.isfinite(array.flatten(1).sum(dim=1, dtype=torch.float64))
+            if not finite.all():
+                rows = (~finite).nonzero(as_tuple=True)[0].tolist()
+                wrong.append(f"{name} of {', '.join(ids[row] for row in rows)}")
+    return wrong
