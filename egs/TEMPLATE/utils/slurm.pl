@@ -192,6 +192,7 @@ sub output_of {
     if ($pid == 0) {
         setpgrp(0, 0);    # a Ctrl-C must not end sbatch half way
         open(STDERR, '>&', \*STDOUT);
+        no warnings 'exec';    # said below
         exec { $words[0] } @words or do { print "$words[0]: $!\n"; exit 127; };
     }
     local $/;
