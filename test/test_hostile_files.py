@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tsx_espnet.ark import read_matrix
@@ -123,7 +123,15 @@ def test_tables_of_formatted_clips(folder, data):
 
 
 @given(spoilt(YAML))
-@settings(max_examples=150)
+@example(b"duration: !!int ''\n")  # IndexError in PyYAML
+@example(b"duration: !!bool x\n")  # KeyError
+@example(b"duration: !!timestamp x\n")  # AttributeError
+@example(b"duration: 2020-13-13\n")  # ValueError
+@example(b"duration: " + b"9" * 400 + b"\n")  # OverflowError in math.isfinite
+@example(b"duration: 0x" + b"f" * 5000 + b"\n")  # ValueError when it is written in a message
+@example(b"duration: " + b"9" * 5000 + b"\n")  # ValueError when it is read
+@example(b"duration: " + b"[" * 3000)  # RecursionError
+@settings(max_examples=100)
 def test_mixing_configurations(folder, data):
     (folder / "mix.yaml").write_bytes(data)
     config = attempt(MixingConfig.from_yaml, folder / "mix.yaml")
@@ -252,6 +260,15 @@ def test_recordings(folder, data):
         read_clip(folder / "x.wav", 8000)
     except UnusableClip as reason:
         assert str(reason)
+
+
+def test_a_name_that_soundfile_takes_for_raw_samples(folder):
+    """It raised TypeError for whatever ends in .raw, which none of the readers caught."""
+    path = folder / "x.raw"
+    path.write_bytes(bytes(800))
+    for read in (read_recording, read_mono, lambda path: mixture_length(str(path), 8000)):
+        with pytest.raises(TSXError, match="x.raw: "):
+            read(path)
 
 
 class TestMemory:
