@@ -19,7 +19,7 @@ MODEL += " --extractor_conf hidden_channels=16"
 OPTIONS += ["--train_args", MODEL, "--bss_eval", "false"]
 EXP = "exp/oct_class_random_demo"
 # format of three sets, mix of two, text embeddings, training of two steps, infer and score of one
-JOBS = 3 * 3 + 2 * 3 + 1 + 1 + 3 + 3
+JOBS = 3 * 3 + 2 * 3 + 3 + 1 + 3 + 3
 
 
 @pytest.fixture(scope="module")
