@@ -50,8 +50,20 @@ def save_in_halves(obj, f, *args, **kwargs):
 
 torch.save = save_in_halves
 """
+# so slow that no machine gets through two epochs before a kill at a random time
+SLOW = """
+import time, torch
+
+step = torch.optim.Adam.step
+
+def step_slowly(*args, **kwargs):
+    time.sleep(0.15)
+    return step(*args, **kwargs)
+
+torch.optim.Adam.step = step_slowly
+"""
 MOMENTS = 40  # more than an epoch has, with what comes before the first
-MAX_EPOCH = 80
+MAX_EPOCH = 48  # more than all killed runs can complete together
 TIMED = 8
 
 
@@ -75,19 +87,19 @@ def test_one_training_and_many_kills(train, assert_same_experiment, tmp_path):
     draw = random.Random(seed)
     moments = [*range(1, MOMENTS + 1), *[None] * TIMED]
     draw.shuffle(moments)
-    kills = 0
+    timed = kills = 0
     for number in moments:
         if number is None:
-            command = train(exp)
-            time.sleep(draw.uniform(0.0, 0.3))
+            command = train(exp, hook=SLOW)
+            time.sleep(draw.uniform(0.0, 0.6))
+            timed += command.running
             command.kill()
-            kills += 1
         else:
             command = train(exp, hook=KILL.format(number=number))
             status = command.wait()
             assert status in (0, -9), f"seed {seed}, moment {number}: {command.err}"
             kills += status == -9
-    assert kills >= MOMENTS
+    assert (timed, kills) == (TIMED, MOMENTS), f"seed {seed}: some runs were not killed"
     command = train(exp)
     assert command.wait() == 0, f"seed {seed}: {command.err}"
     assert f"/{MAX_EPOCH}epoch started" in command.err, "nothing was left to train after the kills"
