@@ -1,5 +1,6 @@
 """ESPnet's trainer, for trainings that are killed, preempted, or fed with bad batches."""
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -92,17 +93,18 @@ class TSXTrainer(Trainer):
             _device(options),
         )
         done_before = "grad_norm" in reporter.stats
-        all_steps_are_invalid = super().train_one_epoch(
-            model=model,
-            iterator=cls._batches,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            scaler=scaler,
-            reporter=reporter,
-            summary_writer=summary_writer,
-            options=options,
-            distributed_option=distributed_option,
-        )
+        with contextlib.closing(cls._batches):
+            all_steps_are_invalid = super().train_one_epoch(
+                model=model,
+                iterator=cls._batches,
+                optimizers=optimizers,
+                schedulers=schedulers,
+                scaler=scaler,
+                reporter=reporter,
+                summary_writer=summary_writer,
+                options=options,
+                distributed_option=distributed_option,
+            )
         return all_steps_are_invalid and not done_before
 
     @classmethod
@@ -113,13 +115,14 @@ class TSXTrainer(Trainer):
         batches = Batches(
             iterator, lambda: cls._stop(options, distributed_option), device=_device(options)
         )
-        super().validate_one_epoch(
-            model=model,
-            iterator=batches,
-            reporter=reporter,
-            options=options,
-            distributed_option=distributed_option,
-        )
+        with contextlib.closing(batches):
+            super().validate_one_epoch(
+                model=model,
+                iterator=batches,
+                reporter=reporter,
+                options=options,
+                distributed_option=distributed_option,
+            )
 
     @classmethod
     def _stop(cls, options, distributed_option: DistributedOption) -> None:
@@ -131,7 +134,8 @@ class TSXTrainer(Trainer):
                 Path(options.output_dir), cls._learner, position, len(cls._batches), rank
             )
         logging.warning(
-            f"Stopped by a signal after batch {position} of epoch {epoch}; the same command goes on"
+            f"Asked to stop by a signal: saved after batch {position} of epoch {epoch}; the same "
+            "command goes on"
         )
         raise SystemExit(REQUEUE)
 

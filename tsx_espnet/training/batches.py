@@ -51,9 +51,16 @@ class Batches:
         self._every = every
         self._device = device
         self._num_batches = len(batches) if hasattr(batches, "__len__") else 0
+        self._iterator: Optional[Iterator[Batch]] = None
 
     def __len__(self) -> int:
         return self._num_batches
+
+    def close(self) -> None:
+        """End the workers of the loader, which python would otherwise do with a signal."""
+        shutdown = getattr(self._iterator, "_shutdown_workers", None)
+        if shutdown is not None:
+            shutdown()
 
     def __iter__(self) -> Iterator[Batch]:
         with kept_from_workers(self._batches):
@@ -99,8 +106,9 @@ class Batches:
         sampler = getattr(self._batches, "batch_sampler", None)
         if position and isinstance(sampler, list):  # those need not be made
             del sampler[:position]
-            return iter(self._batches)
-        return itertools.islice(iter(self._batches), position, None)
+            position = 0
+        self._iterator = iter(self._batches)
+        return itertools.islice(self._iterator, position, None)
 
 
 def not_finite(ids: List[str], arrays: Dict[str, torch.Tensor]) -> List[str]:

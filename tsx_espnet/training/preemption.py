@@ -6,7 +6,6 @@ status ``REQUEUE``: run the same command again and it goes on where it was.
 """
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
@@ -50,10 +49,9 @@ class Preemption:
             yield
 
     def _stop(self, number: int, frame) -> None:
-        self.requested = number
+        self.requested = number  # and nothing else: it may be in the midst of a line of the log
         if not self._deferred:
             raise SystemExit(REQUEUE)
-        logging.warning(f"{signal.Signals(number).name}: stopping after this batch")
 
     def _forward(self, number: int, frame) -> None:
         self.requested = number
