@@ -155,6 +155,7 @@ if stage_on 13 "add new classes: ${exp}/new_classes"; then
 fi
 
 if stage_on 14 "extract new classes by name: ${exp}/new_classes"; then
+    require_file "${exp}/config.yaml" --stage 5
     if asked_by class && asked_by enrollment; then
         for K in ${examples//,/ }; do
             for init in ${inits}; do

@@ -99,6 +99,7 @@ def test_a_stage_says_which_one_makes_its_input(recipes, run):
         (11, "data/soundbeam/new_test/wav.scp", "1 with --new_classes"),
         (12, f"{EXP}/config.yaml", 5),
         (13, f"{EXP}/config.yaml", 5),
+        (14, f"{EXP}/config.yaml", 5),
     ):
         words = ["--stage", stage, "--stop_stage", stage]
         result = run(recipes / "mini", "./run_soundbeam.sh", *words)
