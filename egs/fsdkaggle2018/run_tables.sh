@@ -9,7 +9,7 @@ set -euo pipefail
 . ./lib.sh
 
 methods="onehot enrl mixed mixed_el" # of conf/method_<method>.yaml
-seeds=0                 # of the training, e.g. "0 1 2"
+seeds=                  # of the training, e.g. "0 1 2" (default: 0)
 parallel=1              # trainings at a time
 train_config=conf/train.yaml # sizes of the model, and training
 expdir=exp              # experiments
@@ -28,7 +28,7 @@ recipe() { # STAGE STOP_STAGE METHOD SEED
         --train_config "${train_config}" --python "${python}" "${options_forwarded[@]}"
 }
 recipe 11 11 "${methods%% *}" 0
-for seed in ${seeds}; do
+for seed in ${seeds:-0}; do
     for method in ${methods}; do recipe 12 14 "${method}" "${seed}"; done
 done
 recipe 15 15 "${methods%% *}" 0
