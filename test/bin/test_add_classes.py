@@ -1,6 +1,7 @@
 """The command that adds classes: what it writes, what it does not do twice, what it refuses."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -143,6 +144,40 @@ def test_finished_work_is_left_alone_and_other_work_is_refused(add, exp, clips, 
     with pytest.raises(TSXError, match="holds an experiment already; choose another directory"):
         add("--clips", clips["new"], out=exp)
     assert made == {path: path.stat().st_mtime_ns for path in grown.iterdir()}
+
+
+class Killed(BaseException):
+    """What a command does not survive."""
+
+
+def after(renames):
+    """An ``os.replace`` that works so many times."""
+    effects = [os.replace] * renames
+
+    def replace(*paths):
+        if not effects:
+            raise Killed
+        effects.pop()(*paths)
+
+    return replace
+
+
+def test_interrupted_work_is_taken_up_again(add, clips, tmp_path, monkeypatch, capsys):
+    """Once an end between the configuration and ``.done`` left what had to be removed by hand."""
+    given = ("--clips", clips["new"], "--adapt_clips", clips["train"], *SHORT)
+    undisturbed, grown = add(*given), tmp_path / "again"
+    names = {path.name for path in undisturbed.iterdir()}
+    for number in range(1, len(names)):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(os, "replace", after(number))
+            add(*given, out=grown)
+        assert len(list(grown.iterdir())) == number
+        capsys.readouterr()
+        add(*given, out=grown)
+        assert "already done" not in capsys.readouterr().out
+        assert {path.name for path in grown.iterdir()} == names
+        assert torch.equal(rows(grown), rows(undisturbed))
+        shutil.rmtree(grown)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,14 @@ from tsx_espnet.few_shot.mixtures import (
     training_clips,
 )
 from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.files import PathLike, atomic_write, is_done, mark_done, read_facts
+from tsx_espnet.files import (
+    PathLike,
+    atomic_write,
+    is_done,
+    mark_done,
+    read_facts,
+    remove_leftovers,
+)
 from tsx_espnet.mixing.facts import clip_facts
 from tsx_espnet.mixing.sources import ClipSet
 
@@ -96,7 +103,8 @@ def write_grown_experiment(
     """``learn_classes`` from one experiment directory to another.
 
     Besides what ``load_experiment`` needs, ``adaptation.json`` (the mean loss of each epoch) and
-    ``.done`` (how it was made) are written; what is there already is not made again.
+    ``.done`` (how it was made) are written; what is there already is not made again, and what was
+    interrupted is.
 
     Raises:
         TSXError: as ``learn_classes``, or if ``out`` holds something else.
@@ -105,7 +113,7 @@ def write_grown_experiment(
     weights = find_model_file(Path(exp), model_file)
     recordings = examples_by_label(examples, int(read_config(Path(exp))["fs"]))
     facts = _facts(weights, recordings, init, adaptation, seed)
-    if is_done(out, **facts):
+    if is_done(out, **facts) and (out / CONFIG).is_file():
         print(f"{out}: already done ({len(recordings)} new classes)", flush=True)
         return
     _check_free(out, facts)
@@ -114,8 +122,9 @@ def write_grown_experiment(
     if adaptation is not None:
         with atomic_write(out / LOSSES) as stream:
             json.dump({"classes": list(recordings), "loss": losses}, stream, indent=1)
-    save_experiment(grown, out)
-    mark_done(out, **facts)
+    mark_done(out, **facts)  # first, so that an experiment without it is somebody else's
+    save_experiment(grown, out)  # its last file is the configuration
+    remove_leftovers(out)
     print(f"{out}: {len(recordings)} new classes ({', '.join(recordings)})", flush=True)
 
 
@@ -154,6 +163,8 @@ def _digest(path: PathLike) -> str:
 def _check_free(out: Path, facts: Dict[str, Any]) -> None:
     """Before the work, not after it: nothing else is there."""
     found = read_facts(out)
+    if found == facts:  # of this work, interrupted
+        return
     if found is not None:
         other = [name for name in sorted({**found, **facts}) if found.get(name) != facts.get(name)]
         raise TSXError(
