@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SoundBeam, from a corpus to its tables. Stages 1 to 9 are those of tsx.sh; then new classes are
 # added to the trained model, from K recordings of each. Called by run.sh of a data set whose
-# local/data.sh makes data/new_test and data/new_enroll_<K>. Options that are not of this script are
+# local/data.sh makes data/new_test and data/new_enroll_<K>[_draw<n>]. Options that are not of this script are
 # those of tsx.sh and local/data.sh.
 set -euo pipefail
 . ./lib.sh
@@ -34,6 +34,7 @@ train_seed=0            # of the training
 tag=                    # name under expdir (default: of size, method, mixing, difficulty and seed)
 inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
 examples=1,5,10         # K: recordings of each new class
+num_draws=1             # of these recordings: the tables have the mean over all draws
 inits="random average"  # what adaptation starts from
 adapt_epochs=10         # of adaptation
 adapt_lr=1e-3           # its learning rate
@@ -71,7 +72,7 @@ tsx() { # STAGE STOP_STAGE: as far as this script is to do them
         --mix_config "${mix_config}" --seed "${seed}" --method "${method}" \
         --train_config "${train_config}" --train_seed "${train_seed}" --tag "${tag}" \
         --inference_model "${inference_model}" --data_kind "${data_kind}" \
-        --examples "${examples}" ${noise:+--noise "${noise}"} "${options_forwarded[@]}"
+        --examples "${examples}" --num_draws "${num_draws}" ${noise:+--noise "${noise}"} "${options_forwarded[@]}"
 }
 
 tsx 1 2
@@ -84,6 +85,12 @@ tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficult
 mixtures=${clips}/mix
 exp=${expdir}/${tag}
 most=$(printf '%s\n' ${examples//,/ } | sort -n | tail -n 1)
+draws=("") # what they add to names
+for ((draw = 1; draw < num_draws; draw++)); do draws+=("_draw${draw}"); done
+shots=() # what new classes are known by: <K> recordings of each, <K>_draw1, ...
+for draw in "${draws[@]}"; do
+    for K in ${examples//,/ }; do shots+=("${K}${draw}"); done
+done
 
 asked_by() { # CONDITION: whether the model can be
     awk '/^[^ ]/ { inside = /^conditions:/ } inside' "${exp}/config.yaml" | grep -q "^ *$1:"
@@ -106,17 +113,20 @@ mix_new() { # OUT NUMBER SEED KNOWN NEW TARGET OPTIONS...: a new class in every 
 }
 
 if stage_on 11 "mix the new classes: ${mixtures}"; then
-    for set in "${new_test_set}" $(printf 'new_enroll_%s ' ${examples//,/ }); do
-        require_file "${datadir}/${set}/wav.scp" --stage "1 with --new_classes"
+    for set in "${new_test_set}" "${shots[@]/#/new_enroll_}"; do
+        require_file "${datadir}/${set}/wav.scp" \
+            --stage "1 with --new_classes (and --examples, --num_draws as here)"
         format "${set}"
     done
     require_file "${clips}/${train_set}/.done" "${clips}/${test_set}/.done" --stage 2
-    mix_new "new${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" new \
-        --examples "${clips}/new_enroll_${most}"
     mix_new "new_seen${kind}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" seen
-    for K in ${examples//,/ }; do
-        mix_new "adapt${kind}_K${K}" "${num_adapt}" $((seed + 2)) "${train_set}" \
-            "new_enroll_${K}" new --examples "${clips}/new_enroll_${K}"
+    for draw in "${draws[@]}"; do # the same mixtures, asked for by other recordings
+        mix_new "new${kind}${draw}" "${num_new}" "${seed}" "${test_set}" "${new_test_set}" new \
+            --examples "${clips}/new_enroll_${most}${draw}"
+    done
+    for shot in "${shots[@]}"; do
+        mix_new "adapt${kind}_K${shot}" "${num_adapt}" $((seed + 2)) "${train_set}" \
+            "new_enroll_${shot}" new --examples "${clips}/new_enroll_${shot}"
     done
 fi
 
@@ -124,47 +134,52 @@ if stage_on 12 "extract new classes by their recordings: ${exp}/infer"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     require_file "${mixtures}/new${kind}/.done" "${mixtures}/new_seen${kind}/.done" --stage 11
     extract "${exp}" "new_seen${kind}" "${exp}/infer/new_seen${kind}"
-    for K in ${examples//,/ }; do
-        if ! asked_by enrollment; then log "${tag} takes no recordings" && break; fi
-        extract "${exp}" "new${kind}" "${exp}/infer/new${kind}_K${K}" \
-            --conditions enrollment --num_enrollments "${K}"
-    done
+    if asked_by enrollment; then
+        for shot in "${shots[@]}"; do
+            K=${shot%%_*} set=new${kind}${shot#"${shot%%_*}"}
+            require_file "${mixtures}/${set}/.done" --stage 11
+            extract "${exp}" "${set}" "${exp}/infer/new${kind}_K${shot}" \
+                --conditions enrollment --num_enrollments "${K}"
+        done
+    else
+        log "${tag} takes no recordings"
+    fi
 fi
 
-adapted() { # INIT K: the experiment
-    echo "${exp}/new_classes/$1_K$2"
+for_each_adaptation() { # COMMAND: with shot, init and out, the experiment, set for it
+    if ! asked_by class || ! asked_by enrollment; then
+        log "${tag} takes no recordings, or no classes: none are added" && return
+    fi
+    for shot in "${shots[@]}"; do
+        for init in ${inits}; do
+            out=${exp}/new_classes/${init}_K${shot}
+            "$1"
+        done
+    done
+}
+
+add_new() {
+    require_file "${mixtures}/adapt${kind}_K${shot}/.done" --stage 11
+    follow "${out}.log" -- ${train_cmd} --name adapt "${out}.log" \
+        ${python} -m tsx_espnet.bin.add_classes --exp "${exp}" --out "${out}" \
+        --model_file "${inference_model}" --clips "${clips}/new_enroll_${shot}" \
+        --init "${init}" --adapt_mixtures "${mixtures}/adapt${kind}_K${shot}" \
+        --num_epochs "${adapt_epochs}" --lr "${adapt_lr}"
 }
 
 if stage_on 13 "add new classes: ${exp}/new_classes"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
-    if asked_by class && asked_by enrollment; then
-        for K in ${examples//,/ }; do
-            require_file "${mixtures}/adapt${kind}_K${K}/.done" --stage 11
-            for init in ${inits}; do
-                out=$(adapted "${init}" "${K}")
-                follow "${out}.log" -- ${train_cmd} --name adapt "${out}.log" \
-                    ${python} -m tsx_espnet.bin.add_classes --exp "${exp}" --out "${out}" \
-                    --model_file "${inference_model}" --clips "${clips}/new_enroll_${K}" \
-                    --init "${init}" --adapt_mixtures "${mixtures}/adapt${kind}_K${K}" \
-                    --num_epochs "${adapt_epochs}" --lr "${adapt_lr}"
-            done
-        done
-    else
-        log "${tag} takes no recordings, or no classes: none are added"
-    fi
+    for_each_adaptation add_new
 fi
+
+extract_new() {
+    require_file "${out}/config.yaml" --stage 13
+    extract "${out}" "new${kind}" "${out}/infer/new${kind}" --conditions class
+}
 
 if stage_on 14 "extract new classes by name: ${exp}/new_classes"; then
     require_file "${exp}/config.yaml" --stage 5
-    if asked_by class && asked_by enrollment; then
-        for K in ${examples//,/ }; do
-            for init in ${inits}; do
-                out=$(adapted "${init}" "${K}")
-                require_file "${out}/config.yaml" --stage 13
-                extract "${out}" "new${kind}" "${out}/infer/new${kind}" --conditions class
-            done
-        done
-    fi
+    for_each_adaptation extract_new
 fi
 
 if stage_on 15 "tables: ${expdir}/TABLES.md"; then

@@ -30,29 +30,32 @@ def check(name):
         return False
 
 
-@given(corpora, st.integers(0, 3), st.randoms())
-def test_sets_of_examples(corpus, seed, random):
+@given(corpora, st.integers(1, 3), st.randoms())
+def test_sets_of_examples(corpus, num_draws, random):
     labels, recordings = split(corpus)
     sizes = [list(labels.values()).count(label) for label in set(labels.values())]
     numbers = range(1, min(sizes, default=0) + 1)
-    sets = choose_examples(labels, recordings, numbers, seed)
-    assert list(sets) == [f"new_enroll_{number}" for number in numbers]
-    for number, members in zip(numbers, sets.values()):
-        assert list(members) == sorted(members)
-        for label in set(labels.values()):
-            own = {name: clip for name, clip in members.items() if labels[clip] == label}
-            of_class = {clip: recordings[clip] for clip in labels if labels[clip] == label}
-            # the first K of an order that no other class has a part in
-            assert list(own.values()) == rank_clips(of_class, seed)[:number]
-            assert [name[:2] for name in own] == [f"{n:02d}" for n in range(1, number + 1)]
-            taken = {recordings[clip] for clip in own.values()}
-            assert len(taken) == min(number, len(set(of_class.values())))
-        for name, clip in members.items():
-            assert check_id(name, "examples")[3:] == clip
-    for smaller, larger in itertools.combinations(sets.values(), 2):
-        assert smaller.items() <= larger.items()
-    shuffled = sorted(labels, key=lambda _: random.random())
-    assert sets == choose_examples({x: labels[x] for x in shuffled}, recordings, numbers, seed)
+    sets = choose_examples(labels, recordings, numbers, num_draws)
+    draws = list(enumerate(("", "_draw1", "_draw2")[:num_draws]))
+    assert list(sets) == [f"new_enroll_{n}{suffix}" for _, suffix in draws for n in numbers]
+    for seed, suffix in draws:
+        of_draw = [sets[f"new_enroll_{number}{suffix}"] for number in numbers]
+        for number, members in zip(numbers, of_draw):
+            assert list(members) == sorted(members)
+            for label in set(labels.values()):
+                own = {name: clip for name, clip in members.items() if labels[clip] == label}
+                of_class = {clip: recordings[clip] for clip in labels if labels[clip] == label}
+                # the first K of an order that no other class has a part in
+                assert list(own.values()) == rank_clips(of_class, seed)[:number]
+                assert [name[:2] for name in own] == [f"{n:02d}" for n in range(1, number + 1)]
+                taken = {recordings[clip] for clip in own.values()}
+                assert len(taken) == min(number, len(set(of_class.values())))
+            for name, clip in members.items():
+                assert check_id(name, "examples")[3:] == clip
+        for smaller, larger in itertools.combinations(of_draw, 2):
+            assert smaller.items() <= larger.items()
+    shuffled = {clip: labels[clip] for clip in sorted(labels, key=lambda _: random.random())}
+    assert sets == choose_examples(shuffled, recordings, numbers, num_draws)
 
 
 def test_every_clip_can_be_the_first():
@@ -69,6 +72,11 @@ def test_classes_with_too_few_clips_are_named_with_how_many_they_have():
         TSXError, match=r"examples: 3 of .* in new_train of Frog \(2\), Meow \(1\)$"
     ):
         choose_examples(labels, {clip: clip for clip in labels}, [1, 3])
+
+
+def test_draws_are_counted_from_one():
+    with pytest.raises(TSXError, match="num_draws must be at least 1, found 0"):
+        choose_examples({"a": "Meow"}, {"a": "a"}, [1], num_draws=0)
 
 
 @pytest.mark.parametrize("text", ["0", "1,100", "-1", "1;5", "five", "1.0", "²"])

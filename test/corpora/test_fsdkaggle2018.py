@@ -158,9 +158,11 @@ class TestNewClasses:
         assert {name[3:]: row for name, row in ranked} == train  # all ten there are, once
         for number, clips in sets.items():
             assert list(clips.items()) == ranked[:number]
-        # chosen anew: others, and no table of the earlier choice
-        command.main([*words, "--examples", "3", "--examples_seed", "1"])
-        assert list(read(data / "new_enroll_3").items()) != ranked[:3]
+        # again: the first draw is the same, the next another, and no table of before is left
+        command.main([*words, "--examples", "3", "--num_draws", "2"])
+        first, second = (read(data / f"new_enroll_3{draw}") for draw in ("", "_draw1"))
+        assert list(first.items()) == ranked[:3] and len(second) == 3
+        assert {name[3:] for name in second} != {name[3:] for name in first}
         assert not any((data / f"new_enroll_{number}" / "wav.scp").exists() for number in sets)
         command.main([*words, "--examples", ""])
         assert not list(data.glob("new_enroll_*/*"))

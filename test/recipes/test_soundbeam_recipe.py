@@ -12,7 +12,8 @@ from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.scoring.scores import read_scores
 
 SMALL = ["--clips_per_class", "10", "--num_valid", "4", "--num_test", "6", "--num_new", "6"]
-SMALL += ["--num_adapt", "8", "--adapt_epochs", "2", "--examples", "5", "--nj", "1"]
+SMALL += ["--num_adapt", "8", "--adapt_epochs", "2", "--examples", "5", "--num_draws", "2"]
+SMALL += ["--nj", "1"]
 WIDTHS = ("bottleneck_dim=8", "hidden_dim=8", "layer=2")
 MODEL = " ".join(
     [
@@ -50,22 +51,27 @@ def test_the_new_class_was_not_trained_on(finished):
 
 def test_it_is_extracted_by_its_recordings_and_by_its_name(finished):
     mini, _ = finished
-    of_recordings = mini / EXP / "infer/new_random_events_K5/scores.csv"
-    of_name = mini / EXP / "new_classes/average_K5/infer/new_random_events/scores.csv"
-    for path, condition in ((of_recordings, "enrollment"), (of_name, "class")):
-        scores = [score for score in read_scores(path) if score.condition == condition]
-        assert len(scores) == 6 and {score.label for score in scores} == {"Meow"}
-        assert all(score.sdr is not None for score in scores)
-    asked = table(mini / MIXTURES / "new_random_events/utt2enrollment")
-    assert len(set(asked)) == 1 and len(json.loads(asked[0])) == 5  # the same five for all
-    assert not set(json.loads(asked[0])) & set(table(mini / "dump/soundbeam/8k/new_test/wav.scp"))
+    of_draw = []
+    for draw in ("", "_draw1"):
+        of_recordings = mini / EXP / f"infer/new_random_events_K5{draw}/scores.csv"
+        of_name = mini / EXP / f"new_classes/average_K5{draw}/infer/new_random_events/scores.csv"
+        for path, condition in ((of_recordings, "enrollment"), (of_name, "class")):
+            scores = [score for score in read_scores(path) if score.condition == condition]
+            assert len(scores) == 6 and {score.label for score in scores} == {"Meow"}
+            assert all(score.sdr is not None for score in scores)
+        asked = table(mini / MIXTURES / f"new_random_events{draw}/utt2enrollment")
+        assert len(set(asked)) == 1  # the same five for all
+        of_draw.append(set(json.loads(asked[0])))
+        assert len(of_draw[-1]) == 5
+        assert not of_draw[-1] & set(table(mini / "dump/soundbeam/8k/new_test/wav.scp"))
+    assert of_draw[0] != of_draw[1]
 
 
-@pytest.mark.parametrize("init", ["average", "random"])
+@pytest.mark.parametrize("init", ["average_K5", "random_K5", "average_K5_draw1"])
 def test_adaptation_trained_the_new_row_and_nothing_else(finished, init):
     mini, _ = finished
     before = load_experiment(mini / EXP)
-    after = load_experiment(mini / EXP / f"new_classes/{init}_K5")
+    after = load_experiment(mini / EXP / f"new_classes/{init}")
     assert after.vocabulary.classes == (*before.vocabulary.classes, "Meow")
     found = after.model.state_dict()
     new = found.pop("conditioners.class.new.weight")
@@ -81,6 +87,7 @@ def test_the_tables_say_what_was_run_and_what_was_not(finished):
     assert "synthetic" in page
     (row,) = re.findall(r"^\| \+adapt \(avg init\) .*", page, re.M)[:1]
     assert row.count("not run") == 2  # K = 1 and 10
+    assert re.search(r"^\| Mixed\+EL, K=5 \| 1 \| 2 \| ", page, re.M)  # seeds, draws
     assert "Table 2" in result.stdout
 
 
@@ -96,7 +103,11 @@ def test_a_second_run_does_nothing_again(finished, run):
 
 def test_a_stage_says_which_one_makes_its_input(recipes, run):
     for stage, missing, needed in (
-        (11, "data/soundbeam/new_test/wav.scp", "1 with --new_classes"),
+        (
+            11,
+            "data/soundbeam/new_test/wav.scp",
+            "1 with --new_classes (and --examples, --num_draws as here)",
+        ),
         (12, f"{EXP}/config.yaml", 5),
         (13, f"{EXP}/config.yaml", 5),
         (14, f"{EXP}/config.yaml", 5),

@@ -61,13 +61,13 @@ def write(directory, test_set, labels=SEEN_LABELS, bss=True, asked="asked", leve
     mark_done(out, mixtures=test_set, model=directory.name)
 
 
-def write_new(directory, shots, gains, **options):
+def write_new(directory, shots, gains, draw="", **options):
     options = {"labels": NEW_LABELS, "asked": f"{shots}", "enrollment": gains, **options}
-    write(directory, f"new_{KIND}_K{shots}", **options)
+    write(directory, f"new_{KIND}_K{shots}{draw}", **options)
 
 
-def write_adapted(directory, init, shots, gains):
-    out = directory / "new_classes" / f"{init}_K{shots}"
+def write_adapted(directory, init, shots, gains, draw=""):
+    out = directory / "new_classes" / f"{init}_K{shots}{draw}"
     write(out, f"new_{KIND}", labels=NEW_LABELS, **{"class": gains})
 
 
@@ -235,12 +235,12 @@ def test_the_orderings_by_hand(exp, tmp_path):
     text = section(run(exp), "## The paper's orderings")
     table = section(text, "### SDRi")
     for name, difference, paper, verdict in (
-        ("Mixed - 1-hot, seen, by class", mean(values(9), values(10)) - mean(values(8)), "+1.2", 0),
+        ("Mixed - 1-hot, seen, by class", mean(values(9)) - mean(values(8)), "+1.2", 0),
         ("1-hot - Enrl, seen", np.r_[-0.01, np.zeros(23)], "+1.0", "open"),
         ("Mixed+EL: adapt (avg init) - adapt (rnd init), new, K=10",
          mean(values(6.5)) - mean(values(2.5)), "+3.1", "holds"),
         ("Mixed: adapt (avg init) - no adaptation, new, K=10",
-         np.delete(mean(values(4.9)), 3) - np.delete(mean(values(5.1), values(6.1)), 3), DASH, 0),
+         np.delete(mean(values(4.9)), 3) - np.delete(mean(values(5.1)), 3), DASH, 0),
     ):  # fmt: skip
         (cells,) = rows(table, name)
         assert cells[:2] == [str(len(difference)), paper]
@@ -249,12 +249,13 @@ def test_the_orderings_by_hand(exp, tmp_path):
         found = [float(bound) for bound in cells[3].split(" to ")]
         assert found == pytest.approx([low, high], abs=0.06)
         signs = "holds" if low > 0 else "fails" if high < 0 else "open"
-        assert cells[5] == (verdict or signs)
+        assert cells[5] == f"{int(difference.mean() > 0)} of 1"  # the seed that both have
+        assert cells[6] == (verdict or signs)
         assert (cells[4] == DASH) == ("new" not in name)
     (cells,) = rows(table, "Mixed - Enrl, new, K=10")
-    assert cells[5] == "fails" and float(cells[3].split()[-1]) < 0
+    assert cells[5:] == ["0 of 1", "fails"] and float(cells[3].split()[-1]) < 0
     (missing,) = rows(table, "Mixed+EL - Mixed, seen, by class")
-    assert missing == [DASH, "+0.3", "not run", DASH, DASH, DASH]
+    assert missing == [DASH, "+0.3", "not run", DASH, DASH, DASH, DASH]
     assert rows(section(text, "### SI-SDRi"), "Mixed - Enrl, new, K=10")[0][1] == cells[2]
     assert "same K recordings serve every mixture of a class" in text
 
@@ -277,12 +278,55 @@ def test_class_by_class(exp):
     assert rows(section(text, "## Figure 2"), "Owl")[0][:2] == ["6", owl[3]]
     (cells,) = rows(section(text, "## New classes: two intervals"), "Mixed+EL, K=10")
     assert cells[:2] == ["24", "4"] and " to " in cells[4]
-    (cells,) = rows(section(text, "## Seeds"), "Mixed, seen, by class")
+    (cells,) = rows(section(text, "## Seeds and draws"), "Mixed, seen, by class")
     ends = [array(values(9)).mean(), array(values(10)).mean()]
     ends = [min(ends), max(ends)]
     ends += [end - 1 for end in ends]
-    assert cells[0] == "2"
-    assert [float(cell) for cell in cells[1:]] == pytest.approx(ends, abs=0.006)
+    assert cells[:2] == ["2", "1"]
+    assert [float(cell) for cell in cells[2:]] == pytest.approx(ends, abs=0.006)
+
+
+def test_draws_of_the_recordings(exp):
+    """A table is of all draws; a difference is of those that both sides have."""
+    mixed_el = exp / f"small_mixed_el_{KIND}"
+    write_new(mixed_el, 10, values(4), draw="_draw1")
+    write_new(mixed_el, 10, values(9.5), draw="_draw7")
+    write_new(mixed_el, 1, values(2))
+    write_new(mixed_el, 1, values(7), draw="_draw1")
+    write_adapted(mixed_el, "average", 10, values(4.5), draw="_draw1")
+    text = run(exp)
+    (cells,) = rows(section(text, "## New classes: two intervals"), "Mixed+EL, K=10")
+    expected = mean(values(5), values(4), values(9.5))
+    assert float(cells[2]) == pytest.approx(expected.mean(), abs=0.006)
+    low, high = interval(expected)
+    found = [float(bound) for bound in cells[3].split(" to ")]
+    assert found == pytest.approx([low, high], abs=0.05)
+    table = section(section(text, "## The paper's orderings"), "### SDRi")
+    for name, minuends, subtrahends in (
+        ("Mixed+EL: K=10 - K=1, new", (5, 4), (2, 7)),
+        ("Mixed+EL: adapt (avg init) - no adaptation, new, K=10", (6.5, 4.5), (5, 4)),
+    ):
+        (cells,) = rows(table, name)
+        pairs = zip(minuends, subtrahends)
+        differences = [(array(values(a)) - array(values(b))).mean() for a, b in pairs]
+        assert float(cells[2]) == pytest.approx(np.mean(differences), abs=0.006)
+        assert cells[5] == f"{(np.array(differences) > 0).sum()} of 2"
+    (cells,) = rows(section(text, "## Seeds and draws"), "Mixed+EL, K=10")
+    ends = [min(mean(values(v)).mean() for v in (4, 5, 9.5))]
+    ends.append(mean(values(9.5)).mean())
+    assert cells[:2] == ["1", "3"]
+    assert [float(cell) for cell in cells[2:4]] == pytest.approx(ends, abs=0.006)
+
+
+def test_models_without_a_run_in_common_are_compared_by_their_means(exp):
+    mixed_el = exp / f"small_mixed_el_{KIND}"
+    for seed in (2, 3):
+        write(exp / f"{mixed_el.name}_seed{seed}", f"test_{KIND}", **{"class": values(9 + seed)})
+    text = section(section(run(exp), "## The paper's orderings"), "### SDRi")
+    (cells,) = rows(text, "Mixed+EL - Mixed, seen, by class")
+    difference = mean(values(11), values(12)) - mean(values(9), values(10))
+    assert float(cells[2]) == pytest.approx(difference.mean(), abs=0.006)
+    assert cells[5] == "1 of 1"
 
 
 def test_the_figure(exp, tmp_path):
@@ -304,7 +348,7 @@ def test_without_bss_eval(exp, capsys):
     expected = array(values(4)).mean() - 1
     assert float(cells[1].split()[0]) == pytest.approx(expected, abs=0.006)
     one, other = (rows(text, "1-hot - Enrl, seen")[index] for index in (0, 1))
-    assert one == [DASH, "+1.0", "not scored", DASH, DASH, DASH]
+    assert one == [DASH, "+1.0", "not scored", DASH, DASH, DASH, DASH]
     assert float(other[1]) == pytest.approx((array(values(5)) - array(values(4))).mean(), abs=6e-3)
     assert "## Seen classes: SI-SDRi" in text and "## New classes" not in text
     assert rows(text, "seen classes and a new one, target: new")[0] == [

@@ -27,7 +27,7 @@ def test_the_two_metrics():
     score = Score("b", "class", "Bark", "Bark", sdr=8.0, sdr_mixture=-3.5)
     assert SDRI.gain(score) == 11.5 and SDRI.level(score) == -3.5
     found = measure({"a": score, "b": Score("b", "class", "Bark", "Bark", "target")}, SDRI)
-    assert found.values == {"a": 11.5} and found.seed_means == (11.5,)
+    assert found.values == {"a": 11.5} and found.run_means == (11.5,)
 
 
 @settings(deadline=None, max_examples=30)

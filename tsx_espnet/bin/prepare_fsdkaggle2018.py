@@ -46,7 +46,11 @@ def get_parser() -> argparse.ArgumentParser:
         help="of each new class, K clips of new_train are new_enroll_K (default: %(default)s)",
     )
     parser.add_argument(
-        "--examples_seed", type=int, default=0, metavar="N", help="another one, other examples"
+        "--num_draws",
+        type=int,
+        default=1,
+        metavar="N",
+        help="choose them N times: new_enroll_K_draw1, ... (default: %(default)s)",
     )
     parser.add_argument(
         "--min_clips",
@@ -82,7 +86,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         verified_only=args.verified_only,
         test_usage=args.test_usage,
         examples=example_numbers(args.examples),
-        examples_seed=args.examples_seed,
+        num_draws=args.num_draws,
     )
     for name, clips in prepared.sets.items():
         classes = {clip.label for clip in clips.values()}

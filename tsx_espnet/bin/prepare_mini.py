@@ -31,6 +31,9 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="K,...",
         help="of each new class, K clips of new_train are new_enroll_K",
     )
+    parser.add_argument(
+        "--num_draws", type=int, default=1, help="choose them so often: new_enroll_K_draw1, ..."
+    )
     parser.add_argument("--num_jobs", type=int, default=1, help="number of processes")
     return parser
 

@@ -25,6 +25,15 @@ def example_numbers(text: str) -> Tuple[int, ...]:
     return tuple(sorted({int(word) for word in words}))
 
 
+def drawn(draw: int) -> str:
+    """What a draw adds to a name; the first one goes without saying.
+
+    >>> drawn(0), drawn(2)
+    ('', '_draw2')
+    """
+    return f"_draw{draw}" if draw else ""
+
+
 def rank_clips(recordings: Mapping[str, str], seed: int = 0) -> List[str]:
     """The clips of one class, in an order that looks random but is fixed.
 
@@ -51,9 +60,12 @@ def choose_examples(
     labels: Mapping[str, str],
     recordings: Mapping[str, str],
     numbers: Sequence[int] = EXAMPLES,
-    seed: int = 0,
+    num_draws: int = 1,
 ) -> Dict[str, Dict[str, str]]:
     """Sets ``new_enroll_<K>`` of K examples of each class: id -> clip; the larger hold the smaller.
+
+    Further draws are ``new_enroll_<K>_draw1``, ``new_enroll_<K>_draw2``, ...: each from all clips,
+    whatever the others took.
 
     Ids are ``01_<clip>``, ``02_<clip>``, ...: sorted, they are in the order of choice, and no clip
     of a set has the id of the clip it is.
@@ -65,14 +77,17 @@ def choose_examples(
         labels: clip -> its class.
         recordings: clip -> the recording that it was taken from.
         numbers: each K, from 1 to 99.
-        seed: see ``rank_clips``.
+        num_draws: at least 1.
 
     Raises:
-        TSXError: naming the classes that have too few clips, with how many they have.
+        TSXError: for a number out of range, or naming the classes that have too few clips, with
+            how many they have.
     """
     for number in numbers:
         if not 1 <= number <= MOST:
             raise TSXError(f"examples: expected numbers from 1 to {MOST}, found {number}")
+    if num_draws < 1:
+        raise TSXError(f"num_draws must be at least 1, found {num_draws}")
     of_class: Dict[str, Dict[str, str]] = {}
     for clip, label in sorted(labels.items()):
         of_class.setdefault(label, {})[clip] = recordings[clip]
@@ -83,15 +98,15 @@ def choose_examples(
             f"examples: {most} of each new class are wanted; found too few clips in new_train of "
             f"{', '.join(few)}"
         )
-    ranked = {
-        f"{rank:02d}_{clip}": (rank, clip)
-        for own in of_class.values()
-        for rank, clip in enumerate(rank_clips(own, seed), start=1)
-        if rank <= most
-    }
-    return {
-        f"new_enroll_{number}": {
-            name: clip for name, (rank, clip) in sorted(ranked.items()) if rank <= number
-        }
-        for number in sorted(set(numbers))
-    }
+    sets = {}
+    for draw in range(num_draws):
+        ranked = sorted(
+            (f"{rank:02d}_{clip}", rank, clip)
+            for own in of_class.values()
+            for rank, clip in enumerate(rank_clips(own, seed=draw), start=1)
+        )
+        for number in sorted(set(numbers)):
+            sets[f"new_enroll_{number}{drawn(draw)}"] = {
+                name: clip for name, rank, clip in ranked if rank <= number
+            }
+    return sets

@@ -48,7 +48,7 @@ def prepare(
     verified_only: bool = False,
     test_usage: str = "all",
     examples: Sequence[int] = EXAMPLES,
-    examples_seed: int = 0,
+    num_draws: int = 1,
 ) -> Prepared:
     """Write ``wav.scp`` and ``utt2labels`` of each set below ``data``.
 
@@ -56,7 +56,7 @@ def prepare(
     ``valid_share``: two clips at least, half of them at most, whole recordings, the same ones each
     time; ``train`` has the rest. New classes are in none of the three but in ``new_train`` and
     ``new_test``, from the same two sets of the corpus, or of FSD50K; ``new_enroll_<K>`` holds K
-    clips of each, out of ``new_train``, see ``choose_examples``.
+    clips of each, out of ``new_train``, and so do those of further draws, see ``choose_examples``.
 
     Args:
         root: the directory that holds ``FSDKaggle2018.audio_train`` and its neighbours.
@@ -70,7 +70,7 @@ def prepare(
         test_usage: ``all`` of the test set, or the part that counted for the ``Public`` or the
             ``Private`` score at Kaggle.
         examples: each K, none without new classes.
-        examples_seed: another one chooses other examples.
+        num_draws: how often examples are chosen.
 
     Raises:
         TSXError: if ``root`` is not FSDKaggle2018, a CSV is malformed, more than 3 % of the audio
@@ -99,7 +99,7 @@ def prepare(
     sets, dropped = _seen_sets(there, new_classes, valid_share, min_clips)
     sets.update(new)
     if new:
-        sets.update(_example_sets(new["new_train"], examples, examples_seed))
+        sets.update(_example_sets(new["new_train"], examples, num_draws))
     write_sets(
         data,
         {
@@ -166,12 +166,12 @@ def _check_new(name: str, clips: Clips, new_classes: Sequence[str], min_clips: i
             )
 
 
-def _example_sets(clips: Clips, numbers: Sequence[int], seed: int) -> Dict[str, Clips]:
+def _example_sets(clips: Clips, numbers: Sequence[int], num_draws: int) -> Dict[str, Clips]:
     chosen = choose_examples(
         {name: clip.label for name, clip in clips.items()},
         {name: clip.recording for name, clip in clips.items()},
         numbers,
-        seed,
+        num_draws,
     )
     return {
         name: {one: clips[clip] for one, clip in members.items()}

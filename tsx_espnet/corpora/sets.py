@@ -8,7 +8,7 @@ from tsx_espnet.files import PathLike, write_table
 
 SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
 TABLES = ("utt2labels", "wav.scp")
-_EXAMPLES = re.compile(r"new_enroll_\d+")  # see examples.py
+_EXAMPLES = re.compile(r"new_enroll_\d+(_draw\d+)?")  # see examples.py
 
 
 def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLike]]]) -> None:

@@ -24,17 +24,18 @@ from tsx_espnet.scoring.soundbeam_notes import (
     INTERVALS,
     ORDERINGS,
     PAPERS_DATA,
-    SEEDS,
+    RUNS,
     SI_SDR,
 )
 from tsx_espnet.scoring.soundbeam_orderings import orderings_table
 from tsx_espnet.scoring.soundbeam_paper import METHODS, SETS
-from tsx_espnet.scoring.soundbeam_study import KIND, Study
+from tsx_espnet.scoring.soundbeam_runs import KIND
+from tsx_espnet.scoring.soundbeam_study import Study
 from tsx_espnet.scoring.soundbeam_tables import (
     Table,
     count_words,
     mixtures_table,
-    seeds_table,
+    runs_table,
     table1,
     table2,
 )
@@ -88,7 +89,7 @@ def write_soundbeam(
         parts.append(f"![{metric.name} of the new classes]({picture})")
     bars = figure2_table(study, metric)
     parts.append(markdown(bars) if len(bars) > 1 else "Not run.")
-    parts += _filled("## Seeds", seeds_table(study), SEEDS)
+    parts += _filled("## Seeds and draws", runs_table(study), RUNS)
     parts += experiment_parts(study.directories, study.unscored)
     write_page(out, parts)
     return "\n\n".join([*_printed(study, metric), f"All of it: {out}"])

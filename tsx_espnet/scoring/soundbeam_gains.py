@@ -38,12 +38,12 @@ class Gains:
     Attributes:
         values: mixture -> dB, of those that can be measured.
         labels: mixture -> class of its target, of these at least.
-        seed_means: mean in dB of each training, over its own mixtures.
+        run_means: mean in dB of each run (training, draw of recordings), over its own mixtures.
     """
 
     values: Mapping[str, float]
     labels: Mapping[str, str]
-    seed_means: Tuple[float, ...] = ()
+    run_means: Tuple[float, ...] = ()
 
     @functools.cached_property
     def mean(self) -> Optional[Mean]:
@@ -59,7 +59,9 @@ class Gains:
     def minus(self, other: "Gains") -> "Gains":
         """The difference, mixture by mixture, over those that both have."""
         common = [name for name in self.values if name in other.values]
-        return Gains({name: self.values[name] - other.values[name] for name in common}, self.labels)
+        return _of_one_run(
+            {name: self.values[name] - other.values[name] for name in common}, self.labels
+        )
 
     def by_label(self) -> Dict[str, "Gains"]:
         """Class of the target -> its mixtures, sorted by class."""
@@ -73,16 +75,19 @@ def measure(rows: Mapping[str, Score], metric: Metric) -> Gains:
     """The gains of mixture -> row, all of one condition."""
     found = {name: metric.gain(score) for name, score in rows.items()}
     values = {name: value for name, value in found.items() if value is not None}
-    means = (sum(values.values()) / len(values),) if values else ()
-    return Gains(values, {name: score.label for name, score in rows.items()}, means)
+    return _of_one_run(values, {name: score.label for name, score in rows.items()})
 
 
-def average(seeds: Sequence[Gains]) -> Gains:
-    """For every mixture that all of ``seeds`` have, their mean."""
-    common = [name for name in seeds[0].values if all(name in seed.values for seed in seeds)]
-    values = {name: sum(seed.values[name] for seed in seeds) / len(seeds) for name in common}
-    means = tuple(mean for seed in seeds for mean in seed.seed_means)
-    return Gains(values, seeds[0].labels, means)
+def _of_one_run(values: Mapping[str, float], labels: Mapping[str, str]) -> Gains:
+    return Gains(values, labels, (sum(values.values()) / len(values),) if values else ())
+
+
+def average(runs: Sequence[Gains]) -> Gains:
+    """For every mixture that all of ``runs`` have, their mean."""
+    common = [name for name in runs[0].values if all(name in run.values for run in runs)]
+    values = {name: sum(run.values[name] for run in runs) / len(runs) for name in common}
+    means = tuple(mean for run in runs for mean in run.run_means)
+    return Gains(values, runs[0].labels, means)
 
 
 def cluster_interval(

@@ -36,7 +36,9 @@ ORDERINGS = (
     "The bootstrap takes mixtures as independent, and they are not: the same K recordings serve "
     "every mixture of a class, and clips recur, so the interval is somewhat narrow. Neither of "
     "them has in it which K recordings were drawn, nor the seed of the training or adaptation.",
-    "Where several seeds of a method were run, the difference is that of their means.",
+    "Where there are several runs (seeds of the training, draws of the K recordings), the "
+    "difference is the mean over those that both models have, and so need not be that of the "
+    'tables\' means; "runs above 0" counts those in which it is.',
     "Adaptation of another model than Mixed+EL: the paper has no number; the verdict takes the "
     "sign that it has for Mixed+EL.",
 )
@@ -51,7 +53,8 @@ FIGURE = (
     "Mixed+EL, adapted from the average of K=10 recordings. The paper draws bars without numbers "
     'and says of its 10 new classes: "more than 5 dB on all".'
 )
-SEEDS = (
-    "Several trainings that differ in their seed: ours is their mean, mixture by mixture, and its "
-    "interval is over the mixtures, not over the seeds."
+RUNS = (
+    "Several trainings that differ in their seed, and several draws of the K recordings of each "
+    "new class: ours is the mean over all of them, mixture by mixture, and its interval is over "
+    "the mixtures alone. Here are the lowest and the highest mean of one run."
 )

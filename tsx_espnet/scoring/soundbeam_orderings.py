@@ -11,16 +11,17 @@ from tsx_espnet.scoring.soundbeam_tables import NOT_SCORED, Table
 def orderings_table(study: Study, metric: Metric) -> Table:
     """The differences that the paper has above 0, and those of other models that were adapted."""
     table = [["difference", "mixtures", "paper (dB)", "ours (dB)", "over mixtures (dB)"]]
-    table[0] += ["over classes (dB)", "verdict"]
+    table[0] += ["over classes (dB)", "runs above 0", "verdict"]
     adapted = [method for method in METHODS if method in (ADAPTED, *study.adapted())]
     for claim in (*CLAIMS, *(claim for method in adapted for claim in claims(method))):
         gains = study.difference(claim.minuend, claim.subtrahend, metric)
         if gains is None and claim.printed is None:
             continue
-        row = [claim.name, NONE, signed(claim.printed, 1), NONE, NONE, NONE, NONE]
+        row = [claim.name, NONE, signed(claim.printed, 1), *[NONE] * 5]
         if gains is not None:
             row[1], row[3] = str(gains.mean.count), signed(gains.mean.value)
-            row[4], row[6] = spread(gains.mean)[1], verdict(gains)
+            row[4], row[7] = spread(gains.mean)[1], verdict(gains)
+            row[6] = f"{sum(mean > 0 for mean in gains.run_means)} of {len(gains.run_means)}"
             if claim.minuend.place.test == NEW:
                 row[5] = class_interval(gains)
         else:

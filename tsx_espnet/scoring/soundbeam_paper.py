@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 from tsx_espnet.condition import ENROLLMENT
+from tsx_espnet.corpora.examples import drawn
 from tsx_espnet.scoring.system import INFER
 
 CLASS = "class"
@@ -19,6 +20,7 @@ ADAPTED = "mixed_el"  # the model that the paper adapts
 INITS = {"random": "+adapt (rnd init)", "average": "+adapt (avg init)"}
 SHOTS = (1, 5, 10)  # K, recordings of a new class
 SEEN, NEW_SEEN, NEW = "seen", "new_seen", "new"
+NEW_CLASSES = "new_classes"  # directory of the models that were adapted, in an experiment's
 # set -> what its mixtures are of, and the BSS-eval SDR in dB of the mixtures themselves
 SETS = {
     SEEN: "seen classes",
@@ -41,16 +43,17 @@ class Place(NamedTuple):
     shots: Optional[int] = None
     init: Optional[str] = None
 
-    def directory(self, kind: str) -> Path:
+    def directory(self, kind: str, draw: int = 0) -> Path:
         """The directory of ``scores.csv``, relative to the experiment's.
 
-        >>> Place("new", 5).directory("random_soundbeam").as_posix()
-        'infer/new_random_soundbeam_K5'
+        >>> Place("new", 5).directory("random_soundbeam", draw=2).as_posix()
+        'infer/new_random_soundbeam_K5_draw2'
         """
+        examples = f"K{self.shots}{drawn(draw)}"
         if self.init:
-            return Path("new_classes", f"{self.init}_K{self.shots}", INFER, f"{NEW}_{kind}")
+            return Path(NEW_CLASSES, f"{self.init}_{examples}", INFER, f"{NEW}_{kind}")
         name = {SEEN: f"test_{kind}", NEW_SEEN: f"new_seen_{kind}"}.get(self.test)
-        return Path(INFER, name or f"{NEW}_{kind}_K{self.shots}")
+        return Path(INFER, name or f"{NEW}_{kind}_{examples}")
 
 
 PLACES = (

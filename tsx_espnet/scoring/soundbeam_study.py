@@ -1,26 +1,16 @@
 """The experiments behind Tables 1 and 2 of the SoundBeam paper, as far as they were run."""
 
-import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import PathLike
 from tsx_espnet.scoring.checks import SAME_AUDIO, check_same_set
-from tsx_espnet.scoring.scores import FILE, Score
+from tsx_espnet.scoring.scores import Score
 from tsx_espnet.scoring.soundbeam_gains import Gains, Metric, average, measure
 from tsx_espnet.scoring.soundbeam_paper import METHODS, NEW, PLACES, Asked, Place
+from tsx_espnet.scoring.soundbeam_runs import KIND, Run, nothing_found, parse_tag, scored_places
 from tsx_espnet.scoring.system import ScoredExperiment, read_experiment
-
-KIND = "random_soundbeam"  # the recipe's way of mixing (conf/mix_<kind>.yaml)
-
-
-class Tag(NamedTuple):
-    """The parts of the name of an experiment; a tag without ``_seed<k>`` is a seed of its own."""
-
-    size: str
-    method: str
-    seed: str
 
 
 class Study:
@@ -30,7 +20,7 @@ class Study:
     directories are passed over.
 
     Attributes:
-        runs: (method, place) -> seed -> its scores.
+        runs: (method, place) -> run -> its scores.
         directories: the experiments that were read.
         unscored: tags without any scores.
 
@@ -44,63 +34,60 @@ class Study:
         if not directory.is_dir():
             raise TSXError(f"{directory}: no such directory; expected one of experiments")
         self.kind = kind
-        self.runs: Dict[Tuple[str, Place], Dict[str, ScoredExperiment]] = {}
+        self.runs: Dict[Tuple[str, Place], Dict[Run, ScoredExperiment]] = {}
         self.directories: List[Path] = []
         self.unscored: List[str] = []
         for path in sorted(directory.iterdir()):
-            tag = _parse_tag(path.name, kind)
+            tag = parse_tag(path.name, kind)
             if tag is None or tag.size != (size or ""):
                 continue
-            places = [place for place in PLACES if (path / place.directory(kind) / FILE).is_file()]
-            for place in places:
-                scores = path / place.directory(kind)
-                run = self.runs.setdefault((tag.method, place), {})
-                run[tag.seed] = read_experiment(scores.parents[1], scores.name)
-            if places:
+            found = scored_places(path, kind)
+            for place, draw in found:
+                scores = path / place.directory(kind, draw)
+                runs = self.runs.setdefault((tag.method, place), {})
+                runs[Run(tag.seed, draw)] = read_experiment(scores.parents[1], scores.name)
+            if found:
                 self.directories.append(path)
             else:
                 self.unscored.append(path.name)
         if not self.runs:
-            raise TSXError(_nothing(directory, size, kind))
-        for place in PLACES:
-            check_same_set(self._experiments(place))
-        of_each = [self._experiments(place)[:1] for place in PLACES if place.test == NEW]
-        check_same_targets([scored for found in of_each for scored in found])
+            raise TSXError(nothing_found(directory, size, kind))
+        self._check_mixtures()
         self._gains: Dict[Tuple[Asked, Metric], Optional[Gains]] = {}
 
     def gains(self, asked: Asked, metric: Metric) -> Optional[Gains]:
-        """What was measured, the mean over the seeds mixture by mixture; None if it was not run."""
+        """What was measured, the mean over the runs mixture by mixture; None if it was not run."""
         key = (asked, metric)
         if key not in self._gains:  # a bootstrap each
-            run = self.runs.get((asked.method, asked.place), {})
-            rows = [scored.rows(asked.condition) for scored in run.values()]
-            seeds = [measure(table, metric) for table in rows if table]
-            self._gains[key] = average(seeds) if seeds else None
-        found = self._gains[key]
-        return found if found is not None and found.values else None
+            self._gains[key] = _mean(list(self._of_runs(asked, metric).values()))
+        return self._gains[key]
 
     def ran(self, asked: Asked) -> bool:
         """Whether there are rows of it, measured or not."""
-        run = self.runs.get((asked.method, asked.place), {})
-        return any(scored.rows(asked.condition) for scored in run.values())
+        runs = self.runs.get((asked.method, asked.place), {})
+        return any(scored.rows(asked.condition) for scored in runs.values())
 
     def has(self, metric: Metric) -> bool:
         """Whether any mixture was measured by it."""
         return any(
             metric.gain(score) is not None
-            for run in self.runs.values()
-            for scored in run.values()
+            for runs in self.runs.values()
+            for scored in runs.values()
             for rows in scored.table.values()
             for score in rows.values()
         )
 
     def difference(self, minuend: Asked, subtrahend: Asked, metric: Metric) -> Optional[Gains]:
-        """Paired, mixture by mixture; None if one was not run or they share no mixture."""
-        pair = self.gains(minuend, metric), self.gains(subtrahend, metric)
-        if None in pair:
-            return None
-        difference = pair[0].minus(pair[1])
-        return difference if difference.values else None
+        """Paired, mixture by mixture; None if one was not run or they share no mixture.
+
+        The mean over the runs that both have; where they have none in common, that of the means.
+        """
+        pair = [self._of_runs(asked, metric) for asked in (minuend, subtrahend)]
+        common = [run for run in pair[0] if run in pair[1]]
+        if common:
+            return _mean([pair[0][run].minus(pair[1][run]) for run in common])
+        means = [_mean(list(gains.values())) for gains in pair]
+        return None if None in means else _mean([means[0].minus(means[1])])
 
     def targets(self, test: str) -> Dict[str, Score]:
         """Mixture -> one of its rows, of every mixture of a set."""
@@ -108,7 +95,7 @@ class Study:
             name: next(iter(rows.values()))
             for place in PLACES
             if place.test == test
-            for scored in self._experiments(place)
+            for _, scored in self._runs_at(place)
             for name, rows in scored.table.items()
         }
 
@@ -117,15 +104,32 @@ class Study:
         present = {method for method, place in self.runs if place.init}
         return [method for method in METHODS if method in present]
 
-    def _experiments(self, place: Place) -> List[ScoredExperiment]:
-        runs = [run for key, run in self.runs.items() if key[1] == place]
-        return [scored for run in runs for scored in run.values()]
+    def _check_mixtures(self) -> None:
+        new = []
+        for place in PLACES:
+            of_draw: Dict[int, List[ScoredExperiment]] = {}
+            for run, scored in self._runs_at(place):
+                of_draw.setdefault(run.draw, []).append(scored)
+            for experiments in of_draw.values():
+                check_same_set(experiments)
+                if place.test == NEW:
+                    new.append(experiments[0])
+        check_same_targets(new)
+
+    def _runs_at(self, place: Place) -> List[Tuple[Run, ScoredExperiment]]:
+        found = [runs for key, runs in self.runs.items() if key[1] == place]
+        return [pair for runs in found for pair in runs.items()]
+
+    def _of_runs(self, asked: Asked, metric: Metric) -> Dict[Run, Gains]:
+        runs = self.runs.get((asked.method, asked.place), {})
+        rows = {run: scored.rows(asked.condition) for run, scored in runs.items()}
+        return {run: measure(table, metric) for run, table in rows.items() if table}
 
 
 def check_same_targets(experiments: Sequence[ScoredExperiment]) -> None:
     """Refuse experiments that share no mixture with the first, or not its target and its level.
 
-    They may have been asked by other recordings: only so are K=1 and K=10 a pair.
+    They may have been asked by other recordings: only so are K=1 and K=10 a pair, and two draws.
 
     Raises:
         TSXError: with the two files, the mixture and what differs.
@@ -151,31 +155,7 @@ def check_same_targets(experiments: Sequence[ScoredExperiment]) -> None:
                 )
 
 
-def _parse_tag(tag: str, kind: str) -> Optional[Tag]:
-    """The parts of a tag; None if it is none of the tables.
-
-    >>> tuple(_parse_tag("small_mixed_el_random_soundbeam_seed2", KIND))
-    ('small', 'mixed_el', '2')
-    """
-    pattern = f"(?:(.+)_)?({'|'.join(METHODS)})_{re.escape(kind)}(?:_seed([0-9]+))?"
-    match = re.fullmatch(pattern, tag)
-    return Tag(*(group or "" for group in match.groups())) if match else None
-
-
-def _nothing(directory: Path, size: Optional[str], kind: str) -> str:
-    """The message for a directory without any run of ``size``."""
-    tags = filter(None, (_parse_tag(path.name, kind) for path in directory.iterdir()))
-    sizes = sorted({tag.size for tag in tags} - {size or ""})
-    found = [f"--size {other}" if other else "no --size" for other in sizes]
-    prefix = f"{size}_" if size else ""
-    places = ", ".join(dict.fromkeys(_pattern(place, kind) for place in PLACES))
-    return (
-        f"{directory}: no scored experiment of SoundBeam; expected "
-        f"{prefix}<method>_{kind}[_seed<k>], method one of {', '.join(METHODS)}, with {FILE} "
-        f"(stage 7) in one of {places}"
-    ) + (f"; there are some of {', '.join(found)}" if found else "")
-
-
-def _pattern(place: Place, kind: str) -> str:
-    path = place.directory(kind).as_posix()
-    return path.replace(f"K{place.shots}", "K<K>").replace(f"{place.init}_K", "<init>_K")
+def _mean(runs: Sequence[Gains]) -> Optional[Gains]:
+    """None without a mixture that all of them have."""
+    found = average(runs) if runs else None
+    return found if found is not None and found.values else None

@@ -74,16 +74,17 @@ def mixtures_table(study: Study) -> Table:
     return table
 
 
-def seeds_table(study: Study) -> Table:
-    """Header and a row for each cell of several seeds: how far their means are apart."""
-    table = [["model", "seeds"]]
+def runs_table(study: Study) -> Table:
+    """Header and a row for each cell of several runs: how far their means are apart."""
+    table = [["model", "seeds", "draws"]]
     table[0] += [f"{m.name}: {end} (dB)" for m in METRICS for end in ("lowest", "highest")]
     for asked in (*PRINTED, *(asked for asked in NEW_CELLS if asked not in PRINTED)):
         found = [study.gains(asked, metric) for metric in METRICS]
-        means: List[Tuple[float, ...]] = [gains.seed_means if gains else () for gains in found]
+        means: List[Tuple[float, ...]] = [gains.run_means if gains else () for gains in found]
         if max(map(len, means)) > 1:
+            runs = study.runs[asked.method, asked.place]
             ends = [number(end(m) if m else None) for m in means for end in (min, max)]
-            table.append([asked.label, str(max(map(len, means))), *ends])
+            table.append([asked.label, *(str(len(set(each))) for each in zip(*runs)), *ends])
     return table
 
 

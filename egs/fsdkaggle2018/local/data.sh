@@ -10,6 +10,7 @@ python=python3
 fsdkaggle2018=          # directory of FSDKaggle2018 as it ships
 new_classes=            # classes to hold out as new ones: A,B,...
 examples=1,5,10         # K: so many clips of each new class are new_enroll_K, for each K
+num_draws=1             # of these clips: further ones are new_enroll_K_draw1, ...
 fsd50k=                 # directory of FSD50K as it ships, if the new classes are its
 valid_share=0.1         # share of the clips of each class that becomes the validation set
 min_clips=2             # leave out classes with fewer clips in one of the sets
@@ -24,7 +25,7 @@ https://zenodo.org/record/2552860
 END
     exit 2
 fi
-options=(--new_classes "${new_classes}" --examples "${examples}")
+options=(--new_classes "${new_classes}" --examples "${examples}" --num_draws "${num_draws}")
 if [ -n "${fsd50k}" ]; then options+=(--fsd50k "${fsd50k}"); fi
 ${python} -m tsx_espnet.bin.prepare_fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
     --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" "${options[@]}"

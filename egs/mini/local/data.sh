@@ -9,9 +9,10 @@ python=python3
 clips_per_class=60      # generated sounds of each class
 new_classes=            # classes to hold out as new ones, by label: Meow,Siren,...
 examples=1,5            # K: so many clips of each new class are new_enroll_K, for each K
+num_draws=1             # of these clips: further ones are new_enroll_K_draw1, ...
 downloads=downloads     # where the sounds go
 . utils/parse_options.sh
 
 ${python} -m tsx_espnet.bin.prepare_mini --out "${downloads}/mini" --data "${datadir}" \
     --clips_per_class "${clips_per_class}" --num_jobs "${nj}" \
-    --new_classes "${new_classes}" --examples "${examples}"
+    --new_classes "${new_classes}" --examples "${examples}" --num_draws "${num_draws}"

@@ -57,6 +57,7 @@ def prepare_mini(
     num_jobs: int = 1,
     new_classes: Sequence[str] = (),
     examples: Sequence[int] = (),
+    num_draws: int = 1,
 ) -> None:
     """Generate the corpus and write ``data/{train,valid,test}/{wav.scp,utt2labels}``.
 
@@ -75,6 +76,7 @@ def prepare_mini(
         num_jobs: number of processes.
         new_classes: most specific labels of the classes to hold out.
         examples: each K, none without new classes.
+        num_draws: how often examples are chosen.
 
     Raises:
         TSXError: for an option out of range, an unknown class, or too few clips for K examples.
@@ -83,13 +85,14 @@ def prepare_mini(
         ("clips_per_class", clips_per_class, FEWEST_CLIPS),
         ("seed", seed, 0),
         ("num_jobs", num_jobs, 1),
+        ("num_draws", num_draws, 1),
     ):
         if value < least:
             raise TSXError(f"--{option} must be at least {least}, found {value}")
     audio = Path(out).absolute() / "audio"
     splits = split_clips(clips_per_class)
     clips = sorted(clip for split in splits.values() for clip in split)
-    sets = _sets(splits, _held_out(new_classes), examples, audio)
+    sets = _sets(splits, _held_out(new_classes), examples, num_draws, audio)
     facts = {
         "classes": sorted(CATALOGUE),
         "clips_per_class": clips_per_class,
@@ -122,7 +125,11 @@ def _held_out(new_classes: Sequence[str]) -> List[str]:
 
 
 def _sets(
-    splits: Dict[str, List[Clip]], new: Sequence[str], examples: Sequence[int], audio: Path
+    splits: Dict[str, List[Clip]],
+    new: Sequence[str],
+    examples: Sequence[int],
+    num_draws: int,
+    audio: Path,
 ) -> Dict[str, Dict[str, Tuple[str, Path]]]:
     """Set -> clip id -> labels and audio file."""
     sets = {
@@ -144,7 +151,7 @@ def _sets(
         }
     rows = sets["new_train"]
     labels = {clip: label for clip, (label, _) in rows.items()}
-    chosen = choose_examples(labels, {clip: clip for clip in rows}, examples)
+    chosen = choose_examples(labels, {clip: clip for clip in rows}, examples, num_draws)
     for name, members in chosen.items():
         sets[name] = {one: rows[clip] for one, clip in members.items()}
     return sets
