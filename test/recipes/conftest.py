@@ -64,12 +64,16 @@ def run(environment):
     return functools.partial(run_command, environment)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished_mini(tmp_path_factory):
-    """``finish(*options)``: a copy of ``egs/mini`` after a run, and what that printed."""
+    """``finish(*options)``: a copy of ``egs/mini`` after a run, and what that printed.
 
-    def finish(*options, script="./run.sh"):
-        directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / "mini"
+    With ``directory``, a copy that it made before, after one more run.
+    """
+
+    def finish(*options, script="./run.sh", directory=None):
+        if directory is None:
+            directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / "mini"
         result = run_command(recipe_environment(), directory, script, *options, timeout=900)
         assert result.returncode == 0, result.stdout + result.stderr
         return directory, result

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,11 @@ ROOT = Path(__file__).parents[3]
 UTILS = ROOT / "egs/TEMPLATE/utils"
 SLURM_NODE = ROOT / "tools/slurm_node.sh"
 COUNTS = pytest.StashKey()
+
+SETS = ["--clips_per_class", "10", "--num_valid", "8", "--num_test", "12", "--num_threads", "1"]
+MODEL = "--batch_size 4 --encoder_conf channel=32 --decoder_conf channel=32"
+MODEL += " --extractor_conf num_blocks=1 --extractor_conf depth=2"
+MODEL += " --extractor_conf out_channels=16 --extractor_conf hidden_channels=16"
 
 
 class Node:
@@ -56,11 +62,16 @@ class Node:
         wait_for(lambda: not self.queue(), seconds)
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=60, pause=0.1):
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.1)
+        time.sleep(pause)
+
+
+@pytest.fixture(name="wait_for")
+def _wait_for():
+    return wait_for
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +107,17 @@ def environment(environment, node):
     environment["SLURM_CONF"] = node.environment["SLURM_CONF"]
     environment["PATH"] = f"{UTILS}:{environment['PATH']}"
     return environment
+
+
+@pytest.fixture(scope="session")
+def tiny_mini(node, finished_mini):
+    """The mini recipe after stages 1 to 4 on this machine.
+
+    Its directory, the recipe's options that made its sets, and the sizes of a model of no use, for
+    ``--train_args``.
+    """
+    directory = finished_mini(*SETS, "--nj", "2", "--stop_stage", "4")[0]
+    return SimpleNamespace(directory=directory, options=SETS, model=MODEL)
 
 
 @pytest.fixture

@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-OPTIONS = ["--clips_per_class", "10", "--num_valid", "8", "--num_test", "12", "--num_threads", "1"]
-MODEL = "--max_epoch 1 --mixtures_per_epoch 8 --batch_size 4 --num_workers 0"
-MODEL += " --encoder_conf channel=32 --decoder_conf channel=32 --extractor_conf num_blocks=1"
-MODEL += " --extractor_conf depth=2 --extractor_conf out_channels=16"
-MODEL += " --extractor_conf hidden_channels=16"
-OPTIONS += ["--train_args", MODEL, "--bss_eval", "false"]
+TRAINING = "--max_epoch 1 --mixtures_per_epoch 8 --num_workers 0"
 EXP = "exp/oct_class_random_demo"
 # format of three sets, mix of two, text embeddings, training of two steps, infer and score of one
 JOBS = 3 * 3 + 2 * 3 + 3 + 1 + 3 + 3
 
 
 @pytest.fixture(scope="module")
-def here(node, finished_mini):
+def options(tiny_mini):
+    train_args = f"{TRAINING} {tiny_mini.model}"
+    return [*tiny_mini.options, "--train_args", train_args, "--bss_eval", "false"]
+
+
+@pytest.fixture(scope="module")
+def here(tiny_mini, options, finished_mini):
     """The recipe's directory after stages 1 to 7 on this machine, with two jobs."""
-    return finished_mini(*OPTIONS, "--nj", "2", "--stop_stage", "7")[0]
+    words = [*options, "--nj", "2", "--stage", "5", "--stop_stage", "7"]
+    return finished_mini(*words, directory=tiny_mini.directory)[0]
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +51,9 @@ def energies(recipe, name):
     return {clip: kaldiio.load_mat(str(recipe / place)) for clip, place in pairs}
 
 
-def test_stages_2_to_7(here, made, run, node):
+def test_stages_2_to_7(here, made, options, run, node):
     before, ended = node.submitted(), set(node.ended())
-    words = [*OPTIONS, "--nj", "3", "--stage", "2", "--stop_stage", "7"]
+    words = [*options, "--nj", "3", "--stage", "2", "--stop_stage", "7"]
     result = run(made, "./run.sh", *words, timeout=1800, cmd_backend="slurm")
     assert result.returncode == 0, result.stdout + result.stderr
     assert node.submitted() - before == JOBS
@@ -82,12 +84,13 @@ def test_results_are_those_without_slurm(here, made):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopping_the_recipe_cancels_its_training(made, environment, node, number):
+def test_stopping_the_recipe_cancels_its_training(made, options, environment, node, number):
     log = made / "exp/stopped/train.log"
     log.unlink(missing_ok=True)
-    words = [*OPTIONS, "--stage", "5", "--stop_stage", "5", "--tag", "stopped"]
+    words = [*options, "--stage", "5", "--stop_stage", "5", "--tag", "stopped"]
+    train_args = options[options.index("--train_args") + 1].replace("epoch 8 ", "epoch 8000 ")
     recipe = subprocess.Popen(
-        ["./run.sh", *words, "--train_args", MODEL.replace("epoch 8 ", "epoch 8000 ")],
+        ["./run.sh", *words, "--train_args", train_args],
         cwd=made,
         env={**environment, "cmd_backend": "slurm"},
         stdin=subprocess.DEVNULL,
@@ -104,7 +107,7 @@ def test_stopping_the_recipe_cancels_its_training(made, environment, node, numbe
     node.wait_until_empty()
 
 
-def test_a_stage_says_what_failed(made, run):
+def test_a_stage_says_what_failed(made, options, run):
     (made / "data/test/wav.scp").write_text("nowhere /no where/at all.wav\n")
     words = ["--stage", "2", "--stop_stage", "2", "--test_sets", "test", "--dumpdir", "dump_failed"]
     result = run(made, "./run.sh", *words, timeout=300, cmd_backend="slurm")
