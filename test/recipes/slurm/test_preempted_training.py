@@ -12,7 +12,7 @@ import torch
 from tsx_espnet.training.lock import LOCK
 from tsx_espnet.training.preemption import REQUEUE
 
-EPOCHS, BATCHES = 2, 100
+EPOCHS, BATCHES = 3, 60
 # with a process that loads, which gets Slurm's signals too; a line of the log for each batch
 TRAINING = f"--max_epoch {EPOCHS} --mixtures_per_epoch {4 * BATCHES} --num_workers 1"
 TRAINING += " --log_interval 1"
@@ -72,7 +72,8 @@ def trained(log):
 def test_a_preempted_training_is_as_one_that_was_not(recipe, words, training, run, node, wait_for):
     exp, reference = recipe / "exp/preempted", recipe / "exp/reference"
     log = exp / "train.log"
-    wait_for(lambda: trained(log) or training.poll() is not None, 240, pause=0.02)
+    in_second = BATCHES + 2  # batches
+    wait_for(lambda: len(trained(log)) >= in_second or training.poll() is not None, 240, pause=0.02)
     assert training.poll() is None, (recipe / "said").read_text()
     # It stands still until Slurm, which sends SIGCONT before SIGTERM, has made up its mind; the
     # epoch would be over else on a fast machine.
