@@ -10,6 +10,7 @@ set -euo pipefail
 mixings=random          # how classes are drawn
 difficulties=demo       # levels and overlap
 train_config=conf/train_short.yaml # sizes of the model, and training
+seeds=                  # of the training, e.g. "0 1 2", with tables of each (default: 0)
 expdir=exp              # experiments
 parallel=2              # experiments at a time
 python=python3          # interpreter
@@ -23,13 +24,13 @@ readonly options_elsewhere="grid.sh tsx.sh local/data.sh"
 status=0
 ./grid.sh --mixings "${mixings}" --difficulties "${difficulties}" --nj 2 \
     --train_config "${train_config}" --expdir "${expdir}" --parallel "${parallel}" \
-    --python "${python}" "${options_forwarded[@]}" || status=$?
+    --seeds "${seeds}" --python "${python}" "${options_forwarded[@]}" || status=$?
 [ "${status}" -eq 0 ] || [ "${status}" -eq 3 ] || exit "${status}" # 3: some are not done
 
-compare() { # KIND OUT SYSTEM...: the systems METHOD[:CONDITION] that are there
-    local kind=$1 out=$2 system exp systems=()
-    for system in "${@:3}"; do
-        exp=${expdir}/$(experiment_tag "${train_config}" "${system%:*}" "${kind}" 0)
+compare() { # KIND SEED OUT SYSTEM...: the systems METHOD[:CONDITION] that are there
+    local kind=$1 seed=$2 out=$3 system exp systems=()
+    for system in "${@:4}"; do
+        exp=${expdir}/$(experiment_tag "${train_config}" "${system%:*}" "${kind}" "${seed}")
         [ ! -e "${exp}/infer/test_${kind}/scores.csv" ] ||
             systems+=("${exp}${system#"${system%:*}"}")
     done
@@ -40,10 +41,13 @@ compare() { # KIND OUT SYSTEM...: the systems METHOD[:CONDITION] that are there
 for mixing in ${mixings}; do
     for difficulty in ${difficulties}; do
         kind=${mixing}_${difficulty}
-        compare "${kind}" "${expdir}/METHODS_${kind}.md" text_sbert text_bert hct oct octpp pit \
-            oct:oracle octpp:oracle
-        compare "${kind}" "${expdir}/SINGLE_${kind}.md" text_sbert single_energy \
-            single_harmonicity single_order
+        for seed in ${seeds:-0}; do
+            name=${kind}$([ "${seed}" -eq 0 ] || echo "_seed${seed}").md
+            compare "${kind}" "${seed}" "${expdir}/METHODS_${name}" text_sbert text_bert hct oct \
+                octpp pit oct:oracle octpp:oracle
+            compare "${kind}" "${seed}" "${expdir}/SINGLE_${name}" text_sbert single_energy \
+                single_harmonicity single_order
+        done
     done
 done
 exit "${status}"

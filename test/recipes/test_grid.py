@@ -101,6 +101,34 @@ def test_a_mistake_is_one_line_before_anything_is_made(grid, words, message):
     assert not (grid.directory / "asked").exists()
 
 
+def test_run_methods_makes_the_tables_of_every_seed(recipes, run):
+    """It compared seed 0 alone: with ``--seeds 1`` there was no table, and the status was 0."""
+    directory = recipes / "mini"
+    script = (directory / "grid.sh").read_text()  # --help and options are read from it
+    (directory / "grid.sh").unlink()  # a link
+    scores = "infer/test_random_demo/scores.csv"
+    (directory / "grid.sh").write_text(
+        '#!/bin/sh\necho "$@" >asked\n'
+        "for method in oct pit; do for seed in '' _seed2; do\n"
+        f"exp=exp/short_${{method}}_random_demo${{seed}}/{scores}\n"
+        'mkdir -p "${exp%/*}" && touch "${exp}"\ndone; done; exit\n' + script
+    )
+    (directory / "grid.sh").chmod(0o755)
+    (directory / "python").write_text('#!/bin/sh\necho "$@" >>compared\n')
+    (directory / "python").chmod(0o755)
+    words = ["--methods", "oct pit", "--seeds", "0 2", "--python", "./python"]
+    result = run(directory, "./run_methods.sh", *words)
+    assert result.returncode == 0, result.stderr
+    assert "--seeds 0 2 " in (directory / "asked").read_text()
+    assert (directory / "compared").read_text().splitlines() == [
+        f"-m tsx_espnet.bin.compare exp/short_oct_random_demo{seed} "
+        f"exp/short_pit_random_demo{seed} exp/short_oct_random_demo{seed}:oracle "
+        "--set test_random_demo "
+        f"--out exp/METHODS_random_demo{seed}.md"
+        for seed in ("", "_seed2")
+    ]
+
+
 @pytest.fixture
 def begin(grid, environment):
     """``begin(count, *words)``: a grid in the background, once ``count`` of its trainings run."""
