@@ -16,19 +16,26 @@ train_args=             # more options of every training
 expdir=exp              # experiments
 python=python3          # interpreter
 
-# of ./run.sh, whichever of these it starts
-options_elsewhere="tsx.sh local/data.sh $(find . -maxdepth 1 -name soundbeam.sh)"
+# shellcheck disable=SC2155 # of ./run.sh, whichever of these it starts
+readonly options_elsewhere="tsx.sh local/data.sh $(find . -maxdepth 1 -name soundbeam.sh)"
+readonly options_through=run.sh options_hidden=${grid_sets}
 . utils/parse_options.sh
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
 [ "${parallel}" -ge 1 ] || die --status 2 "--parallel must be at least 1"
 for ((i = 0; i < ${#options_forwarded[@]}; i += 2)); do
-    case ${options_forwarded[i]} in
-    --method | --method_config | --mixing | --difficulty | --mix_config | --train_seed | --tag | \
-        --stage | --stop_stage | --share)
+    case " ${grid_sets} " in
+    *" ${options_forwarded[i]#--} "*)
         die --status 2 "${options_forwarded[i]} is chosen here:" \
-            "see --methods, --mixings, --difficulties, --seeds"
+            "see --methods, --mixings, --difficulties, --seeds, --parallel"
         ;;
     esac
+done
+for option in methods mixings difficulties; do
+    [[ ${!option} == *[!\ ]* ]] || die --status 2 "option --${option} is empty"
+done
+for seed in ${seeds}; do
+    [[ ${seed} =~ ^(0|[1-9][0-9]*)$ ]] ||
+        die --status 2 "option --seeds: expected whole numbers, found '${seed}'"
 done
 require_config "${train_config}"
 for method in ${methods}; do require_config "conf/method_${method}.yaml"; done

@@ -1,5 +1,8 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # What the stages of tsx.sh are written with; the variables are its options.
+
+# options of run.sh that grid.sh sets itself
+grid_sets="method method_config mixing difficulty mix_config train_seed tag stage stop_stage share"
 
 log() {
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
@@ -29,8 +32,10 @@ require_file() {
 
 # require_config FILE: a file of conf/ exists, or say which there are.
 require_config() {
-    local kind=${1##*/}
-    [ -f "$1" ] || die --status 2 "no file $1; there are:" "${1%/*}/${kind%%_*}"*.yaml
+    local kind=${1##*/} others
+    [ ! -f "$1" ] || return 0
+    others=$(compgen -G "$(dirname "$1")/${kind%%_*}*.yaml" | sort | paste -sd ' ') || others=none
+    die --status 2 "no file $1; there are: ${others}"
 }
 
 # experiment_tag TRAIN_CONFIG METHOD KIND SEED: the name of an experiment; the paper's size (conf/

@@ -13,7 +13,8 @@ data_kind=recordings    # what the table calls the sounds: recordings, synthetic
 python=python3          # interpreter
 
 # shellcheck disable=SC2034
-readonly options_elsewhere="grid.sh tsx.sh local/data.sh"
+readonly options_elsewhere="grid.sh tsx.sh local/data.sh" \
+    options_hidden=${grid_sets} options_through=run.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
 . ./path.sh

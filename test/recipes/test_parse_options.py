@@ -85,6 +85,24 @@ def test_help_is_the_block_of_declarations_with_the_values_of_now(run, script):
     assert "--late" not in options and len(options) == 5
 
 
+def test_help_shows_what_a_script_on_the_way_gives(run, script):
+    """The comment of such a script gives nothing; an option of the command line wins."""
+    (script.parent / "thin.sh").write_text(
+        "#   ./thin.sh --corpus_dir 1\nexec ./other.sh \\\n  --nj 3 --corpus_dir /thin \\\n  $@\n"
+    )
+    (script.parent / "other.sh").write_text(
+        "corpus_dir=/none # where\nrate=8  # of it\n. utils/parse_options.sh\n"
+    )
+    line = "readonly options_elsewhere=other.sh"
+    more = f"{line} options_hidden=rate options_through=thin.sh"
+    script.write_text(script.read_text().replace(line, more))
+    shown = call(run, script, "--help")[1]
+    assert "  --corpus_dir         where [/thin]" in shown
+    assert not any("--rate" in line for line in shown)
+    shown = call(run, script, "--rate", 9, "--corpus_dir", "my own", "--help")[1]
+    assert "  --corpus_dir         where [my own]" in shown
+
+
 def test_config_is_sourced_and_empty_cmd_is_refused(run, recipes):
     script = recipes / "mini/kaldi_like.sh"
     script.write_text("config=\ncmd=run.pl\nbeam=1\n. utils/parse_options.sh\necho $beam\n")

@@ -12,7 +12,8 @@
 # `config` that is set names a file to source; an empty option `cmd` is an error.
 #
 # A script may set `options_elsewhere` to other scripts of this kind: their options are accepted too
-# and collected, unchecked, in the array `options_forwarded`.
+# and collected, unchecked, in the array `options_forwarded`.  --help leaves out those named in
+# `options_hidden`, and shows the values that the script `options_through` (run.sh) gives.
 
 # shellcheck disable=SC2034  # read by the script that sources this file
 options_forwarded=()
@@ -21,15 +22,24 @@ _option_lines() { sed -n -e '/parse_options\.sh/q' -e '/^[a-z][a-z0-9_]*=/p' -- 
 
 _option_names() { _option_lines "$1" | sed -e 's/=.*//'; }
 
+_option_given() { # NAME: "=" and what an option of another script is given on the way to it
+    {
+        [ -z "${options_through:-}" ] || sed '/^exec/,$!d' "${options_through}" | tr -s ' \134' '\n'
+        printf '%s\n' "${options_forwarded[@]}"
+    } | awk -v name="--$1" 'before == name { value = "=" $0 } { before = $0 } END { print value }'
+}
+
 _option_help() { # SCRIPT EARLIER...: its options that no earlier script has, their help and values
-    local line name value earlier
+    local line name value earlier given
     earlier=$(for script in "${@:2}"; do _option_names "${script}"; done)
     _option_lines "$1" | while IFS= read -r line; do
         name=${line%%=*} value=${line#*=}
         case $'\n'${earlier}$'\n' in *$'\n'"${name}"$'\n'*) continue ;; esac
+        case " ${options_hidden:-} " in *" ${name} "*) continue ;; esac
         value=${value%% #*} && value=${value%"${value##*[! ]}"}
         value=${value#\"} && value=${value%\"}
-        if [ "$1" = "$0" ]; then value=${!name}; fi
+        given=$(_option_given "${name}")
+        if [ "$1" = "$0" ]; then value=${!name}; elif [ -n "${given}" ]; then value=${given#=}; fi
         case ${line} in *' # '*) line=${line#*' # '} ;; *) line= ;; esac
         printf '  --%-18s %s\n' "${name}" "${line}${value:+ [${value}]}"
     done
