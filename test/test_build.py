@@ -140,6 +140,7 @@ def test_a_wrapper_that_permutes_is_refused():
     "change, message",
     [
         ({"encoder_conf": {"chanel": 4}}, "encoder_conf: conv has no option 'chanel'; it takes ch"),
+        ({"encoder_conf": {"channel": 4}}, "encoder_conf: conv needs kernel_size, stride"),
         ({"decoder_conf": {"chanel": 4}}, "decoder_conf: conv has no option 'chanel'"),
         ({"extractor_conf": {"blocks": 4}}, "extractor_conf: .*'blocks'; it takes num_blocks"),
         ({"extractor_conf": {"input_dim": 4}}, "extractor_conf: .*'input_dim'"),

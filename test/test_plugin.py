@@ -1,5 +1,8 @@
 """Our parts in ESPnet's own tables."""
 
+import subprocess
+import sys
+
 import pytest
 
 import tsx_espnet
@@ -21,6 +24,13 @@ def test_every_part_of_ours_is_there(kind, name):
 @pytest.mark.parametrize("kind, name", every(plugin.ESPNET))
 def test_the_short_way_to_a_part_of_espnet_ends_at_the_same_class(kind, name):
     assert plugin.find(kind, name) is plugin.load(plugin.CHOICES[kind]).get_class(name)
+
+
+def test_parts_of_espnet_come_without_warnings():
+    """Each extraction by a model on spectra began with two lines about ``torch.cuda.amp``."""
+    command = "from tsx_espnet import plugin; print(plugin.find('encoder', 'stft').__name__)"
+    end = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert (end.stdout, end.stderr) == ("STFTEncoder\n", "")
 
 
 def test_any_other_part_is_found_in_espnets_tables():

@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
 
 import inspect
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import torch
 
@@ -55,9 +55,7 @@ def build_model(
         extractor=extractor,
         decoder=make("decoder", config["decoder"], config["decoder_conf"]),
         conditioners={
-            name: build_conditioner(
-                name, conf, dim, vocabulary, config.get("conditioner_conf")
-            )
+            name: build_conditioner(name, conf, dim, vocabulary, config.get("conditioner_conf"))
             for name, conf in conditions.items()
         },
         refiner=refiner,
@@ -71,33 +69,48 @@ def make(kind: str, name: str, conf: Mapping[str, Any], **given: Any) -> Any:
     """A part from its ``conf`` and what is ``given`` by the rest of the model.
 
     Raises:
-        ValueError: if there is no such part, or it does not take an option of ``conf``.
+        ValueError: if there is no such part, or ``conf`` has an option too many or too few.
     """
     part = find(kind, name)
     conf = conf or {}
-    takes = [option for option in options_of(part) if option not in given]
+    check_conf(kind, name, part, conf, given)
+    return part(**given, **conf)
+
+
+def check_conf(
+    kind: str, name: str, part: type, conf: Mapping[str, Any], given: Iterable[str]
+) -> None:
+    """Raise ``ValueError`` if ``part`` has no such option, or needs more than it is given."""
+    takes = {option: need for option, need in options_of(part).items() if option not in given}
     for option in conf:
         if option not in takes:
             raise ValueError(
                 f"{kind}_conf: {name} has no option {option!r}; it takes {', '.join(takes)}"
             )
-    return part(**given, **conf)
+    missing = [option for option, needed in takes.items() if needed and option not in conf]
+    if missing:
+        raise ValueError(f"{kind}_conf: {name} needs {', '.join(missing)}")
 
 
-def options_of(part: type) -> List[str]:
-    """What a class takes by name, with what it hands on as ``**options`` to its base class."""
-    options: Dict[str, None] = {}
+def options_of(part: type) -> Dict[str, bool]:
+    """What a class takes by name, with what it hands on as ``**options`` to its base class.
+
+    Returns:
+        option -> whether the class cannot do without (a base class may be given what it needs)
+    """
+    options: Dict[str, bool] = {}
+    handed_on = False
     for base in part.__mro__:
         if "__init__" not in vars(base):
             continue
-        handed_on = False
+        own, handed_on = not handed_on, False
         for name, parameter in list(inspect.signature(base.__init__).parameters.items())[1:]:
             handed_on |= parameter.kind is parameter.VAR_KEYWORD
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                options[name] = None
+                options.setdefault(name, own and parameter.default is parameter.empty)
         if not handed_on:
             break
-    return list(options)
+    return options
 
 
 def build_extractor(

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import tempfile
+import warnings
 from typing import Dict, Iterator
 
 OURS: Dict[str, Dict[str, str]] = {
@@ -43,9 +44,7 @@ ESPNET: Dict[str, Dict[str, str]] = {
     },
     "criterion": {"snr": "espnet2.enh.loss.criterions.time_domain:SNRLoss"},
     "extractor": {
-        "td_speakerbeam": (
-            "espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"
-        ),
+        "td_speakerbeam": ("espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"),
     },
 }
 
@@ -62,7 +61,9 @@ CHOICES = {
 def load(path: str):
     """The object at ``package.module:name``."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with warnings.catch_warnings():  # ESPnet's about torch, which no user of ours can mend
+        warnings.simplefilter("ignore", FutureWarning)
+        return getattr(importlib.import_module(module), name)
 
 
 @contextlib.contextmanager

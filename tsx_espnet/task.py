@@ -8,7 +8,12 @@ from typing import Any, Callable, Collection, Dict, List, Optional, Sequence, Tu
 import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.tasks.abs_task import AbsTask, IteratorOptions
+from espnet2.tasks.abs_task import (
+    AbsTask,
+    IteratorOptions,
+    optim_classes,
+    scheduler_classes,
+)
 from espnet2.tasks.enh import decoder_choices, encoder_choices
 from espnet2.tasks.enh_tse import extractor_choices
 from espnet2.torch_utils.initialize import initialize
@@ -18,7 +23,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from torch.multiprocessing import ProcessExitedException
 
 from tsx_espnet import plugin
-from tsx_espnet.build import build_model
+from tsx_espnet.build import build_model, check_conf
 from tsx_espnet.contract import data_names
 from tsx_espnet.error import TSXError
 from tsx_espnet.experiment import check_same_setup
@@ -169,15 +174,11 @@ class TSXTask(AbsTask):
         return TSXPreprocessor(train, tuple(args.conditions), read_vocabulary(args))
 
     @classmethod
-    def required_data_names(
-        cls, train: bool = True, inference: bool = False
-    ) -> Tuple[str, ...]:
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
         return data_names(required=True, inference=inference)
 
     @classmethod
-    def optional_data_names(
-        cls, train: bool = True, inference: bool = False
-    ) -> Tuple[str, ...]:
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
         return data_names(required=False, inference=inference)
 
     @classmethod
@@ -185,6 +186,11 @@ class TSXTask(AbsTask):
         vocabulary = read_vocabulary(args)
         args.class_list = list(vocabulary.classes)
         try:
+            check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
+            if args.scheduler is not None:
+                scheduler = scheduler_classes[args.scheduler]
+                conf = args.scheduler_conf
+                check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
             model = build_model(vars(args), vocabulary)
         except ValueError as error:  # an option of a part does not fit
             raise TSXError(str(error)) from error

@@ -88,6 +88,13 @@ def test_bad_option(fails, args, message):
         ({"consistency": "equal"}, "consistency: expected uniform, energy, predicted"),
         ({"objective": 3}, "objective: expected single, hct, oct"),
         ({"objective_conf": {"canditates": []}}, "objective_conf: oct has no option 'canditates'"),
+        ({"encoder_conf": {"channel": 4}}, "encoder_conf: conv needs kernel_size, stride"),
+        ({"optim_conf": {"learning_rate": 1}}, "optim_conf: adam has no option 'learning_rate'"),
+        (
+            {"scheduler": "steplr", "scheduler_conf": {"gama": 1}},
+            "scheduler_conf: steplr has no option 'gama'; it takes step_size, gamma, last_epoch",
+        ),
+        ({"scheduler": "steplr"}, "scheduler_conf: steplr needs step_size"),
         ({"embedding_dim": None}, "embedding_dim: expected a number, found None"),
         ({"batch_size": "many"}, "argument --batch_size: invalid int value: 'many'"),
     ],
