@@ -1,0 +1,94 @@
+"""What the pages say: links lead somewhere, and commands have the options they are shown with."""
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("egs/*/*.md")])
+SCRIPTS = sorted(ROOT.glob("egs/*/run*.sh"))
+# their parsers are ESPnet's, and slow to make: see test/espnet
+ESPNETS = ("train", "espnet")
+
+
+def prose(page):
+    """The page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+
+
+def anchors(page):
+    """Of the headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def commands(path):
+    """``(program, its options)`` of every command in the code of a page or comments of a script."""
+    text = path.read_text().replace("\\\n", " ")
+    if path.suffix == ".md":
+        blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
+        lines = [line for block in blocks for line in block.splitlines()]
+        lines += re.findall(r"`([^`\n]+)`", prose(path))
+    else:
+        lines = re.findall(r"^#   (.*)$", text.replace(" #  ", ""), re.M)
+    for line in lines:
+        line = re.sub(r'"[^"]*"', "VALUE", line.split(" #")[0])
+        found = re.match(r".*?(\./\w+\.sh|tsx_espnet\.bin\.\w+|tsx-extract)(.*)", line)
+        if found:
+            yield found[1], re.findall(r"(?<!\S)--([a-z]\w*)", found[2])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.fixture(scope="module")
+def options_of():
+    """``(program) -> the names of its options``, of a script those of all recipes that have it."""
+    known = {}
+
+    def find(program):
+        if program.startswith("./"):
+            found = [
+                subprocess.run(["./" + path.name, "--help"], cwd=path.parent, **QUIET).stdout
+                for path in SCRIPTS
+                if path.name == program[2:]
+            ]
+            return set(re.findall(r"^  --(\w+)", "\n".join(found), re.M))
+        module = "extract" if program == "tsx-extract" else program.rpartition(".")[2]
+        parser = importlib.import_module(f"tsx_espnet.bin.{module}").get_parser()
+        return {name.lstrip("-") for action in parser._actions for name in action.option_strings}
+
+    def remember(program):
+        if program not in known:
+            known[program] = find(program)
+        return known[program]
+
+    return remember
+
+
+QUIET = {"capture_output": True, "text": True, "check": True}
+
+
+@pytest.mark.parametrize("path", [*PAGES, *SCRIPTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_have_the_options_they_are_shown_with(path, options_of):
+    for program, options in commands(path):
+        if program.rpartition(".")[2] in ESPNETS:
+            continue
+        assert set(options) <= options_of(program) | {"help"}, program
+
+
+def test_the_commands_of_the_pages_are_found():
+    found = [program for path in [*PAGES, *SCRIPTS] for program, options in commands(path)]
+    assert len(found) > 60
+    assert {"./run.sh", "./run_tables.sh", "tsx_espnet.bin.mix", "tsx-extract"} <= set(found)
