@@ -69,6 +69,7 @@ def test_some_conditions_and_the_first_enrollments(infer, mixture_set, capsys):
             "expected the condition enrollment in class, text",
         ),
         ("--batch_size 0", "--batch_size must be at least 1, found 0"),
+        ("--num_threads 0", "--num_threads must be at least 1, found 0"),
         ("--num_jobs 2 --job 3", r"--job must lie in 1 .. 2 .*found 3"),
         ("--num_jobs 2 --job 1 --merge", "--merge and --job exclude each other"),
         ("--num_jobs 2 --merge", "part 1 of 2 is not complete"),

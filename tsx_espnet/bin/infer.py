@@ -54,8 +54,9 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     check_job_arguments(args)
-    if args.batch_size < 1:
-        raise TSXError(f"--batch_size must be at least 1, found {args.batch_size}")
+    for name in ("batch_size", "num_threads"):
+        if getattr(args, name) < 1:
+            raise TSXError(f"--{name} must be at least 1, found {getattr(args, name)}")
 
     import torch
 
