@@ -11,7 +11,10 @@ ESPNET_VERSION = "202511"
 def main() -> None:
     print(f"python {sys.version.split()[0]}")
     for package in PACKAGES:
-        print(f"{package} {importlib.metadata.version(package)}")
+        try:
+            print(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            sys.exit(f"error: {package} is not installed; run 'pip install -e .' or 'make install'")
     found = importlib.metadata.version("espnet")
     if found != ESPNET_VERSION:
         sys.exit(f"error: expected espnet {ESPNET_VERSION}, found {found}")
