@@ -1,11 +1,13 @@
-"""What the pages say: links lead somewhere, and commands have the options they are shown with."""
+"""What the pages say: links lead somewhere, commands have the options shown, Python runs."""
 
 import importlib
 import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("egs/*/*.md")])
@@ -50,6 +52,28 @@ def test_links_lead_somewhere(page):
         target = (page.parent / path) if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, make_experiment, tiny_bert):
+    """A directory with recordings and small models by the names that the pages give them."""
+    for name in re.findall(r'"(\w+\.wav)"', "".join(page.read_text() for page in PAGES)):
+        samples = 0.1 * np.random.default_rng(len(name)).standard_normal(900)
+        soundfile.write(tmp_path / name, samples, 1000)
+    for exp in ("egs/mini/exp/oct_class_random_demo", "exp/oct_class_random_demo"):
+        make_experiment(tmp_path / exp, tiny_bert)
+    make_experiment(tmp_path / "exp/mixed_el_random_soundbeam", tiny_bert)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/soundbeam.md"])
+def test_python_runs(page, workplace):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+    assert blocks
+    names = {}
+    for block in blocks:
+        exec(block, names)
+        np.testing.assert_allclose(names["target"] + names["rest"], names["mixture"], atol=1e-6)
 
 
 @pytest.fixture(scope="module")
