@@ -111,11 +111,14 @@ class TSXTask(AbsTask):
         """Called by ESPnet before it starts any process.
 
         Raises:
-            TSXError: if an option, or a file it names, is missing.
+            TSXError: if an option, a file it names, or a GPU is missing.
         """
         for name in args.required:
             if getattr(args, name) is None:
                 raise TSXError(f"--{name} is missing")
+        if args.ngpu > torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on processors")
         if args.resume:  # before the text embeddings are copied, and once the mixing is known
             check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)

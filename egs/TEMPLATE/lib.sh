@@ -53,6 +53,13 @@ config_size() {
     echo "${size#_}"
 }
 
+# config_name CONFIG: oct, of conf/method_oct.yaml; random_hard, of conf/mix_random_hard.yaml.
+config_name() {
+    local name=${1##*/}
+    name=${name%.yaml}
+    echo "${name#*_}"
+}
+
 # follow LOG... -- COMMAND: run it, show the progress lines of its logs, and let it end with this
 # script, however that ends (see utils/follow.py).
 follow() { ${python} utils/follow.py "$@"; }
@@ -65,6 +72,23 @@ array() {
     follow "${log}.*.log" -- ${cmd} JOB=1:"${nj}" "${log}.JOB.log" \
         "$@" --num_jobs "${nj}" --job JOB
     "$@" --num_jobs "${nj}" --merge
+}
+
+# infer EXP MIXTURES OUT OPTIONS...: extract what can be asked for.
+infer() {
+    local cmd=${decode_cmd} gpus=0
+    if ${gpu_inference}; then cmd="${cuda_cmd} --gpu 1" gpus=1; fi
+    array "${cmd} --name infer" "$1/log/infer_${3##*/}" \
+        ${python} -m tsx_espnet.bin.infer --exp "$1" --model_file "${inference_model}" \
+        --mixtures "$2" --out "$3" --audio_format "${audio_format}" --ngpu "${gpus}" "${@:4}"
+}
+
+# score EXP MIXTURES ESTIMATES: write their scores.csv.
+score() {
+    local metrics=()
+    if ! ${bss_eval}; then metrics=(--skip_bss); fi
+    array "${decode_cmd} --name score" "$1/log/score_${3##*/}" \
+        ${python} -m tsx_espnet.bin.score --mixtures "$2" --estimates "$3" "${metrics[@]}"
 }
 
 # log_end FILE: what espnet2.bin.launch printed before it repeats the whole log.

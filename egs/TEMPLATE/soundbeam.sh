@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SoundBeam, from a corpus to its tables. Stages 1 to 9 are those of tsx.sh; then new classes are
 # added to the trained model, from K recordings of each. Called by run.sh of a data set whose
-# local/data.sh makes data/new_test and data/new_enroll_<K>[_draw<n>]. Options that are not of this script are
-# those of tsx.sh and local/data.sh.
+# local/data.sh makes data/new_test and data/new_enroll_<K>[_draw<n>]. Options that are not of this
+# script are those of tsx.sh and local/data.sh.
+# shellcheck disable=SC2034 # used by name
 set -euo pipefail
 . ./lib.sh
 
 stage=1                 # first stage: 1 to 9 of tsx.sh, 11 mix the new classes, 12 extract them by
 stop_stage=15           # last stage:  recordings, 13 add them, 14 extract them by name, 15 tables
 nj=4                    # jobs of an array; results do not depend on it
+ngpu=0                  # GPUs of a node for training; adaptation takes one (0: processors)
+gpu_inference=false     # extract on GPUs, one a job
 python=python3          # interpreter
 
 datadir=data            # made by stage 1
@@ -22,13 +25,14 @@ new_test_set=new_test   # clips of the new classes for test; examples: new_enrol
 fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how the classes of a mixture are drawn
 difficulty=soundbeam    # number of sources, levels, noise
-mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
+mix_config=             # the same as a file of yours (default: conf/mix_<mixing>_<difficulty>.yaml)
 noise=                  # directory of recordings of stationary noise (none: noise is generated)
 num_new=3000            # test mixtures with a new class: the target is the new one, or another
 num_adapt=1000          # mixtures for adaptation, of each K
 seed=1                  # of the test mixtures
 
 method=mixed_el         # what is trained: conf/method_<method>.yaml
+method_config=          # the same as a file of yours, in place of --method
 train_config=conf/train.yaml # sizes of the model, and training
 train_seed=0            # of the training
 tag=                    # name under expdir (default: of size, method, mixing, difficulty and seed)
@@ -38,6 +42,8 @@ num_draws=1             # of these recordings: the tables have the mean over all
 inits="random average"  # what adaptation starts from
 adapt_epochs=10         # of adaptation
 adapt_lr=1e-3           # its learning rate
+bss_eval=true           # score BSS-eval's SDR, SIR and SAR too: the metric of the tables
+audio_format=wav        # of the extracted sounds: wav (float32), flac
 data_kind=recordings    # what reports call the sounds: recordings, synthetic
 
 readonly options_elsewhere="tsx.sh local/data.sh"
@@ -45,13 +51,19 @@ readonly options_elsewhere="tsx.sh local/data.sh"
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
 [ "${stage}" -le "${stop_stage}" ] ||
     die --status 2 "--stage ${stage} lies after --stop_stage ${stop_stage}"
+[ "${nj}" -ge 1 ] || die --status 2 "--nj must be at least 1"
+[ "${num_draws}" -ge 1 ] || die --status 2 "--num_draws must be at least 1"
 . ./path.sh
 . ./cmd.sh
 
+if [ -n "${method_config}" ]; then method=$(config_name "${method_config}"); fi
 mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
 require_config "${mix_config}"
+kind=_$(config_name "${mix_config}")
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }")
 if [ -n "${noise}" ]; then # the same mixtures over recordings
+    grep -q "^background:" "${mix_config}" ||
+        die --status 2 "--noise: ${mix_config} has no background that it could be of"
     mkdir -p "${dumpdir}/conf"
     sed "/^background:/a\\  noise: ${clips}/noise" "${mix_config}" >"${dumpdir}/conf/${mix_config##*/}"
     mix_config=${dumpdir}/conf/${mix_config##*/}
@@ -65,23 +77,25 @@ format() { # SET
 tsx() { # STAGE STOP_STAGE: as far as this script is to do them
     local first=$((stage > $1 ? stage : $1)) last=$((stop_stage < $2 ? stop_stage : $2))
     [ "${first}" -le "${last}" ] || return 0
-    ./tsx.sh --stage "${first}" --stop_stage "${last}" --nj "${nj}" \
-        --python "${python}" --datadir "${datadir}" --dumpdir "${dumpdir}" --expdir "${expdir}" \
-        --train_set "${train_set}" --valid_set "${valid_set}" --test_sets "${test_set}" \
-        --fs "${fs}" --mixing "${mixing}" --difficulty "${difficulty}" \
-        --mix_config "${mix_config}" --seed "${seed}" --method "${method}" \
-        --train_config "${train_config}" --train_seed "${train_seed}" --tag "${tag}" \
-        --inference_model "${inference_model}" --data_kind "${data_kind}" \
-        --examples "${examples}" --num_draws "${num_draws}" ${noise:+--noise "${noise}"} "${options_forwarded[@]}"
+    local options=(--stage "${first}" --stop_stage "${last}" --test_sets "${test_set}") name
+    for name in nj ngpu gpu_inference python datadir dumpdir expdir train_set valid_set fs mixing \
+        difficulty mix_config seed method method_config train_config train_seed tag \
+        inference_model bss_eval audio_format data_kind examples num_draws; do
+        options+=("--${name}" "${!name}")
+    done
+    ./tsx.sh "${options[@]}" "${options_forwarded[@]}"
 }
 
-tsx 1 2
+tsx 1 1
+if [ -n "${noise}" ] && [ "${stage}" -eq 1 ]; then
+    ${python} -m tsx_espnet.bin.prepare_noise --noise "${noise}" --data "${datadir}/noise"
+fi
+tsx 2 2
 if [ -n "${noise}" ] && [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then format noise; fi
 tsx 3 9
 [ "${stop_stage}" -ge 11 ] || exit 0
 
-kind=_${mixing}_${difficulty}
-tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficulty}" "${train_seed}")}
+tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${kind#_}" "${train_seed}")}
 mixtures=${clips}/mix
 exp=${expdir}/${tag}
 most=$(printf '%s\n' ${examples//,/ } | sort -n | tail -n 1)
@@ -97,11 +111,8 @@ asked_by() { # CONDITION: whether the model can be
 }
 
 extract() { # EXP MIXTURES OUT OPTIONS...: estimates and their scores
-    array "${decode_cmd} --name infer" "$1/log/infer_${3##*/}" \
-        ${python} -m tsx_espnet.bin.infer --exp "$1" --model_file "${inference_model}" \
-        --mixtures "${mixtures}/$2" --out "$3" "${@:4}"
-    array "${decode_cmd} --name score" "$1/log/score_${3##*/}" \
-        ${python} -m tsx_espnet.bin.score --mixtures "${mixtures}/$2" --estimates "$3"
+    infer "$1" "${mixtures}/$2" "${@:3}"
+    score "$1" "${mixtures}/$2" "$3"
 }
 
 mix_new() { # OUT NUMBER SEED KNOWN NEW TARGET OPTIONS...: a new class in every mixture
@@ -160,11 +171,13 @@ for_each_adaptation() { # COMMAND: with shot, init and out, the experiment, set 
 
 add_new() {
     require_file "${mixtures}/adapt${kind}_K${shot}/.done" --stage 11
-    follow "${out}.log" -- ${train_cmd} --name adapt "${out}.log" \
+    local cmd=${train_cmd} gpus=$((ngpu > 0))
+    if [ "${gpus}" -eq 1 ]; then cmd="${cuda_cmd} --gpu 1"; fi
+    follow "${out}.log" -- ${cmd} --name adapt "${out}.log" \
         ${python} -m tsx_espnet.bin.add_classes --exp "${exp}" --out "${out}" \
         --model_file "${inference_model}" --clips "${clips}/new_enroll_${shot}" \
         --init "${init}" --adapt_mixtures "${mixtures}/adapt${kind}_K${shot}" \
-        --num_epochs "${adapt_epochs}" --lr "${adapt_lr}"
+        --num_epochs "${adapt_epochs}" --lr "${adapt_lr}" --ngpu "${gpus}"
 }
 
 if stage_on 13 "add new classes: ${exp}/new_classes"; then

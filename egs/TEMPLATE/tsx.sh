@@ -25,7 +25,7 @@ test_sets="test"        # made into test mixtures, one set or several
 fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how the classes of a mixture are drawn: random, different, same
 difficulty=hard         # levels and overlap: hard, easy
-mix_config=             # settings of the mixtures (default: conf/mix_<mixing>_<difficulty>.yaml)
+mix_config=             # the same as a file of yours (default: conf/mix_<mixing>_<difficulty>.yaml)
 num_valid=3000          # validation mixtures
 num_test=5000           # test mixtures, of each test set
 seed=1                  # of the test mixtures; the validation mixtures take the next one
@@ -59,14 +59,12 @@ ${python} -c 'import tsx_espnet' 2>/dev/null ||
 mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
 require_config "${mix_config}"
 require_config "${train_config}"
-if [ -n "${method_config}" ]; then # its name is the method's
-    method=${method_config##*/} && method=${method%.yaml} && method=${method#method_}
-fi
+if [ -n "${method_config}" ]; then method=$(config_name "${method_config}"); fi
 method_config=${method_config:-conf/method_${method}.yaml}
 require_config "${method_config}"
 if [ "${method}" = text_bert ]; then language_model=${bert} text_pooling=first; fi
-kind=_${mixing}_${difficulty}
-tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${mixing}_${difficulty}" "${train_seed}")}
+kind=_$(config_name "${mix_config}")
+tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${kind#_}" "${train_seed}")}
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
 language_model=${language_model%/}
@@ -133,25 +131,16 @@ fi
 
 if stage_on 6 "infer: ${exp}/infer"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
-    infer_cmd=${decode_cmd} infer_ngpu=0
-    if ${gpu_inference}; then infer_cmd="${cuda_cmd} --gpu 1" infer_ngpu=1; fi
     for set in ${test_sets}; do
         require_file "${mixtures}/${set}${kind}/.done" --stage 3
-        array "${infer_cmd} --name infer" "${exp}/log/infer_${set}${kind}" \
-            ${python} -m tsx_espnet.bin.infer --exp "${exp}" --model_file "${inference_model}" \
-            --mixtures "${mixtures}/${set}${kind}" --out "${exp}/infer/${set}${kind}" \
-            --audio_format "${audio_format}" --ngpu "${infer_ngpu}"
+        infer "${exp}" "${mixtures}/${set}${kind}" "${exp}/infer/${set}${kind}"
     done
 fi
 
 if stage_on 7 "score: ${exp}/infer"; then
-    metrics=()
-    if ! ${bss_eval}; then metrics=(--skip_bss); fi
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/.done" --stage 6
-        array "${decode_cmd} --name score" "${exp}/log/score_${set}${kind}" \
-            ${python} -m tsx_espnet.bin.score --mixtures "${mixtures}/${set}${kind}" \
-            --estimates "${exp}/infer/${set}${kind}" "${metrics[@]}"
+        score "${exp}" "${mixtures}/${set}${kind}" "${exp}/infer/${set}${kind}"
     done
 fi
 

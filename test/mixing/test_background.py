@@ -92,7 +92,7 @@ def test_a_set_with_recorded_noise_is_rebuilt(corpus_dir, noise, tmp_path):
     again = ["--rebuild", str(tmp_path / "set"), *clips, "--out", str(tmp_path / "again")]
     with pytest.raises(TSXError, match=r"mix0000\d: its background is the recording .* --noise is"):
         main(again)
-    shutil.rmtree(tmp_path / "again")
+    assert not (tmp_path / "again").exists()  # else the right command would be refused
     main([*again, *recorded])
     assert audio(tmp_path / "again") == audio(tmp_path / "set")
     # the same noise elsewhere is the same set, other noise is another set

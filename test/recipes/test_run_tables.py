@@ -75,10 +75,13 @@ def test_options_reach_every_stage(tables):
     assert all(options.items() <= one.items() for one in asked)
 
 
-def test_a_training_that_fails_is_named(tables):
-    result, _ = tables(*NEW, *SMALL, broken="mixed")
+def test_a_training_that_fails_is_named_and_the_tables_are_of_the_others(tables):
+    result, asked = tables(*NEW, *SMALL, broken="mixed")
     assert result.returncode == 3
     assert "not done: small_mixed_random_soundbeam\n" in result.stderr
+    after = [method for stage, method, _ in done(asked) if 12 <= stage <= 14]
+    assert sorted(set(after)) == sorted(set(METHODS) - {"mixed"})
+    assert done(asked)[-1][0] == 15
 
 
 def test_what_is_trained_is_not_trained_again(tables):

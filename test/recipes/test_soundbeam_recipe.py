@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tsx_espnet.experiment import load_experiment
@@ -118,6 +121,33 @@ def test_a_stage_says_which_one_makes_its_input(recipes, run):
         assert result.stderr == f"soundbeam.sh: missing {missing}: run stage {needed}\n"
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--difficulty", "demo", "--noise", "dir"], "--noise: conf/mix_random_demo.yaml has no"),
+        (["--nj", "0", "--stage", "11"], "--nj must be at least 1"),
+        (["--num_draws", "0"], "--num_draws must be at least 1"),
+    ],
+)
+def test_a_mistake_is_one_line(recipes, run, words, message):
+    """``--nj 0`` from stage 11 on was run.pl's "bad job range", ``--noise`` not known to mini."""
+    result = run(recipes / "mini", "./run_soundbeam.sh", *words)
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith(f"soundbeam.sh: {message}") and result.stderr.count("\n") == 1
+
+
+def test_files_of_ones_own_name_what_is_made_of_them(recipes, run):
+    """Stages 11 to 15 were of --method whatever --method_config said."""
+    mini = recipes / "mini"
+    for given, file in (("method_mixed", "method_mine"), ("mix_random_events", "mix_theirs")):
+        shutil.copy(mini / f"conf/{given}.yaml", mini / f"{file}.yaml")
+    words = ["--method_config", "method_mine.yaml", "--mix_config", "mix_theirs.yaml"]
+    for stage in (6, 12):
+        result = run(mini, "./run_soundbeam.sh", *words, "--stage", stage, "--stop_stage", stage)
+        assert result.returncode == 1
+        assert "missing exp/soundbeam/soundbeam_mine_theirs/config.yaml: " in result.stderr
+
+
 def test_recorded_noise_goes_into_the_mixing(recipes, run):
     """The settings of the mixtures stay the paper's but for where the noise comes from."""
     directory = recipes / "fsdkaggle2018"
@@ -125,11 +155,15 @@ def test_recorded_noise_goes_into_the_mixing(recipes, run):
     (directory / "tsx.sh").unlink()  # a link
     (directory / "tsx.sh").write_text('#!/bin/sh\necho "$*" >>asked\nexit\n' + script)
     (directory / "tsx.sh").chmod(0o755)
+    (directory / "some noise").mkdir()
+    hiss = np.random.default_rng(0).normal(scale=0.1, size=8000)
+    soundfile.write(directory / "some noise/fan.wav", hiss, 8000)
     words = ["--fsdkaggle2018", "a dir", "--noise", "some noise", "--stop_stage", 1]
-    assert run(directory, "./run.sh", *words).returncode == 0
+    result = run(directory, "./run.sh", *words)
+    assert result.returncode == 0, result.stderr
     asked = (directory / "asked").read_text()
     made = directory / "dump/conf/mix_random_soundbeam.yaml"
-    for option in (f"--mix_config {made.relative_to(directory)}", "--noise some noise"):
-        assert option in asked
+    assert f"--mix_config {made.relative_to(directory)} " in asked and "--noise" not in asked
+    assert table(directory / "data/noise/wav.scp") == [str(directory / "some noise/fan.wav")]
     papers = MixingConfig.from_yaml(directory / "conf/mix_random_soundbeam.yaml")
     assert MixingConfig.from_yaml(made) == papers.with_noise("dump/8k/noise")

@@ -9,6 +9,8 @@ from tsx_espnet.bin.soundbeam_tables import main
 from tsx_espnet.error import TSXError
 from tsx_espnet.files import mark_done
 from tsx_espnet.scoring.scores import Score, add_oracle, write_scores
+from tsx_espnet.scoring.soundbeam_gains import Gains
+from tsx_espnet.scoring.soundbeam_orderings import verdict
 from tsx_espnet.scoring.soundbeam_paper import CLAIMS, METHODS, PRINTED, claims, new, new_seen, seen
 
 KIND = "random_soundbeam"
@@ -234,7 +236,7 @@ def test_the_orderings_by_hand(exp, tmp_path):
     write_new(enrl, 10, values(9))
     text = section(run(exp), "## The paper's orderings")
     table = section(text, "### SDRi")
-    for name, difference, paper, verdict in (
+    for name, difference, paper, said in (
         ("Mixed - 1-hot, seen, by class", mean(values(9)) - mean(values(8)), "+1.2", 0),
         ("1-hot - Enrl, seen", np.r_[-0.01, np.zeros(23)], "+1.0", "open"),
         ("Mixed+EL: adapt (avg init) - adapt (rnd init), new, K=10",
@@ -250,7 +252,7 @@ def test_the_orderings_by_hand(exp, tmp_path):
         assert found == pytest.approx([low, high], abs=0.06)
         signs = "holds" if low > 0 else "fails" if high < 0 else "open"
         assert cells[5] == f"{int(difference.mean() > 0)} of 1"  # the seed that both have
-        assert cells[6] == (verdict or signs)
+        assert cells[6] == (said or signs)
         assert (cells[4] == DASH) == ("new" not in name)
     (cells,) = rows(table, "Mixed - Enrl, new, K=10")
     assert cells[5:] == ["0 of 1", "fails"] and float(cells[3].split()[-1]) < 0
@@ -258,6 +260,21 @@ def test_the_orderings_by_hand(exp, tmp_path):
     assert missing == [DASH, "+0.3", "not run", DASH, DASH, DASH, DASH]
     assert rows(section(text, "### SI-SDRi"), "Mixed - Enrl, new, K=10")[0][1] == cells[2]
     assert "same K recordings serve every mixture of a class" in text
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ([0.01, 0.02, 0.02, 0.01, 0.02, 0.01], "holds"),
+        ([0.001] * 6, "open"),  # once "0.00 (0.00 to 0.00)" held
+        ([-0.001] * 6, "open"),
+        ([-1.0] * 6, "fails"),
+        ([1.0] * 4, "open"),  # too few
+    ],
+)
+def test_a_verdict_is_of_the_numbers_that_are_printed(values, expected):
+    gains = {f"m{number}": value for number, value in enumerate(values)}
+    assert verdict(Gains(gains, dict.fromkeys(gains, "Bark"))) == expected
 
 
 def test_class_by_class(exp):

@@ -129,6 +129,7 @@ def rebuild(
     if examples is not None:
         facts["examples"] = clip_facts(examples)
     examples = examples or clips
+    render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
     work = _Work(plans.__getitem__, len(plans), facts, clips, examples, noise, Path(out))
     _write(work, num_jobs, job, merge)
 

@@ -35,7 +35,7 @@ def orderings_table(study: Study, metric: Metric) -> Table:
 
 def verdict(gains: Gains) -> str:
     """Whether a difference that should be above 0 is, by its interval over the mixtures."""
-    low, high = gains.mean.interval
+    low, high = (round(bound, 2) for bound in gains.mean.interval)  # as printed
     if gains.mean.count < MIN_FOR_INTERVAL or low <= 0 <= high:
         return "open"
     return "holds" if low > 0 else "fails"

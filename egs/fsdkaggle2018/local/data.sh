@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, for new classes
-# data/{new_train,new_test} and data/new_enroll_K, data/noise for recordings of noise.
+# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, and for new classes
+# data/{new_train,new_test} and data/new_enroll_K.
 set -euo pipefail
 
 datadir=data
@@ -14,7 +14,8 @@ num_draws=1             # of these clips: further ones are new_enroll_K_draw1, .
 fsd50k=                 # directory of FSD50K as it ships, if the new classes are its
 valid_share=0.1         # share of the clips of each class that becomes the validation set
 min_clips=2             # leave out classes with fewer clips in one of the sets
-noise=                  # directory of recordings of stationary noise (none: noise is generated)
+verified_only=false     # of the training set, only clips that a human verified
+test_usage=all          # part of the test set: all, Public, Private (what it counted for at Kaggle)
 . utils/parse_options.sh
 
 if [ -z "${fsdkaggle2018}" ]; then
@@ -27,8 +28,7 @@ END
 fi
 options=(--new_classes "${new_classes}" --examples "${examples}" --num_draws "${num_draws}")
 if [ -n "${fsd50k}" ]; then options+=(--fsd50k "${fsd50k}"); fi
+if ${verified_only}; then options+=(--verified_only); fi
 ${python} -m tsx_espnet.bin.prepare_fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
-    --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" "${options[@]}"
-if [ -n "${noise}" ]; then
-    ${python} -m tsx_espnet.bin.prepare_noise --noise "${noise}" --data "${datadir}/noise"
-fi
+    --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" \
+    --test_usage "${test_usage}" "${options[@]}"
