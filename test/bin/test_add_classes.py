@@ -189,6 +189,7 @@ def test_interrupted_work_is_taken_up_again(add, clips, tmp_path, monkeypatch, c
         ("--clips {new} --recordings a.wav", "--clips and --recordings exclude each other"),
         ("--clips {new} --adapt_clips {train} --adapt_mixtures x", "not allowed with"),
         ("--clips {new} --num_epochs 0", "--num_epochs must be at least 1, found 0"),
+        ("--clips {new} --lr 0.1", "--lr needs --adapt_mixtures or --adapt_clips"),
         ("--clips {new} --seed -1", "--seed must be at least 0, found -1"),
         ("--clips {train}", "the model knows the class 'Bark' already"),
         ("--clips {16k}", "expected 8000 Hz as the model, found 16000 Hz"),

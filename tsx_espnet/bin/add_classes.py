@@ -7,6 +7,13 @@ from tsx_espnet.command import CommandParser
 from tsx_espnet.error import TSXError, run_command
 from tsx_espnet.few_shot.options import AdaptationOptions
 
+ADAPTATION = {
+    "num_mixtures": "with --adapt_clips",
+    "num_epochs": "passes over the mixtures",
+    "lr": "learning rate",
+    "batch_size": "mixtures a step",
+}
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
@@ -30,22 +37,14 @@ def get_parser() -> argparse.ArgumentParser:
     mixtures.add_argument(
         "--adapt_clips", metavar="DIR", help="formatted training clips to mix the new ones with"
     )
-    group.add_argument(
-        "--num_mixtures",
-        type=int,
-        default=AdaptationOptions.num_mixtures,
-        help="with --adapt_clips",
-    )
-    group.add_argument(
-        "--num_epochs",
-        type=int,
-        default=AdaptationOptions.num_epochs,
-        help="passes over the mixtures",
-    )
-    group.add_argument("--lr", type=float, default=AdaptationOptions.lr, help="learning rate")
-    group.add_argument(
-        "--batch_size", type=int, default=AdaptationOptions.batch_size, help="mixtures a step"
-    )
+    for name, words in ADAPTATION.items():
+        default = getattr(AdaptationOptions, name)
+        group.add_argument(
+            f"--{name}",
+            type=type(default),
+            default=argparse.SUPPRESS,
+            help=f"{words} (default: {default})",
+        )
     parser.add_argument("--ngpu", type=int, default=0, help="0: use the CPU")
     parser.add_argument("--num_threads", type=int, default=1, help="of the CPU")
     return parser
@@ -59,8 +58,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.clips is None and len(one) < 2:
         raise TSXError("expected --clips, or --label and --recordings")
     for name in ("num_mixtures", "num_epochs", "batch_size", "num_threads"):
-        if getattr(args, name) < 1:
+        if getattr(args, name, 1) < 1:
             raise TSXError(f"--{name} must be at least 1, found {getattr(args, name)}")
+    if args.adapt_mixtures is None and args.adapt_clips is None:
+        for name in ADAPTATION:
+            if hasattr(args, name):
+                raise TSXError(f"--{name} needs --adapt_mixtures or --adapt_clips")
     if args.seed < 0:
         raise TSXError(f"--seed must be at least 0, found {args.seed}")
 
@@ -80,10 +83,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         adaptation = AdaptationOptions(
             mixtures=args.adapt_mixtures,
             clips=args.adapt_clips,
-            num_mixtures=args.num_mixtures,
-            num_epochs=args.num_epochs,
-            lr=args.lr,
-            batch_size=args.batch_size,
+            **{name: getattr(args, name) for name in ADAPTATION if hasattr(args, name)},
         )
     write_grown_experiment(
         args.exp,
