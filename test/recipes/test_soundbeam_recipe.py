@@ -90,7 +90,7 @@ def test_the_tables_say_what_was_run_and_what_was_not(finished):
     assert "synthetic" in page
     (row,) = re.findall(r"^\| \+adapt \(avg init\) .*", page, re.M)[:1]
     assert row.count("not run") == 2  # K = 1 and 10
-    assert re.search(r"^\| Mixed\+EL, K=5 \| 1 \| 2 \| ", page, re.M)  # seeds, draws
+    assert re.search(r"^\| Mixed\+EL, K=5 \| 2 \| 1 \| 2 \| ", page, re.M)  # runs, seeds, draws
     assert "Table 2" in result.stdout
 
 

@@ -76,7 +76,7 @@ def mixtures_table(study: Study) -> Table:
 
 def runs_table(study: Study) -> Table:
     """Header and a row for each cell of several runs: how far their means are apart."""
-    table = [["model", "seeds", "draws"]]
+    table = [["model", "runs", "seeds", "draws"]]
     table[0] += [f"{m.name}: {end} (dB)" for m in METRICS for end in ("lowest", "highest")]
     for asked in (*PRINTED, *(asked for asked in NEW_CELLS if asked not in PRINTED)):
         found = [study.gains(asked, metric) for metric in METRICS]
@@ -84,7 +84,8 @@ def runs_table(study: Study) -> Table:
         if max(map(len, means)) > 1:
             runs = study.runs[asked.method, asked.place]
             ends = [number(end(m) if m else None) for m in means for end in (min, max)]
-            table.append([asked.label, *(str(len(set(each))) for each in zip(*runs)), *ends])
+            sizes = [len(runs), *(len(set(each)) for each in zip(*runs))]
+            table.append([asked.label, *map(str, sizes), *ends])
     return table
 
 
