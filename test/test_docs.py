@@ -55,7 +55,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch, make_experiment, tiny_bert):
+def at_hand(tmp_path, monkeypatch, make_experiment, tiny_bert):
     """A directory with recordings and small models by the names that the pages give them."""
     for name in re.findall(r'"(\w+\.wav)"', "".join(page.read_text() for page in PAGES)):
         samples = 0.1 * np.random.default_rng(len(name)).standard_normal(900)
@@ -67,7 +67,7 @@ def workplace(tmp_path, monkeypatch, make_experiment, tiny_bert):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/soundbeam.md"])
-def test_python_runs(page, workplace):
+def test_python_runs(page, at_hand):
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     assert blocks
     names = {}

@@ -148,6 +148,43 @@ def test_files_of_ones_own_name_what_is_made_of_them(recipes, run):
         assert "missing exp/soundbeam/soundbeam_mine_theirs/config.yaml: " in result.stderr
 
 
+NOTED = """#!/bin/sh
+# Notes what the package is asked, and leaves the rest to Python.
+case "$2" in
+tsx_espnet.bin.*) echo "$*" >>asked ;;
+*) exec python3 "$@" ;;
+esac
+"""
+
+
+def test_options_of_the_first_stages_reach_the_last(recipes, run):
+    """Stages 12 to 14 extracted and scored by defaults whatever was said."""
+    mini = recipes / "mini"
+    (mini / "noted").write_text(NOTED)
+    (mini / "noted").chmod(0o755)
+    adapted = [f"{EXP}/new_classes/{init}_K5" for init in ("random", "average")]
+    for exp in (EXP, *adapted):
+        (mini / exp).mkdir(parents=True)
+        (mini / exp / "config.yaml").write_text("conditions:\n  class: {}\n  enrollment: {}\n")
+    (mini / EXP / "valid.loss.ave.pth").touch()
+    for name in ("new_random_events", "new_seen_random_events", "adapt_random_events_K5"):
+        (mini / MIXTURES / name).mkdir(parents=True)
+        (mini / MIXTURES / name / ".done").touch()
+    words = ["--stage", 12, "--stop_stage", 14, "--examples", 5, "--nj", 1, "--python", "./noted"]
+    words += ["--bss_eval", "false", "--audio_format", "flac"]
+    words += ["--gpu_inference", "true", "--ngpu", 4]
+    result = run(mini, "./run_soundbeam.sh", *words, CUDA_VISIBLE_DEVICES="0")
+    assert result.returncode == 0, result.stderr
+    asked = [line.split(" ", 2)[1:] for line in (mini / "asked").read_text().splitlines()]
+    for command, expected in (
+        ("infer", ["--audio_format flac", "--ngpu 1"]),
+        ("score", ["--skip_bss"]),
+        ("add_classes", ["--ngpu 1"]),
+    ):
+        found = [said for module, said in asked if module == f"tsx_espnet.bin.{command}"]
+        assert found and all(words in said for said in found for words in expected), command
+
+
 def test_recorded_noise_goes_into_the_mixing(recipes, run):
     """The settings of the mixtures stay the paper's but for where the noise comes from."""
     directory = recipes / "fsdkaggle2018"
