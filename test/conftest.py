@@ -12,9 +12,17 @@ from types import SimpleNamespace  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import yaml  # noqa: E402
+from formatted_clips import (  # noqa: E402, F401
+    corpus,
+    corpus_dir,
+    labels,
+    make_clips,
+    make_noise,
+    superclasses,
+)
 from hypothesis import settings  # noqa: E402
 
-from tsx_espnet.condition import CONDITIONS  # noqa: E402
+from tsx_espnet.conditions import CONDITIONS  # noqa: E402
 
 # a busy machine is no bug, and no test leaves files in the repository
 settings.register_profile("tsx_espnet", deadline=None, database=None)
@@ -58,7 +66,7 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def vocabulary():
-    from tsx_espnet.text.table import TextTable
+    from tsx_espnet.pretrained.text_table import TextTable
     from tsx_espnet.vocabulary import Vocabulary
 
     rng = np.random.default_rng(0)
@@ -112,7 +120,7 @@ def make_experiment(tiny_config, vocabulary, make_model):
     """``(directory, language_model, **changes of the configuration) -> directory``."""
     import torch
 
-    from tsx_espnet.text.table import TextTable
+    from tsx_espnet.pretrained.text_table import TextTable
 
     def make(directory, language_model="none", **changes):
         directory = Path(directory)
@@ -142,8 +150,8 @@ def mixture_set(tmp_path):
 
     The second is asked by two enrollments, the third by none.
     """
-    from tsx_espnet.files import mark_done, write_table
-    from tsx_espnet.wav import write_float_wav
+    from tsx_espnet.audio import write_float_wav
+    from tsx_espnet.tables import mark_done, write_table
 
     directory = tmp_path / "mix"
     rng = np.random.default_rng(0)
@@ -182,12 +190,12 @@ def format_clips():
 
     import soundfile
 
-    from tsx_espnet.files import write_table
-    from tsx_espnet.formatting.stage import format_set
+    from tsx_espnet.clips.format import format_set
+    from tsx_espnet.tables import write_table
 
     def make(directory, numbers, fs=FS):
         directory = Path(directory)
-        wavs, labels = {}, {}
+        wavs, owned = {}, {}
         for position, (label, number) in enumerate(sorted(numbers.items())):
             for clip in range(number):
                 name = f"{directory.name}.{label}{clip}"
@@ -196,9 +204,9 @@ def format_clips():
                 wavs[name] = directory / "raw" / f"{name}.wav"
                 wavs[name].parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(wavs[name], 0.02 * samples, fs)
-                labels[name] = label
+                owned[name] = label
         write_table(directory / "raw" / "wav.scp", wavs)
-        write_table(directory / "raw" / "utt2labels", labels)
+        write_table(directory / "raw" / "utt2labels", owned)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             format_set(directory / "raw", directory / "clips", fs)
         return directory / "clips"

@@ -6,8 +6,8 @@ import torch
 from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
 from tsx_espnet.conditioner.enrollment import EnrollmentConditioner
 from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
-from tsx_espnet.files import read_yaml
 from tsx_espnet.layers.consistency import MixtureConsistency
+from tsx_espnet.tables import read_yaml
 from tsx_espnet.vocabulary import Vocabulary
 
 CONF = Path(__file__).parents[1] / "egs" / "fsd50k" / "conf"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx_espnet.captions import parse_captions
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 
 @given(st.lists(st.text(max_size=20), max_size=5))

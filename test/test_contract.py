@@ -3,7 +3,7 @@
 from espnet2.train.dataset import DATA_TYPES
 
 from tsx_espnet import contract
-from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.mixing import dataset_files
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tsx_espnet.enrollment import enrollment_paths, read_recording
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 
 def write(path, samples, fs=8000):

@@ -8,15 +8,15 @@ import pytest
 import soundfile
 import torch
 
-from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.audio import write_float_wav
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.error import TSXError
+from tsx_espnet.conditions import CONDITIONS
+from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import ConditionedMixtures, batches_of_equal_length, write_estimates
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import add_classes, average_embedding
-from tsx_espnet.files import read_table, write_table
-from tsx_espnet.text.table import TextTable
-from tsx_espnet.wav import write_float_wav
+from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.tables import read_table, write_table
 
 FS = 8000
 NAMES = tuple(CONDITIONS)
@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_no_half_file(experiment, mixture_set, tmp_path, monk
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr("tsx_espnet.files.os.replace", full)
+    monkeypatch.setattr("tsx_espnet.tables.os.replace", full)
     with pytest.raises(TSXError, match="No space left on device"):
         estimate(experiment, mixture_set, tmp_path / "infer")
     wavs = list((tmp_path / "infer").rglob("*.wav"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import find_model_file, load_experiment, load_weights, read_config
 
 WEIGHTS = "valid.loss.ave.pth"

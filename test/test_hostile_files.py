@@ -14,25 +14,25 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.ark import read_matrix
 from tsx_espnet.captions import parse_captions
+from tsx_espnet.clips.ark import read_matrix
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.clip_tables import read_clip_tables
+from tsx_espnet.clips.datadir import DataDir
+from tsx_espnet.clips.format import format_set
+from tsx_espnet.clips.recording import UnusableClip, read_clip
 from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
 from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
 from tsx_espnet.enrollment import enrollment_paths, read_recording
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import check_id, is_done, read_facts, read_table, read_yaml
-from tsx_espnet.formatting.audio import UnusableClip, read_clip
-from tsx_espnet.formatting.datadir import DataDir
-from tsx_espnet.formatting.stage import format_set
-from tsx_espnet.mixing.clip_tables import read_clip_tables
+from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.mixture_set import read_mono
+from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
 from tsx_espnet.mixing.render import render
-from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.scoring.mixture_set import read_mono
-from tsx_espnet.scoring.scores import Score, read_scores, write_scores
-from tsx_espnet.superclasses import load_superclasses
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.mixing.superclasses import load_superclasses
+from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.tables import check_id, is_done, read_facts, read_table, read_yaml
 
 PIECES = [
     *(b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\n", b"\r", b" ", b"\t", b"\xe2\x80\xa8"),

@@ -11,8 +11,8 @@ import torch
 
 from tsx_espnet import TargetSoundExtractor
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.error import TSXError
-from tsx_espnet.text.encoder import LanguageModel
+from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.language_model import LanguageModel
 
 FS = 8000
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}

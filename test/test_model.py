@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.condition import CONDITIONS, UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.plugin import OURS, find
+from tsx_espnet.conditions import CONDITIONS, UNCONDITIONAL
+from tsx_espnet.parts import OURS, find
 
 SPEAKERBEAM = {
     "extractor": "td_speakerbeam",

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from espnet2.train.collate_fn import CommonCollateFn
 
+from tsx_espnet.audio import write_float_wav
 from tsx_espnet.preprocessor import TSXPreprocessor
-from tsx_espnet.wav import write_float_wav
 
 NAMES = ("energy", "enrollment", "class")
 

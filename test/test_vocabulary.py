@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from tsx_espnet.condition import CONDITIONS, NOT_APPLICABLE
-from tsx_espnet.error import TSXError
+from tsx_espnet.audio import write_float_wav
+from tsx_espnet.conditions import CONDITIONS, NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
 from tsx_espnet.vocabulary import Vocabulary, unknown_value
-from tsx_espnet.wav import write_float_wav
 
 
 @pytest.mark.parametrize(

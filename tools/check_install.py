@@ -21,17 +21,17 @@ def main() -> None:
 
     import torch
 
-    from tsx_espnet import plugin
+    from tsx_espnet import parts
     from tsx_espnet.build import build_model
     from tsx_espnet.vocabulary import Vocabulary
 
-    plugin.register()
+    parts.register()
     for kind in ("extractor", "separator", "criterion"):
-        names = plugin.load(plugin.CHOICES[kind]).choices()
-        missing = set(plugin.OURS[kind]) - set(names)
+        names = parts.load(parts.CHOICES[kind]).choices()
+        missing = set(parts.OURS[kind]) - set(names)
         if missing:
             sys.exit(f"error: {missing} not in ESPnet's {kind} table {names}")
-        print(f"ESPnet's {kind} table holds {', '.join(plugin.OURS[kind])}")
+        print(f"ESPnet's {kind} table holds {', '.join(parts.OURS[kind])}")
 
     conv = {"channel": 16, "kernel_size": 20, "stride": 10}
     model = build_model(

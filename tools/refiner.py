@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tsx_espnet.error import TSXError, run_command  # noqa: E402
+from tsx_espnet.errors import TSXError, run_command  # noqa: E402
 
 
 def main(argv=None) -> None:

@@ -16,8 +16,8 @@ __all__ = ["TargetSoundExtractor", "register"]
 
 
 def register() -> None:
-    """Put our classes into ESPnet's tables; see ``tsx_espnet.plugin.register``."""
-    from tsx_espnet.plugin import register as register_all
+    """Put our classes into ESPnet's tables; see ``tsx_espnet.parts.register``."""
+    from tsx_espnet.parts import register as register_all
 
     register_all()
 

@@ -5,11 +5,11 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import torch
 
-from tsx_espnet.condition import UNCONDITIONAL
+from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
-from tsx_espnet.plugin import find
+from tsx_espnet.parts import find
 from tsx_espnet.vocabulary import Vocabulary
 
 

@@ -3,9 +3,9 @@
 import re
 from typing import Tuple
 
-from tsx_espnet.condition import NOT_APPLICABLE
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import parse_json
+from tsx_espnet.conditions import NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import parse_json
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 

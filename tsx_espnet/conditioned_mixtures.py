@@ -8,11 +8,11 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import soundfile
 
-from tsx_espnet.condition import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.audio import UNREADABLE
+from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.enrollment import enrollment_paths
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, read_table
-from tsx_espnet.wav import UNREADABLE
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import DONE, read_table
 
 _AGAIN = "run stage 3 (mix) again"
 

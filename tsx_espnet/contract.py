@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import List, Tuple
 
-from tsx_espnet.condition import CONDITIONS
+from tsx_espnet.conditions import CONDITIONS
 
 
 @dataclass(frozen=True)

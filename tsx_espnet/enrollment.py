@@ -11,10 +11,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, parse_json
-from tsx_espnet.formatting.audio import MAX_RATE, MIN_RATE
-from tsx_espnet.wav import UNREADABLE
+from tsx_espnet.audio import UNREADABLE
+from tsx_espnet.clips.recording import MAX_RATE, MIN_RATE
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, parse_json
 
 
 def enrollment_paths(value: str) -> List[str]:

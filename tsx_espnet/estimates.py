@@ -17,12 +17,16 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 import torch
 
-from tsx_espnet.condition import ASKED, NOT_APPLICABLE
+from tsx_espnet.audio import HEADER_BYTES, write_audio, write_float_wav
 from tsx_espnet.conditioned_mixtures import ConditionedMixtures, mixture_length, read_mixture
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.error import TSXError
+from tsx_espnet.conditions import ASKED, NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.files import (
+from tsx_espnet.jobs import items_of_job
+from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.progress import progress
+from tsx_espnet.tables import (
     DONE,
     is_done,
     mark_done,
@@ -31,10 +35,6 @@ from tsx_espnet.files import (
     size_of,
     write_table,
 )
-from tsx_espnet.jobs import items_of_job
-from tsx_espnet.model import ESPnetTSXModel
-from tsx_espnet.progress import progress
-from tsx_espnet.wav import HEADER_BYTES, write_audio, write_float_wav
 
 CACHE = 2048  # embeddings
 SIDES = {"spk1.scp": "target", "spk2.scp": "other"}

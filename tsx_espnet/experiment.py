@@ -9,10 +9,10 @@ import yaml
 
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write, read_yaml
+from tsx_espnet.errors import TSXError
 from tsx_espnet.model import ESPnetTSXModel
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.tables import PathLike, atomic_write, read_yaml
 from tsx_espnet.vocabulary import Vocabulary
 
 CONFIG = "config.yaml"

@@ -3,7 +3,7 @@
 import argparse
 from typing import List, Sequence, TypeVar
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 Item = TypeVar("Item")
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.distributed import is_training_together, total
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
-from tsx_espnet.processes import is_training_together, total
 
 SILENCE = 1e-8
 

@@ -5,7 +5,7 @@ from typing import Dict, Sequence, Union
 import numpy as np
 from espnet2.train.preprocessor import AbsPreprocessor
 
-from tsx_espnet.condition import NOT_APPLICABLE
+from tsx_espnet.conditions import NOT_APPLICABLE
 from tsx_espnet.vocabulary import Vocabulary
 
 

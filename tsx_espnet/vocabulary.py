@@ -5,10 +5,10 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL, values
+from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL, values
 from tsx_espnet.enrollment import enrollment_paths, read_recording
-from tsx_espnet.error import TSXError
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.text_table import TextTable
 
 NO_VALUE = -1
 

@@ -11,14 +11,14 @@ import torch
 
 from tsx_espnet import TargetSoundExtractor
 from tsx_espnet.bin.add_classes import main
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import average_embedding
-from tsx_espnet.files import read_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.tables import read_table
 
 FS = 8000
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}

@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsx_espnet import condition
+from tsx_espnet import conditions
 from tsx_espnet.bin.embed_text import main, phrases_in
-from tsx_espnet.error import TSXError
-from tsx_espnet.text.encoder import LanguageModel
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.language_model import LanguageModel
+from tsx_espnet.pretrained.text_table import TextTable
 
 
 @pytest.fixture(autouse=True)
 def synonyms(tmp_path, monkeypatch):
     (tmp_path / "synonyms.json").write_text(json.dumps({"Bark": ["dog barking"]}))
-    monkeypatch.setattr(condition, "SYNONYMS", tmp_path / "synonyms.json")
-    condition._synonym_table.cache_clear()
+    monkeypatch.setattr(conditions, "SYNONYMS", tmp_path / "synonyms.json")
+    conditions._synonym_table.cache_clear()
     yield
-    condition._synonym_table.cache_clear()
+    conditions._synonym_table.cache_clear()
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_a_table_that_lacks_a_phrase_or_has_another_pooling_is_made_again(embed,
 def test_any_number_of_jobs_gives_the_same_bits(
     embed, data, tiny_bert, tmp_path, monkeypatch, num_jobs
 ):
-    monkeypatch.setattr("tsx_espnet.text.stage.BATCH_SIZE", 3)
-    monkeypatch.setattr("tsx_espnet.text.encoder.BATCH_SIZE", 3)
+    monkeypatch.setattr("tsx_espnet.pretrained.embed.BATCH_SIZE", 3)
+    monkeypatch.setattr("tsx_espnet.pretrained.language_model.BATCH_SIZE", 3)
     path = tmp_path / "text" / "table.safetensors"
     whole = embed()
     path.unlink()

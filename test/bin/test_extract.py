@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from tsx_espnet import TargetSoundExtractor
+from tsx_espnet.audio import write_float_wav
 from tsx_espnet.bin import extract
-from tsx_espnet.wav import write_float_wav
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_a_full_disk_leaves_nothing(fails, monkeypatch):
     def full(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tsx_espnet.files.os.replace", full)
+    monkeypatch.setattr("tsx_espnet.tables.os.replace", full)
     said = fails("--energy", "low", "-o", "out.wav")
     assert said == "out.wav: cannot be written: No space left on device"
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tsx_espnet.bin.infer import main
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table, write_table
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import read_table, write_table
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from espnet2.main_funcs.pack_funcs import unpack
 
 from tsx_espnet import TargetSoundExtractor
 from tsx_espnet.bin.pack import main
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 
 @pytest.fixture

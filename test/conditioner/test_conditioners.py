@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.plugin import OURS, find
+from tsx_espnet.parts import OURS, find
 
 DIM = 6
 

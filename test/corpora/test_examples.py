@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx_espnet.corpora.examples import choose_examples, example_numbers, rank_clips
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import check_id
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import check_id
 
 corpora = st.dictionaries(
     st.from_regex(r"[a-z0-9_]{0,3}[0-9]", fullmatch=True),

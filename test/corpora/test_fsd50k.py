@@ -2,7 +2,7 @@ import pytest
 
 from tsx_espnet.bin import prepare_fsd50k as command
 from tsx_espnet.corpora.fsd50k import prepare
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 VOCABULARY = (
     "0,Bark,/m/05tny_\n1,Dog,/m/0bt9lr\n2,Animal,/m/0jbk\n3,Rain,/m/06mb1\n4,Water,/m/0838f\n"

@@ -4,7 +4,7 @@ import pytest
 
 from tsx_espnet.bin import prepare_fsdkaggle2018 as command
 from tsx_espnet.corpora.fsdkaggle2018 import prepare
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 LABELS = {"Bark": 20, "Meow": 10, "Gong": 4, "Oboe": 1}  # clips of the training set
 TEST = {"Bark": 3, "Meow": 2, "Gong": 2}

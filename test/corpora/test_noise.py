@@ -5,11 +5,11 @@ import pytest
 import soundfile
 
 from tsx_espnet.bin.prepare_noise import main
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.format import format_set
 from tsx_espnet.corpora.noise import prepare
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
-from tsx_espnet.formatting.stage import format_set
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import read_table
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Clips, mixtures and a configuration of the smallest size, and ESPnet's commands run on them."""
 
-import importlib.util
 import json
 import logging
 import multiprocessing
@@ -15,14 +14,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from formatted_clips import LABELS, noise, write_clips
 
 import tsx_espnet
-from tsx_espnet.condition import phrases_of
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import phrases_of
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.pretrained.text_table import TextTable
 
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
 # what every ESPnet command here is given: single steps, no pictures
@@ -140,7 +140,7 @@ def espnet():
     """ESPnet imported, once, in the process that the commands are forked from."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        import tsx_espnet.task  # noqa: F401
+        import tsx_espnet.training.task  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -182,21 +182,20 @@ def run(start):
 def data(tmp_path_factory):
     """Formatted clips of three classes, mixtures of them, vectors of their phrases, two yamls."""
     root = tmp_path_factory.mktemp("data")
-    mixing = _load_conftest("mixing")
     rng = np.random.default_rng(0)
     kinds = ("bark", "rain", "horn")
     clips = {
-        f"{kind}{number}": (mixing.noise(rng, 0.3 + 0.1 * number), mixing.LABELS[kind])
+        f"{kind}{number}": (noise(rng, 0.3 + 0.1 * number), LABELS[kind])
         for kind in kinds
         for number in range(3)
     }
     shares = {name: float(rng.uniform(0.05, 0.95)) for name in clips}
-    train = mixing.write_clips(root / "clips", clips, harmonic=shares)
-    classes = sorted({label for kind in kinds for label in mixing.LABELS[kind]})
+    train = write_clips(root / "clips", clips, harmonic=shares)
+    classes = sorted({label for kind in kinds for label in LABELS[kind]})
     (train / "classes.txt").write_text("".join(f"{label}\n" for label in classes))
     config = MixingConfig.from_dict(MIXING)
     write_mixtures(Sampler(ClipSet(train), config), 6, seed=1, out=root / "mixtures")
-    phrases = sorted({text for kind in kinds for text in phrases_of(mixing.LABELS[kind])})
+    phrases = sorted({text for kind in kinds for text in phrases_of(LABELS[kind])})
     vectors = rng.normal(size=(len(phrases), 6)).astype(np.float32)
     TextTable(phrases, vectors, "made-up", "mean").write(root / "text.safetensors")
     (root / "mixing.yaml").write_text(json.dumps(MIXING))
@@ -272,12 +271,3 @@ def _assert_equal(found, expected, where):
             _assert_equal(found[index], value, f"{where} {index}")
     else:
         assert found == expected, where
-
-
-def _load_conftest(folder):
-    """The helpers of another folder of tests."""
-    path = Path(__file__).parents[1] / folder / "conftest.py"
-    spec = importlib.util.spec_from_file_location(f"{folder}_conftest", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

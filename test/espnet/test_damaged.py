@@ -219,7 +219,7 @@ def test_two_trainings_in_one_directory(start, run, train_args, tmp_path):
     wait = """
 import time
 from pathlib import Path
-from tsx_espnet.trainer import TSXTrainer
+from tsx_espnet.training.trainer import TSXTrainer
 
 train_one_epoch = TSXTrainer.train_one_epoch.__func__
 

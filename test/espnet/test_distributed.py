@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from tsx_espnet.files import read_table, write_table
+from tsx_espnet.tables import read_table, write_table
 from tsx_espnet.training.preemption import REQUEUE
 
 TRAIN = "tsx_espnet.bin.train"

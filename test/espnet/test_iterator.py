@@ -8,14 +8,14 @@ import pytest
 import soundfile
 import torch
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import write_table
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.sources import ClipSet
 from tsx_espnet.preprocessor import TSXPreprocessor
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.tables import write_table
 from tsx_espnet.vocabulary import Vocabulary
 
 CONDITIONS = ("energy", "harmonicity", "order", "class", "text")

@@ -8,8 +8,8 @@ import yaml
 from tsx_espnet.bin import infer as infer_command
 from tsx_espnet.bin import score as score_command
 from tsx_espnet.estimates import ConditionedMixtures
+from tsx_espnet.evaluation.scores import read_scores
 from tsx_espnet.experiment import load_experiment
-from tsx_espnet.scoring.scores import read_scores
 
 CONF = Path(__file__).parents[2] / "egs" / "fsd50k" / "conf"
 FOUR = {"energy", "harmonicity", "order", "text"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.errors import TSXError, run_command
 
 TRAIN = "tsx_espnet.bin.train"
 

@@ -100,7 +100,7 @@ def test_preempted_then_killed(train, start, train_args, assert_same_experiment,
 def test_preempted_before_it_trains(start, train_args, tmp_path):
     hook = """
 import os, signal
-from tsx_espnet.task import TSXTask
+from tsx_espnet.training.task import TSXTask
 TSXTask.build_iter_factory = lambda *args, **options: os.kill(os.getpid(), signal.SIGUSR1)
 """
     command = start(TRAIN, *train_args, *OPTIONS, "--output_dir", tmp_path / "exp", hook=hook)

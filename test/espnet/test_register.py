@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tsx_espnet import plugin, register
+from tsx_espnet import parts, register
 
 
 def test_espnets_parsers_take_our_names():
@@ -22,7 +22,7 @@ def test_espnets_parsers_take_our_names():
 
 
 def test_espnetez_learns_of_our_task_if_it_is_there(monkeypatch):
-    from tsx_espnet.task import TSXTask
+    from tsx_espnet.training.task import TSXTask
 
     easy = types.ModuleType("espnetez.task")
     easy.TASK_CLASSES = {"enh": object}
@@ -33,12 +33,12 @@ def test_espnetez_learns_of_our_task_if_it_is_there(monkeypatch):
 
 
 def test_imports_are_quiet_unless_they_fail(capfd):
-    with plugin.quiet_imports():
+    with parts.quiet_imports():
         os.write(1, b"hello")
         os.write(2, b"hello")
     os.write(1, b"there")
     assert capfd.readouterr() == ("there", "")
-    with pytest.raises(ImportError), plugin.quiet_imports():
+    with pytest.raises(ImportError), parts.quiet_imports():
         os.write(1, b"what led to it")
         raise ImportError
     assert capfd.readouterr() == ("", "what led to it")

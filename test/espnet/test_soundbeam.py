@@ -10,9 +10,9 @@ from tsx_espnet.bin import add_classes as add_classes_command
 from tsx_espnet.bin import infer as infer_command
 from tsx_espnet.bin import score as score_command
 from tsx_espnet.contract import path_name_type
+from tsx_espnet.evaluation.scores import read_scores
 from tsx_espnet.experiment import load_experiment
-from tsx_espnet.files import read_table, write_table
-from tsx_espnet.scoring.scores import read_scores
+from tsx_espnet.tables import read_table, write_table
 
 TRAIN = "tsx_espnet.bin.train"
 SIZES = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2}

@@ -20,7 +20,7 @@ def parse(task, config):
     return args
 
 if __name__ == "__main__":
-    from tsx_espnet.task import TSXTask
+    from tsx_espnet.training.task import TSXTask
     stock = parse(TargetSpeakerExtractionTask, sys.argv[1])
     ours = pickle.dumps((TSXTask.main_worker, parse(TSXTask, sys.argv[2])))
     process = multiprocessing.get_context("spawn").Process(target=work, args=(stock, ours))
@@ -34,7 +34,7 @@ import pickle, sys
 def work(stock, ours):
     print("spawned as", sys.modules["__mp_main__"].__spec__.name)
     from espnet2.tasks.enh_tse import TargetSpeakerExtractionTask
-    assert "tsx_espnet.task" not in sys.modules
+    assert "tsx_espnet.training.task" not in sys.modules
     TargetSpeakerExtractionTask.main_worker(stock)
     main_worker, args = pickle.loads(ours)
     main_worker(args)
@@ -74,6 +74,6 @@ def test_spawned_workers_know_our_classes(run, tiny, tmp_path):
 
 
 def test_our_task_is_pickled_by_name():
-    from tsx_espnet.task import TSXTask
+    from tsx_espnet.training.task import TSXTask
 
     assert pickle.loads(pickle.dumps(TSXTask.main_worker)).__self__ is TSXTask

@@ -8,7 +8,7 @@ import soundfile
 import yaml
 
 from tsx_espnet import TargetSoundExtractor
-from tsx_espnet.files import read_table
+from tsx_espnet.tables import read_table
 
 TRAIN = "tsx_espnet.bin.train"
 ESPNET = "tsx_espnet.bin.espnet"

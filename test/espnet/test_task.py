@@ -31,7 +31,7 @@ def assert_same(found, expected):
 def test_keeps_every_option_of_espnet():
     from espnet2.tasks.abs_task import AbsTask
 
-    from tsx_espnet.task import TSXTask
+    from tsx_espnet.training.task import TSXTask
 
     class Bare(AbsTask):
         @classmethod

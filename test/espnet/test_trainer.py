@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.text.table import TextTable
+from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.text_table import TextTable
 
 TRAIN = "tsx_espnet.bin.train"
 EPOCHS = ["--max_epoch", 4, "--keep_nbest_models", 2, "--resume", "true"]  # as the reference

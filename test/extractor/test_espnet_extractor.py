@@ -5,7 +5,7 @@ import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
-from tsx_espnet.plugin import find
+from tsx_espnet.parts import find
 
 
 @pytest.fixture(scope="module")

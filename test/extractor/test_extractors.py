@@ -8,7 +8,7 @@ from espnet2.enh.extractor.abs_extractor import AbsExtractor
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
-from tsx_espnet.plugin import OURS, find
+from tsx_espnet.parts import OURS, find
 
 SMALL = {
     "sudormrf": {"num_blocks": 2, "out_channels": 6, "hidden_channels": 8, "depth": 3},

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.audio import write_float_wav
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.adaptation import adapt, new_labels
 from tsx_espnet.few_shot.classes import add_classes
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
-from tsx_espnet.files import mark_done, read_table, write_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.wav import write_float_wav
+from tsx_espnet.tables import mark_done, read_table, write_table
 
 FS = 8000
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment, save_experiment
 from tsx_espnet.few_shot.classes import (
     add_classes,

@@ -7,12 +7,12 @@ import pytest
 import soundfile
 
 from tsx_espnet.bin.mix import main
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import RecordedNoise, read_plans
 from tsx_espnet.mixing.render import render, render_sources
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.tables import read_table
 
 OPTIONS = {"duration": 2.0, "num_sources": 3, "placement": "uniform"}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 
 

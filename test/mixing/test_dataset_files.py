@@ -9,14 +9,14 @@ import pytest
 import scipy.io.wavfile
 import soundfile
 
+from tsx_espnet.audio import HEADER_BYTES, wav_bytes, write_float_wav
 from tsx_espnet.bin.mix import main
-from tsx_espnet.condition import CONDITIONS
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.conditions import CONDITIONS
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing import dataset_files
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.wav import HEADER_BYTES, wav_bytes, write_float_wav
+from tsx_espnet.tables import read_table
 
 NUMBER = 11
 
@@ -185,7 +185,7 @@ def test_a_full_disk_is_one_line_naming_the_file(monkeypatch, corpus, tmp_path):
     def full(samples, fs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tsx_espnet.wav.wav_bytes", full)
+    monkeypatch.setattr("tsx_espnet.audio.wav_bytes", full)
     with pytest.raises(TSXError, match=r"x\.wav: cannot be written: No space left on device"):
         write_float_wav(tmp_path / "x.wav", np.zeros(3), 8000)
     assert list(tmp_path.iterdir()) == []

@@ -12,12 +12,12 @@ import soundfile
 from tsx_espnet.bin.mix import main
 from tsx_espnet.contract import TABLE
 from tsx_espnet.enrollment import enrollment_paths
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.render import render_enrollments
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.tables import read_table
 
 CONFIG = MixingConfig(duration=1.0, enrollments=2, enrollment_duration=1.5)
 

@@ -9,11 +9,11 @@ import pytest
 
 from tsx_espnet.bin.mix import main
 from tsx_espnet.enrollment import enrollment_paths
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.tables import read_table
 
 NUMBER = 40
 

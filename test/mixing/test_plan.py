@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.plan import (
     Enrollment,
     GeneratedNoise,

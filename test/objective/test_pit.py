@@ -5,8 +5,8 @@ import torch
 from espnet2.enh.loss.criterions.time_domain import SISNRLoss
 from espnet2.enh.loss.wrappers.pit_solver import PITSolver
 
-from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.criterion.si_sdr import si_sdr
 from tsx_espnet.objective.hct import HCTObjective
 from tsx_espnet.objective.pit import PITObjective

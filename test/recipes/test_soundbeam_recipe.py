@@ -9,10 +9,10 @@ import pytest
 import soundfile
 import torch
 
+from tsx_espnet.evaluation.scores import read_scores
 from tsx_espnet.experiment import load_experiment
-from tsx_espnet.files import read_table
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.scoring.scores import read_scores
+from tsx_espnet.tables import read_table
 
 SMALL = ["--clips_per_class", "10", "--num_valid", "4", "--num_test", "6", "--num_new", "6"]
 SMALL += ["--num_adapt", "8", "--adapt_epochs", "2", "--examples", "5", "--num_draws", "2"]

@@ -87,7 +87,7 @@ def on_change(folder, action):
 
 def end_of(command):
     """Run ``(main, argv)`` as its module would: exit status and the lines on standard error."""
-    from tsx_espnet.error import run_command
+    from tsx_espnet.errors import run_command
 
     main, argv = command
     errors = io.StringIO()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 TOOL = Path(__file__).parents[2] / "tools" / "refiner.py"
 CHANNELS = 8

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.training import batches as module
 from tsx_espnet.training.batches import MAX_BAD, Batches, not_finite
 

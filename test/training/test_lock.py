@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.training.lock import LOCK, Owner, locked, start_of
 
 

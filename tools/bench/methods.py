@@ -25,12 +25,12 @@ def make_step(method: str, train_config: Path):
     import numpy as np
     import torch
 
-    from tsx_espnet.plugin import quiet_imports
+    from tsx_espnet.parts import quiet_imports
 
     with quiet_imports():
         from tsx_espnet.build import build_model
-    from tsx_espnet.files import read_yaml
-    from tsx_espnet.text.table import TextTable
+    from tsx_espnet.pretrained.text_table import TextTable
+    from tsx_espnet.tables import read_yaml
     from tsx_espnet.vocabulary import Vocabulary
 
     config = {"refiner": None, **read_yaml(train_config)}

@@ -27,18 +27,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 
-from tsx_espnet.error import TSXError, run_command  # noqa: E402
+from tsx_espnet.clips.clip_set import ClipSet  # noqa: E402
+from tsx_espnet.errors import TSXError, run_command  # noqa: E402
 from tsx_espnet.mixing.config import MixingConfig  # noqa: E402
 from tsx_espnet.mixing.render import mix, render_sources  # noqa: E402
 from tsx_espnet.mixing.sampler import Sampler  # noqa: E402
-from tsx_espnet.mixing.sources import ClipSet  # noqa: E402
 
 CLASSES = [f"Class_{letter}" for letter in "ABCDEFGHIJ"]
 
 
 def generate(directory: Path, num_clips: int, fs: int) -> Path:
     """Clips of 1 to 15 s, noise that comes and goes, through the format stage."""
-    from tsx_espnet.formatting.stage import format_set
+    from tsx_espnet.clips.format import format_set
 
     rng = np.random.default_rng(0)
     data = directory / "data"

@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.few_shot.options import AdaptationOptions
 
 ADAPTATION = {

@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table of all experiments, differences to the first, and the oracle ensemble."""
     args = get_parser().parse_args(argv)
-    from tsx_espnet.scoring.compare import compare
+    from tsx_espnet.evaluation.compare import compare
 
     print(compare(args.experiments, args.set, args.condition, args.out))
 

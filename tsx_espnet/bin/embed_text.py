@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import List, Sequence
 
 from tsx_espnet.captions import parse_captions
-from tsx_espnet.command import CommandParser
-from tsx_espnet.condition import phrases_of
-from tsx_espnet.error import TSXError, run_command
-from tsx_espnet.files import read_table
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.conditions import phrases_of
+from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
+from tsx_espnet.tables import read_table
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = None) -> None:
         tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
         raise TSXError(f"no phrase in {tables}")
 
-    from tsx_espnet.text.stage import embed_phrases
+    from tsx_espnet.pretrained.embed import embed_phrases
 
     jobs = (args.num_jobs, args.job, args.merge)
     embed_phrases(phrases, args.out, args.language_model, args.pooling, *jobs)

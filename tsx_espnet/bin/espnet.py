@@ -14,8 +14,8 @@ import runpy
 import sys
 from typing import Optional, Sequence
 
-from tsx_espnet.error import TSXError, run_command
-from tsx_espnet.plugin import quiet_imports, register
+from tsx_espnet.errors import TSXError, run_command
+from tsx_espnet.parts import quiet_imports, register
 
 if __name__ == "__mp_main__":  # a spawned training process imports this module first
     register()

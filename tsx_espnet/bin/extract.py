@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24"}
 
@@ -74,7 +74,7 @@ def write(path: str, samples, fs: int) -> None:
     """Write float samples without rescaling."""
     import soundfile
 
-    from tsx_espnet.wav import write_audio
+    from tsx_espnet.audio import write_audio
 
     subtype = SUBTYPES[Path(path).suffix.lower()]
     container = Path(path).suffix[1:].upper()

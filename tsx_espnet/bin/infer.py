@@ -5,8 +5,8 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 

@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
@@ -57,10 +57,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_job_arguments(args)
     _check_arguments(args)
     jobs = (args.num_jobs, args.job, args.merge)
+    from tsx_espnet.clips.clip_set import ClipSet, read_classes
     from tsx_espnet.mixing.config import MixingConfig
     from tsx_espnet.mixing.dataset_files import rebuild, write_mixtures
     from tsx_espnet.mixing.sampler import Sampler
-    from tsx_espnet.mixing.sources import ClipSet, read_classes
 
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None

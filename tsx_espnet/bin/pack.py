@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 
 OPTIONAL = ("text_embeddings.safetensors", "RESULTS.md")
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] = None) -> None:
     from espnet2.main_funcs.pack_funcs import pack
 
     from tsx_espnet.experiment import find_model_file, read_config
-    from tsx_espnet.files import temporary_name
+    from tsx_espnet.tables import temporary_name
 
     experiment = Path(args.exp)
     read_config(experiment)

@@ -3,11 +3,11 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
+from tsx_espnet.cli import CommandParser
 from tsx_espnet.corpora import fsdkaggle2018_clips as corpus
 from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.corpora.fsdkaggle2018 import VALID_SHARE, prepare
-from tsx_espnet.error import run_command
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,9 +3,9 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
+from tsx_espnet.cli import CommandParser
 from tsx_espnet.corpora import noise
-from tsx_espnet.error import run_command
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:

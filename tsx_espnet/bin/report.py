@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import TSXError, run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = get_parser().parse_args(argv)
     if args.examples < 0:
         raise TSXError(f"--examples must be at least 0, found {args.examples}")
-    from tsx_espnet.scoring.report import report
+    from tsx_espnet.evaluation.report import report
 
     print(report(args.exp, args.mixtures, args.set, args.examples, args.data_kind, args.out))
 

@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser
-from tsx_espnet.error import run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
@@ -29,7 +29,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Score a whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
     check_job_arguments(args)
-    from tsx_espnet.scoring.score import score
+    from tsx_espnet.evaluation.score import score
 
     print(score(args.mixtures, args.estimates, args.skip_bss, args.num_jobs, args.job, args.merge))
 

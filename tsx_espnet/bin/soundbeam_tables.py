@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser, add_page_arguments
-from tsx_espnet.error import run_command
+from tsx_espnet.cli import CommandParser, add_page_arguments
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write the tables, and print the main ones."""
     args = get_parser().parse_args(argv)
-    from tsx_espnet.scoring.soundbeam import write_soundbeam
+    from tsx_espnet.evaluation.soundbeam import write_soundbeam
 
     options = (args.size, args.data_kind, args.title, args.figure, args.kind)
     print(write_soundbeam(args.exp, args.out, *options))

@@ -3,8 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.command import CommandParser, add_page_arguments
-from tsx_espnet.error import run_command
+from tsx_espnet.cli import CommandParser, add_page_arguments
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write the tables, and print Table 1."""
     args = get_parser().parse_args(argv)
-    from tsx_espnet.scoring.table1 import write_table1
+    from tsx_espnet.evaluation.table1 import write_table1
 
     print(write_table1(args.exp, args.out, args.size, args.data_kind, args.title, args.figure))
 

@@ -4,8 +4,8 @@
 import sys
 from typing import Optional, Sequence
 
-from tsx_espnet.error import run_command
-from tsx_espnet.plugin import quiet_imports
+from tsx_espnet.errors import run_command
+from tsx_espnet.parts import quiet_imports
 
 HELP = """usage: python -m tsx_espnet.bin.train --config conf/train.yaml
          --method_config conf/method_oct.yaml --output_dir exp/NAME
@@ -27,7 +27,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         argv = ["--help"]
 
     with quiet_imports():
-        from tsx_espnet.task import TSXTask
+        from tsx_espnet.training.task import TSXTask
 
     TSXTask.main(cmd=argv)
 

@@ -9,7 +9,7 @@ from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.layers.magnitude import magnitude
 from tsx_espnet.layers.tcn import run_stack, temporal_conv_net
-from tsx_espnet.plugin import find
+from tsx_espnet.parts import find
 
 SILENCE = 1e-8
 BASES = {"channel": 256, "kernel_size": 20, "stride": 10}  # N, L and hop of the paper, in samples

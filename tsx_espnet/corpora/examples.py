@@ -3,7 +3,7 @@
 import hashlib
 from typing import Dict, List, Mapping, Sequence, Tuple
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 EXAMPLES = (1, 5, 10)  # of each new class, as in the SoundBeam paper
 MOST = 99  # of a class, as the rank in an id has two digits

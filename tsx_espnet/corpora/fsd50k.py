@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Set, Tuple
 
 from tsx_espnet.corpora.tables import check_layout, present, read_csv, read_records
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, check_id, write_table
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, check_id, write_table
 
 URL = "https://zenodo.org/record/4060432"
 AUDIO = {"dev": "FSD50K.dev_audio", "eval": "FSD50K.eval_audio"}

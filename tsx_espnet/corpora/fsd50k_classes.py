@@ -6,8 +6,8 @@ from typing import Collection, Dict, FrozenSet, Sequence, Tuple
 
 from tsx_espnet.corpora import fsd50k
 from tsx_espnet.corpora.tables import present
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike
 
 
 def read_single_class_clips(

@@ -24,8 +24,8 @@ from tsx_espnet.corpora.fsdkaggle2018_clips import (
 from tsx_espnet.corpora.sets import SEEN, write_sets
 from tsx_espnet.corpora.split import hold_out
 from tsx_espnet.corpora.tables import present
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike
 
 VALID_SHARE = 0.1
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Collection, Dict, NamedTuple, Optional
 
 from tsx_espnet.corpora.tables import check_layout, read_records
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import check_id
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import check_id
 
 URL = "https://zenodo.org/record/2552860"
 AUDIO = {"train": "FSDKaggle2018.audio_train", "test": "FSDKaggle2018.audio_test"}

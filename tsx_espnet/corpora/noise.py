@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Dict
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, check_id, write_table
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, check_id, write_table
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 LABEL = "Noise"

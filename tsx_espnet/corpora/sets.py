@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Mapping, Tuple
 
-from tsx_espnet.files import PathLike, write_table
+from tsx_espnet.tables import PathLike, write_table
 
 SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
 TABLES = ("utt2labels", "wav.scp")

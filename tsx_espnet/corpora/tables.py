@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Sequence, Tuple
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 MAX_MISSING = 0.03  # of the clips of a set; above it the download is taken for incomplete
 

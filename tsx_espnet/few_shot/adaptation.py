@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tsx_espnet.build import build_criterions
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.classes import class_conditioner
 from tsx_espnet.few_shot.mixtures import AdaptationMixture

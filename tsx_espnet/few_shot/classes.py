@@ -16,12 +16,12 @@ from typing import Dict, Mapping, Sequence, Tuple, Union
 
 import torch
 
-from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditioner.onehot import OneHotConditioner
-from tsx_espnet.error import TSXError
+from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.files import PathLike
+from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
 STARTS = ("average", "random")

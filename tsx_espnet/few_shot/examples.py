@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Iterator, Mapping, Tuple, Union
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.few_shot.classes import Recordings, recording_paths
-from tsx_espnet.files import PathLike, read_table, write_table
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.tables import PathLike, read_table, write_table
 
 # label -> recordings, or a directory of formatted clips
 Examples = Union[PathLike, Mapping[str, Recordings]]
@@ -56,7 +56,7 @@ def formatted_examples(examples: Examples, fs: int) -> Iterator[Path]:
     if not isinstance(examples, Mapping):
         yield Path(examples)
         return
-    from tsx_espnet.formatting.stage import format_set
+    from tsx_espnet.clips.format import format_set
 
     wavs, labels = {}, {}
     for label, paths in examples_by_label(examples, fs).items():

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import (
     CONFIG,
     Experiment,
@@ -25,7 +26,8 @@ from tsx_espnet.few_shot.mixtures import (
     training_clips,
 )
 from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.files import (
+from tsx_espnet.mixing.facts import clip_facts
+from tsx_espnet.tables import (
     PathLike,
     atomic_write,
     is_done,
@@ -33,8 +35,6 @@ from tsx_espnet.files import (
     read_facts,
     remove_leftovers,
 )
-from tsx_espnet.mixing.facts import clip_facts
-from tsx_espnet.mixing.sources import ClipSet
 
 LOSSES = "adaptation.json"
 

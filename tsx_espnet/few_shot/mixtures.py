@@ -16,16 +16,16 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
 from tsx_espnet.contract import MIXTURE, TARGET
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.files import DONE, PathLike, read_table
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import render
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.tables import DONE, PathLike, read_table
 
 
 class AdaptationMixture(NamedTuple):

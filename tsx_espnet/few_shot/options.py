@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from tsx_espnet.files import PathLike
+from tsx_espnet.tables import PathLike
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.mixing import checks
+from tsx_espnet import checks
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.noise import NOISE_LEVEL, coloured_noise, loop_length, looped
 from tsx_espnet.mixing.plan import Background, GeneratedNoise, RecordedNoise
-from tsx_espnet.mixing.sources import ClipSet
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,12 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from tsx_espnet.condition import Margins, hop_length
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, read_yaml
-from tsx_espnet.mixing import checks
+from tsx_espnet import checks
+from tsx_espnet.conditions import Margins, hop_length
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import BackgroundConfig
 from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
+from tsx_espnet.tables import PathLike, read_yaml
 
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")

@@ -19,9 +19,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from tsx_espnet.condition import CONDITIONS, ENROLLMENT, NOT_APPLICABLE
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, is_done, mark_done, size_of, write_table
+from tsx_espnet.audio import write_float_wav
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import CONDITIONS, ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.mixing.enrollment_files import excerpts_to_write, write_enrollment_table
 from tsx_espnet.mixing.facts import checksum, claim, clip_facts, reopen
@@ -36,9 +37,8 @@ from tsx_espnet.mixing.set_files import (
     clean,
     find_damage,
 )
-from tsx_espnet.mixing.sources import ClipSet
 from tsx_espnet.progress import progress
-from tsx_espnet.wav import write_float_wav
+from tsx_espnet.tables import PathLike, is_done, mark_done, size_of, write_table
 
 MIXING_VERSION = 1  # raise it when the same facts give other mixtures
 

@@ -4,13 +4,13 @@ from typing import Mapping, Sequence, Tuple
 
 import numpy as np
 
-from tsx_espnet.condition import hop_length
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import hop_length
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.placement import draw_crop
 from tsx_espnet.mixing.plan import Enrollment
 from tsx_espnet.mixing.refused import Refused
-from tsx_espnet.mixing.sources import ClipSet
 
 
 def check_enough_clips(clips_of: Mapping[str, np.ndarray], enrollments: int) -> None:

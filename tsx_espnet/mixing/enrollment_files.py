@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-from tsx_espnet.condition import ENROLLMENT, NOT_APPLICABLE
-from tsx_espnet.files import write_table
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.mixing.plan import Enrollment, Plan
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.tables import write_table
 
 
 def excerpts_to_write(plan: Plan, clips: ClipSet, out: Path) -> Dict[Path, Enrollment]:

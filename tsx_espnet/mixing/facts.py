@@ -5,9 +5,9 @@ import zlib
 from pathlib import Path
 from typing import Any, Dict
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import DONE, atomic_write, parse_json
-from tsx_espnet.mixing.sources import ClipSet
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import DONE, atomic_write, parse_json
 
 BEGUN = ".begun"
 

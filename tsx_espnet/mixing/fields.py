@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any, Dict
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 MOST_SAMPLES = 2**40
 

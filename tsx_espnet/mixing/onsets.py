@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tsx_espnet.condition import hop_length
+from tsx_espnet.conditions import hop_length
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.refused import Refused
 

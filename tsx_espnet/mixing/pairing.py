@@ -4,7 +4,7 @@ from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequenc
 
 import numpy as np
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 
 
 class Wanted(NamedTuple):

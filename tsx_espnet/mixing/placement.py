@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tsx_espnet.condition import hop_length, sounding
+from tsx_espnet.conditions import hop_length, sounding
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.levels import draw_gains
 from tsx_espnet.mixing.onsets import draw_overlapping, draw_uniform

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
-from tsx_espnet.condition import CONDITIONS, ENROLLMENT
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike, atomic_write, check_id
+from tsx_espnet.conditions import CONDITIONS, ENROLLMENT
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing import fields
 from tsx_espnet.mixing.fields import MOST_SAMPLES
+from tsx_espnet.tables import PathLike, atomic_write, check_id
 
 # what is drawn keeps to these; a plan is read from a file, and memory follows from it
 LONGEST = 600.0  # seconds of a mixture

@@ -4,10 +4,10 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import render_background
 from tsx_espnet.mixing.plan import Plan
-from tsx_espnet.mixing.sources import ClipSet
 
 
 def render_sources(plan: Plan, clips: ClipSet, noise: Optional[ClipSet] = None) -> np.ndarray:

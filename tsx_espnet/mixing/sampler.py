@@ -6,8 +6,9 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tsx_espnet.condition import read_conditions
-from tsx_espnet.error import TSXError
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import read_conditions
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.enrollment import (
@@ -19,8 +20,7 @@ from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, colli
 from tsx_espnet.mixing.placement import draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
 from tsx_espnet.mixing.refused import Refused
-from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.superclasses import load_superclasses
+from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried

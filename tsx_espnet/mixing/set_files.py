@@ -4,14 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Collection, Dict, Optional
 
-from tsx_espnet.condition import CONDITIONS, ENROLLMENT
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table, remove_leftovers, size_of
+from tsx_espnet.audio import HEADER_BYTES
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import CONDITIONS, ENROLLMENT
+from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.enrollment_files import excerpts_to_write
 from tsx_espnet.mixing.facts import BEGUN
 from tsx_espnet.mixing.plan import Plan, read_plans
-from tsx_espnet.mixing.sources import ClipSet
-from tsx_espnet.wav import HEADER_BYTES
+from tsx_espnet.tables import read_table, remove_leftovers, size_of
 
 PLANS = "mixtures.jsonl"
 AUDIO = {"wav.scp": "mixture", "spk1.scp": "target", "spk2.scp": "other"}

@@ -6,8 +6,8 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.distributed import is_training_together, total
 from tsx_espnet.objective.trials import Criterion, Separate, Trials
-from tsx_espnet.processes import is_training_together, total
 
 
 class AbsObjective(torch.nn.Module, ABC):

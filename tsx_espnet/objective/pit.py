@@ -2,7 +2,7 @@
 
 from typing import Sequence
 
-from tsx_espnet.condition import UNCONDITIONAL
+from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.objective.single import SingleObjective
 
 

@@ -4,8 +4,8 @@ from typing import Callable, Dict, Mapping, Optional, Tuple
 
 import torch
 
-from tsx_espnet.condition import UNCONDITIONAL
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.criterion.si_sdr import si_sdr
 
 Separate = Callable[[ConditionEmbedding, torch.Tensor], Tuple[torch.Tensor, torch.Tensor]]

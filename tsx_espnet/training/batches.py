@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tupl
 
 import torch
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.processes import any_of, world_size
+from tsx_espnet.distributed import any_of, world_size
+from tsx_espnet.errors import TSXError
 from tsx_espnet.training.preemption import PREEMPTION, kept_from_workers
 
 Batch = Tuple[List[str], Dict[str, torch.Tensor]]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from espnet2.train.reporter import Reporter
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import CHECKPOINT, PREVIOUS, differences
 from tsx_espnet.training.torch_files import put_in_place_of
 

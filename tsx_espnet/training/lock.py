@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import PathLike
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike
 
 LOCK = ".running"
 

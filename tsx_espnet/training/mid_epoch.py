@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.distributed import wait_for_all, world_size
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import PREEMPTED
-from tsx_espnet.processes import wait_for_all, world_size
 from tsx_espnet.training.checkpoint import check_fits, read_checkpoint
 
 PARTS = ("model", "optimizers", "schedulers", "scaler", "log", "random")

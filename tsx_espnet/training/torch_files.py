@@ -11,7 +11,7 @@ from typing import Iterator
 import numpy as np
 import torch
 
-from tsx_espnet.error import TSXError
+from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import CHECKPOINT, PREVIOUS
 
 # what ESPnet's reporter keeps in a checkpoint beside tensors and plain numbers

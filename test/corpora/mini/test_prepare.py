@@ -7,8 +7,8 @@ from tsx_espnet.bin.prepare_mini import main
 from tsx_espnet.corpora.mini import prepare
 from tsx_espnet.corpora.mini.catalogue import CATALOGUE, generate
 from tsx_espnet.corpora.mini.prepare import prepare_mini, split_clips
-from tsx_espnet.error import TSXError
-from tsx_espnet.files import read_table
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import read_table
 
 SPLITS = ("train", "valid", "test")
 

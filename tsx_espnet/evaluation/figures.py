@@ -1,0 +1,180 @@
+"""The figures of a report, as a paper would print them: PNG, colour-blind safe, no chart junk."""
+
+import io
+from pathlib import Path
+from typing import Any, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from tsx_espnet.conditions import ASKED
+from tsx_espnet.evaluation.history import History
+from tsx_espnet.evaluation.layout import number
+from tsx_espnet.evaluation.scores import ORACLE
+from tsx_espnet.evaluation.table import Summary
+from tsx_espnet.tables import PathLike, atomic_write
+
+# Okabe and Ito's palette: distinct under every common colour blindness
+_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = {condition: _HUES[i % len(_HUES)] for i, condition in enumerate(ASKED)}
+COLORS[ORACLE] = "#8C8C8C"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.unicode_minus": True,
+    "text.parse_math": False,  # a caption may hold two dollar signs
+}
+DPI = 160
+WINDOW = 0.032  # s, of the spectrograms
+DYNAMIC_RANGE = 70.0  # dB
+
+
+def draw_conditions(path: PathLike, summaries: Sequence[Summary]) -> None:
+    """Bars of the mean SI-SDRi of each condition, with its 95 % interval."""
+    summaries = [summary for summary in summaries if summary.count]
+    means = np.array([summary.means["si_sdri"] for summary in summaries])
+    bounds = np.array([summary.interval for summary in summaries])
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        colors = [COLORS[summary.name] for summary in summaries]
+        draw_bars(axes, np.arange(len(summaries)), means, bounds, colors)
+        axes.set_xticks(range(len(summaries)))
+        axes.set_xticklabels([f"{s.name}\n{s.count} mixtures" for s in summaries])
+        axes.tick_params(axis="x", length=0)
+        axes.margins(y=0.12)
+        axes.set_ylabel("SI-SDRi (dB)")
+
+    save_figure(path, (1.1 + 0.95 * len(summaries), 2.9), draw)
+
+
+def draw_bars(
+    axes: Any,
+    positions: np.ndarray,
+    means: np.ndarray,
+    bounds: np.ndarray,
+    colors: Sequence[str],
+    width: float = 0.62,
+    fontsize: float = STYLE["font.size"],
+) -> None:
+    """Bars of ``means`` ``(N,)`` with their intervals ``bounds`` ``(N, 2)`` and their numbers."""
+    axes.yaxis.grid(True, color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.bar(
+        positions,
+        means,
+        width=width,
+        color=colors,
+        yerr=np.maximum(np.stack([means - bounds[:, 0], bounds[:, 1] - means]), 0),
+        error_kw={"capsize": max(1.5, 5 * width), "elinewidth": 1, "capthick": 1, "ecolor": "0.15"},
+    )
+    axes.axhline(0, color="0.15", linewidth=0.8)
+    for x, mean, (low, high) in zip(positions, means, bounds):
+        up = mean >= 0
+        axes.annotate(
+            number(mean, 1).replace("-", "\N{MINUS SIGN}"),
+            (x, max(high, 0) if up else min(low, 0)),
+            xytext=(0, 4 if up else -4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if up else "top",
+            fontsize=fontsize,
+        )
+
+
+def draw_learning_curves(path: PathLike, history: History) -> None:
+    """Loss of training and validation, and the SI-SDR of each condition, over the epochs."""
+    curves = {name: history.curve("valid", f"si_sdr_{name}") for name in ASKED}
+    curves = {name: curve for name, curve in curves.items() if curve}
+
+    def draw(figure: Any) -> None:
+        all_axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
+        _plot(all_axes[0], history.curve("train", "loss"), "0.6", "training")
+        _plot(all_axes[0], history.curve("valid", "loss"), "0.1", "validation")
+        all_axes[0].set_ylabel("loss")
+        all_axes[0].legend(handlelength=1.4)
+        if curves:
+            for name, curve in curves.items():
+                _plot(all_axes[1], curve, COLORS[name], name)
+            all_axes[1].set_ylabel("validation SI-SDR (dB)")
+            all_axes[1].legend(handlelength=1.4, loc="center left", bbox_to_anchor=(1, 0.5))
+        for axes in all_axes:
+            axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.yaxis.grid(True, color="0.9", linewidth=0.8)
+            axes.set_axisbelow(True)
+
+    save_figure(path, (7.0, 2.6) if curves else (3.4, 2.6), draw)
+
+
+def draw_spectrograms(
+    path: PathLike, signals: Mapping[str, np.ndarray], rate: int, title: str
+) -> None:
+    """Spectrograms of ``signals`` (name -> ``(T,)``), stacked, with one colour scale in dB.
+
+    0 dB is the loudest point of them all, so that levels can be compared.
+    """
+    powers = {name: spectrogram(signal, rate) for name, signal in signals.items()}
+    top = max(float(power.max()) for power in powers.values()) or 1.0
+    floor = top * 10 ** (-DYNAMIC_RANGE / 10)
+
+    def draw(figure: Any) -> None:
+        all_axes = figure.subplots(len(powers), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (name, power) in zip(all_axes, powers.items()):
+            image = axes.imshow(
+                10 * np.log10(np.maximum(power, floor) / top),
+                origin="lower",
+                aspect="auto",
+                cmap="magma",
+                vmin=-DYNAMIC_RANGE,
+                vmax=0,
+                interpolation="nearest",
+                extent=(0, len(signals[name]) / rate, 0, rate / 2000),
+            )
+            axes.set_title(name, loc="left", pad=3)
+            axes.set_ylabel("frequency (kHz)")
+        all_axes[-1].set_xlabel("time (s)")
+        figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
+        figure.colorbar(image, ax=list(all_axes), label="dB re maximum", pad=0.015, aspect=35)
+
+    save_figure(path, (6.4, 0.9 + 1.45 * len(powers)), draw)
+
+
+def spectrogram(signal: np.ndarray, rate: int) -> np.ndarray:
+    """Power of the short-time Fourier transform, Hann window of 32 ms, a quarter of it as hop.
+
+    Shape: ``(T,)`` -> ``(F, N)``, ``F = size // 2 + 1``, ``N = T // hop + 1``.
+    """
+    size = max(16, int(WINDOW * rate))
+    padded = np.pad(np.asarray(signal, dtype=np.float64), (size // 2, size - size // 2))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4]
+    return np.abs(np.fft.rfft(frames * np.hanning(size), axis=-1).T) ** 2
+
+
+def _plot(axes: Any, curve: Mapping[int, float], color: str, label: str) -> None:
+    marker = "o" if len(curve) < 12 else None  # a short training should not look like none
+    axes.plot(
+        list(curve), list(curve.values()), color=color, label=label, lw=1.6, marker=marker, ms=3.5
+    )
+
+
+def save_figure(path: PathLike, size: Tuple[float, float], draw: Any) -> None:
+    """Draw on a fresh figure of ``size`` inches, without pyplot's global state, and write a PNG."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        memory = io.BytesIO()  # Pillow's errors do not say that the disk is full
+        figure.savefig(memory, format="png", dpi=DPI, metadata={"Software": None})
+    with atomic_write(Path(path), "wb") as stream:
+        stream.write(memory.getvalue())

@@ -1,0 +1,142 @@
+"""``scores.csv``: one row per mixture and condition, and the oracle that picks among them."""
+
+import csv
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, Optional
+
+from tsx_espnet.conditions import ASKED, UNCONDITIONAL
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, atomic_write
+
+FILE = "scores.csv"
+ORACLE = "oracle"
+ORDER = (*ASKED, ORACLE)
+_AGAIN = "run stage 7 (score) again"
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How well one mixture was answered under one condition; all metrics in dB, ``None`` = none.
+
+    ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
+    and is empty where all can be heard. ``value`` is what was asked for; of the oracle, the
+    condition; of a model that is asked for nothing, the output that fits the target (spk1, spk2).
+    ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
+    value of the mixture itself, ``si_sdri`` the gain over it.
+    """
+
+    mixture: str
+    condition: str
+    value: str
+    label: str
+    silent: str = ""
+    si_sdr: Optional[float] = None
+    si_sdr_mixture: Optional[float] = None
+    si_sdri: Optional[float] = None
+    snr: Optional[float] = None
+    snr_mixture: Optional[float] = None
+    sdr: Optional[float] = None
+    sdr_mixture: Optional[float] = None
+    sir: Optional[float] = None
+    sar: Optional[float] = None
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
+METRICS = COLUMNS[5:]
+
+
+def add_oracle(scores: Iterable[Score]) -> List[Score]:
+    """The scores with one ``oracle`` row a mixture: its condition of the highest SI-SDR, as value.
+
+    That is "oracle OCT" of the OCT paper's Table 1. On a tie the condition that comes first in
+    ``CONDITIONS`` counts; a mixture without any SI-SDR keeps a row that says what is silent.
+    ``unconditional`` is no condition to pick. The result is sorted by mixture, then in the order of
+    the conditions.
+    """
+    best: Dict[str, Score] = {}
+    scores = sort_scores(score for score in scores if score.condition != ORACLE)
+    for score in scores:
+        champion = best.get(score.mixture)
+        if score.condition == UNCONDITIONAL:
+            continue
+        if champion is None or _rank(score) > _rank(champion):
+            best[score.mixture] = score
+    oracle = [
+        dataclasses.replace(score, condition=ORACLE, value=score.condition)
+        for score in best.values()
+    ]
+    return sort_scores(scores + oracle)
+
+
+def sort_scores(scores: Iterable[Score]) -> List[Score]:
+    """By mixture, then in the order of ``CONDITIONS``, the oracle last."""
+    return sorted(scores, key=lambda score: (score.mixture, ORDER.index(score.condition)))
+
+
+def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
+    """Write ``scores`` in the given order, atomically; decibels with four decimals."""
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for score in scores:
+            writer.writerow([_cell(getattr(score, column)) for column in COLUMNS])
+
+
+def read_scores(path: PathLike) -> List[Score]:
+    """Read what ``write_scores`` wrote.
+
+    Raises:
+        TSXError: for a missing file or column, an unknown condition, or a cell that is no finite
+            number; with the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TSXError(f"{path}: no such file; run stage 7 (score)")
+    try:
+        return list(_read(path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TSXError(f"{path}: not CSV ({error}); {_AGAIN}") from None
+
+
+def _read(path: Path) -> Iterator[Score]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise TSXError(
+                f"{path}: missing column {', '.join(missing)}; {_AGAIN}"
+            )
+        for row in reader:
+            yield _score(row, f"{path}:{reader.line_num}")
+
+
+def _score(row: Dict[str, str], where: str) -> Score:
+    fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
+    if None in row.values() or None in row:
+        raise TSXError(f"{where}: expected {len(COLUMNS)} cells; {_AGAIN}")
+    if row["condition"] not in ORDER:
+        raise TSXError(
+            f"{where}: unknown condition {row['condition']!r:.80}; expected one of "
+            f"{', '.join(ORDER)}; {_AGAIN}"
+        )
+    for column in METRICS:
+        try:
+            number = float(row[column]) if row[column] else None
+        except ValueError:
+            number = math.nan
+        if number is not None and not math.isfinite(number):
+            raise TSXError(
+                f"{where}: {column} is {row[column]!r:.80}; expected a number of dB; {_AGAIN}"
+            )
+        fields[column] = number
+    return Score(**fields)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+
+
+def _rank(score: Score) -> float:
+    return -math.inf if score.si_sdr is None else score.si_sdr

@@ -1,0 +1,141 @@
+"""The tables of parts, and how they are put into ESPnet's."""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+import warnings
+from typing import Dict, Iterator
+
+OURS: Dict[str, Dict[str, str]] = {
+    "extractor": {
+        "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
+        "soundbeam": "tsx_espnet.extractor.soundbeam:SoundBeamExtractor",
+    },
+    "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
+    "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
+    "conditioner": {
+        "null": "tsx_espnet.conditioner.null:NullConditioner",
+        "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
+        "text": "tsx_espnet.conditioner.text:TextConditioner",
+        "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
+    },
+    "objective": {
+        "single": "tsx_espnet.objective.single:SingleObjective",
+        "hct": "tsx_espnet.objective.hct:HCTObjective",
+        "oct": "tsx_espnet.objective.oct:OCTObjective",
+        "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
+        "pit": "tsx_espnet.objective.pit:PITObjective",
+        "mixed": "tsx_espnet.objective.mixed:MixedObjective",
+    },
+    "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
+}
+
+# Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.
+ESPNET: Dict[str, Dict[str, str]] = {
+    "encoder": {
+        "conv": "espnet2.enh.encoder.conv_encoder:ConvEncoder",
+        "stft": "espnet2.enh.encoder.stft_encoder:STFTEncoder",
+    },
+    "decoder": {
+        "conv": "espnet2.enh.decoder.conv_decoder:ConvDecoder",
+        "stft": "espnet2.enh.decoder.stft_decoder:STFTDecoder",
+    },
+    "criterion": {"snr": "espnet2.enh.loss.criterions.time_domain:SNRLoss"},
+    "extractor": {
+        "td_speakerbeam": ("espnet2.enh.extractor.td_speakerbeam_extractor:TDSpeakerBeamExtractor"),
+    },
+}
+
+# where ESPnet keeps the table of each kind
+CHOICES = {
+    "encoder": "espnet2.tasks.enh:encoder_choices",
+    "decoder": "espnet2.tasks.enh:decoder_choices",
+    "separator": "espnet2.tasks.enh:separator_choices",
+    "criterion": "espnet2.tasks.enh:criterion_choices",
+    "extractor": "espnet2.tasks.enh_tse:extractor_choices",
+}
+
+
+def load(path: str):
+    """The object at ``package.module:name``."""
+    module, _, name = path.partition(":")
+    with warnings.catch_warnings():  # ESPnet's about torch, which no user of ours can mend
+        warnings.simplefilter("ignore", FutureWarning)
+        return getattr(importlib.import_module(module), name)
+
+
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Within the block nothing is printed, unless an import fails.
+
+    ESPnet prints and warns while it is imported: in front of what ``--print_config`` prints, and
+    around the one line that says what is wrong with a command. Files are switched, not
+    ``sys.stdout``, which ESPnet keeps from then on.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        try:
+            os.dup2(printed.fileno(), 1)
+            os.dup2(printed.fileno(), 2)
+            yield
+        except BaseException:
+            printed.seek(0)
+            os.write(saved[1], printed.read())
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, original in zip((1, 2), saved):
+                os.dup2(original, number)
+                os.close(original)
+
+
+def find(kind: str, name: str) -> type:
+    """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
+
+    Raises:
+        ValueError: if there is no such part.
+    """
+    for table in (OURS, ESPNET):
+        if name in table.get(kind, {}):
+            return load(table[kind][name])
+    if kind in CHOICES:
+        return load(CHOICES[kind]).get_class(name)
+    raise ValueError(f"--{kind} must be one of {tuple(OURS[kind])}: --{kind} {name}")
+
+
+def register() -> None:
+    """Put our extractors, separators and criterions into ESPnet's tables.
+
+    May be called any number of times. If ``espnetez`` has been imported, its task table learns of
+    ``tsx`` too.
+
+    Raises:
+        RuntimeError: if another class stands under one of our names.
+    """
+    for kind in ("extractor", "separator", "criterion"):
+        choices = load(CHOICES[kind])
+        for name, path in OURS[kind].items():
+            _add(choices.classes, name, load(path), f"ESPnet's {kind} table")
+    espnetez = sys.modules.get("espnetez.task")
+    if espnetez is not None:
+        _add(
+            espnetez.TASK_CLASSES,
+            "tsx",
+            load("tsx_espnet.training.task:TSXTask"),
+            "espnetez's task table",
+        )
+
+
+def _add(table: Dict[str, type], name: str, part: type, title: str) -> None:
+    present = table.get(name, part)
+    if present is not part:
+        raise RuntimeError(
+            f"{title} has {present.__module__}.{present.__qualname__} under {name!r}, where "
+            f"{part.__module__}.{part.__qualname__} should stand"
+        )
+    table[name] = part

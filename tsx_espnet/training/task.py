@@ -1,0 +1,255 @@
+"""Target sound extraction as an ESPnet task."""
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import Any, Callable, Collection, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.tasks.abs_task import (
+    AbsTask,
+    IteratorOptions,
+    optim_classes,
+    scheduler_classes,
+)
+from espnet2.tasks.enh import decoder_choices, encoder_choices
+from espnet2.tasks.enh_tse import extractor_choices
+from espnet2.torch_utils.initialize import initialize
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.train.distributed_utils import DistributedOption
+from torch.multiprocessing import ProcessExitedException
+
+from tsx_espnet import parts
+from tsx_espnet.build import build_model, check_conf
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.contract import data_names
+from tsx_espnet.distributed import is_first
+from tsx_espnet.errors import TSXError
+from tsx_espnet.experiment import check_same_setup
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.iterator import MixtureIterFactory
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.objective.abs_objective import AbsObjective
+from tsx_espnet.preprocessor import TSXPreprocessor
+from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.training.lock import locked
+from tsx_espnet.training.options import (
+    OptionParser,
+    add_data_options,
+    add_model_options,
+    expand_data_options,
+)
+from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
+from tsx_espnet.training.torch_files import safe_torch_files
+from tsx_espnet.training.trainer import TSXTrainer
+from tsx_espnet.vocabulary import Vocabulary
+
+parts.register()
+
+objective_choices = ClassChoices(
+    name="objective",
+    classes={name: parts.load(path) for name, path in parts.OURS["objective"].items()},
+    type_check=AbsObjective,
+    default="oct",
+)
+
+refiner_choices = ClassChoices(
+    name="refiner",
+    classes={name: parts.load(path) for name, path in parts.OURS["refiner"].items()},
+    type_check=torch.nn.Module,
+)
+
+
+class TSXTask(AbsTask):
+    """Trains ``ESPnetTSXModel`` on mixtures drawn on the fly, or on a fixed mixture set."""
+
+    num_optimizers: int = 1
+    class_choices_list = [
+        encoder_choices,
+        extractor_choices,
+        decoder_choices,
+        objective_choices,
+        refiner_choices,
+    ]
+    trainer = TSXTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        model = add_model_options(parser)
+        add_data_options(parser)
+        for choices in cls.class_choices_list:
+            choices.add_arguments(model)
+        # mixtures have one length, so batches need no sorting; a batch need not hold a value of
+        # every condition, so some parameters may be without gradient
+        parser.set_defaults(
+            batch_type="unsorted",
+            unused_parameters=True,
+            encoder="conv",
+            decoder="conv",
+            extractor="sudormrf",
+        )
+
+    @classmethod
+    def get_parser(cls) -> OptionParser:
+        parser = super().get_parser()
+        parser.__class__ = OptionParser  # ESPnet makes the parser itself
+        parser.allow_abbrev = False  # --method FILE would be --method_config, but not be read
+        return parser
+
+    @classmethod
+    def get_default_config(cls) -> Dict[str, Any]:
+        config = super().get_default_config()
+        config["extractor_conf"].pop("condition_dim", None)  # --embedding_dim gives it
+        return config
+
+    @classmethod
+    def check_required_command_args(cls, args: argparse.Namespace) -> None:
+        """Called by ESPnet before it starts any process.
+
+        Raises:
+            TSXError: if an option, a file it names, or a GPU is missing.
+        """
+        for name in args.required:
+            if getattr(args, name) is None:
+                raise TSXError(f"--{name} is missing")
+        if args.ngpu > torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on processors")
+        if args.resume:  # before the text embeddings are copied, and once the mixing is known
+            check_same_setup(args.output_dir, vars(args))
+        expand_data_options(args)
+        if args.resume:
+            check_same_setup(args.output_dir, vars(args))
+
+    @classmethod
+    def main(
+        cls,
+        args: Optional[argparse.Namespace] = None,
+        cmd: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Train, alone in the output directory.
+
+        Raises:
+            TSXError: if another training runs there.
+            SystemExit: with status ``REQUEUE`` if it was preempted.
+        """
+        if args is None:
+            args = cls.get_parser().parse_args(cmd)
+        alone = contextlib.nullcontext()
+        if args.output_dir is not None and not args.print_config and is_first(args):
+            alone = locked(args.output_dir)
+        with alone, PREEMPTION.forwarding():
+            try:
+                super().main(args=args)
+            except ProcessExitedException as error:
+                if error.exit_code == REQUEUE or PREEMPTION.requested:
+                    raise SystemExit(REQUEUE) from None
+                raise
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        with safe_torch_files(), PREEMPTION.watching():
+            try:
+                super().main_worker(args)
+            except RuntimeError as error:
+                if args.init_param and "loading state_dict" in str(error):
+                    reason = " ".join(str(error).split())
+                    raise TSXError(
+                        f"--init_param {' '.join(args.init_param)} does not fit: {reason:.500}"
+                    ) from error
+                raise
+
+    @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[
+        [Collection[Tuple[str, Dict[str, np.ndarray]]]],
+        Tuple[List[str], Dict[str, torch.Tensor]],
+    ]:
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+
+    @classmethod
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Optional[Callable]:
+        return TSXPreprocessor(train, tuple(args.conditions), read_vocabulary(args))
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
+        return data_names(required=True, inference=inference)
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
+        return data_names(required=False, inference=inference)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> ESPnetTSXModel:
+        vocabulary = read_vocabulary(args)
+        args.class_list = list(vocabulary.classes)
+        try:
+            check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
+            if args.scheduler is not None:
+                scheduler = scheduler_classes[args.scheduler]
+                conf = args.scheduler_conf
+                check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
+            model = build_model(vars(args), vocabulary)
+        except ValueError as error:  # an option of a part does not fit
+            raise TSXError(str(error)) from error
+        if args.init is not None:
+            initialize(model, args.init)
+        return model
+
+    @classmethod
+    def build_iter_factory(
+        cls,
+        args: argparse.Namespace,
+        distributed_option: DistributedOption,
+        mode: str,
+        kwargs: Optional[dict] = None,
+    ) -> AbsIterFactory:
+        if mode != "train" or args.train_clips is None:
+            return super().build_iter_factory(args, distributed_option, mode, kwargs)
+        options: IteratorOptions = cls.build_iter_options(args, distributed_option, mode)
+        world_size = distributed_option.dist_world_size if options.distributed else None
+        num_mixtures = args.mixtures_per_epoch
+        if args.drop_last_iter:
+            num_mixtures -= num_mixtures % options.batch_size
+        return MixtureIterFactory(
+            Sampler(
+                ClipSet(args.train_clips, classes=args.class_list or None),
+                MixingConfig.from_dict(args.mixing_conf),
+            ),
+            options.preprocess_fn,
+            options.collate_fn,
+            num_mixtures=num_mixtures,
+            batch_size=options.batch_size,
+            seed=args.seed,
+            num_workers=args.num_workers,
+            rank=(distributed_option.dist_rank or 0) if world_size else 0,
+            world_size=world_size or 1,
+            num_iters_per_epoch=options.num_iters_per_epoch,
+            pin_memory=args.ngpu > 0,
+        )
+
+
+def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
+    """The values of the model's conditions, from the files or lists of the configuration."""
+    classes = args.class_list
+    if isinstance(classes, str):
+        path = Path(classes)
+        if not path.is_file():
+            raise TSXError(f"--class_list {path}: no such file (stage 2 makes it)")
+        classes = path.read_text(encoding="utf-8").split()
+    if "class" in args.conditions and not classes:
+        if not args.dry_run:
+            raise TSXError("the class condition needs its labels: --class_list is missing")
+        classes = ["any"]  # stands in for labels that a dry run need not have
+    table = None
+    if "text" in args.conditions:
+        if args.text_embeddings is not None:
+            table = TextTable.read(args.text_embeddings)
+        elif not args.dry_run:
+            raise TSXError("the text condition needs vectors: --text_embeddings is missing")
+    return Vocabulary(classes or (), table, args.fs)
