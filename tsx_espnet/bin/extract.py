@@ -21,7 +21,10 @@ def get_parser() -> argparse.ArgumentParser:
         required=True
     )
     for condition in ASKED.values():
-        query.add_argument(f"--{condition.keyword}", help=condition.help, **condition.option)
+        option = dict(condition.option)
+        if condition.values is not None:
+            option["metavar"] = f"{{{','.join(condition.values)}}}"
+        query.add_argument(f"--{condition.keyword}", help=condition.help, **option)
     parser.add_argument("-o", "--out", required=True, help="the extracted sound, .wav or .flac")
     parser.add_argument("--rest", help="everything else, .wav or .flac")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")

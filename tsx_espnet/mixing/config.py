@@ -130,15 +130,19 @@ class MixingConfig:
             found = checks.shown(self.margins)
             raise TSXError(f"margins: expected 'condition: number' lines, found {found}")
         for name, margin in self.margins.items():
-            option, default = find(str(name)).margin_option, find(str(name)).margin
-            if default is None:
+            try:
+                condition = find(str(name))
+            except TSXError as error:
+                raise TSXError(f"margins: {error}") from None
+            if condition.margin is None:
                 raise TSXError(f"margins: {name} has none")
-            if option is not None:
+            if condition.margin_option is not None:
+                option = condition.margin_option
                 raise TSXError(f"margins: {name} has an option of its own, {option}")
-            if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not margin >= 0:
-                raise TSXError(
-                    f"margins: {name}: expected a number from 0 on, found {checks.shown(margin)}"
-                )
+            number = isinstance(margin, (int, float)) and not isinstance(margin, bool)
+            if not (number and 0 <= margin < float("inf")):
+                found = checks.shown(margin)
+                raise TSXError(f"margins: {name}: expected a number from 0 on, found {found}")
 
     @property
     def condition_margins(self) -> Dict[str, float]:
