@@ -37,7 +37,7 @@ def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
 
 
 def path_name_type(directory: str, conditions: Tuple[str, ...]) -> List[Tuple[str, str, str]]:
-    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set, asking for ``conditions``."""
+    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set, queried by ``conditions``."""
     return [
         (f"{directory}/{row.file}", row.name, row.type)
         for row in table()

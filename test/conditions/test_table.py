@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tsx_espnet import conditions
 from tsx_espnet.conditioned_mixtures import ConditionedMixtures
-from tsx_espnet.conditions import ASKED, CONDITIONS, Condition, SignalCondition, register
+from tsx_espnet.conditions import ASKED, CONDITIONS, Condition, SignalCondition, find, register
 from tsx_espnet.contract import data_names, path_name_type
 from tsx_espnet.errors import TSXError
 from tsx_espnet.inference import TargetSoundExtractor
@@ -59,10 +59,10 @@ def test_names_and_values():
     assert tuple(CONDITIONS) == NAMES and len(CONDITIONS) == 6
     assert tuple(ASKED) == (*NAMES, "unconditional")
     assert "unconditional" not in CONDITIONS and "unconditional" in ASKED
-    assert conditions.values("harmonicity") == ("percussive", "harmonic")
-    assert conditions.values("class") is None
+    assert find("harmonicity").values == ("percussive", "harmonic")
+    assert find("class").values is None and find("unconditional") is ASKED["unconditional"]
     with pytest.raises(TSXError, match="no condition 'loudness': expected one of energy, harmon"):
-        conditions.values("loudness")
+        find("loudness")
 
 
 @pytest.mark.parametrize("name", ASKED)

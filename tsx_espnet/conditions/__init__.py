@@ -20,7 +20,7 @@ import os
 import re
 import sys
 import zlib
-from typing import Dict, Iterator, Mapping, Optional, Tuple
+from typing import Dict, Iterator, Mapping, Optional
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from tsx_espnet.errors import TSXError
 __all__ = [
     "ANY", "ASKED", "CONDITIONS", "ENROLLMENT", "NOT_APPLICABLE", "PLUGINS", "SOUNDING_FLOOR",
     "UNCONDITIONAL", "Condition", "SignalCondition", "Sources", "by_keyword", "find", "hop_length",
-    "phrase", "phrases_of", "read_conditions", "register", "sounding", "synonyms", "values",
+    "phrase", "phrases_of", "read_conditions", "register", "sounding", "synonyms",
 ]
 # fmt: on
 
@@ -151,6 +151,9 @@ def load_plugins() -> None:
 def find(name: str) -> Condition:
     """The condition of a name, ``unconditional`` included.
 
+    >>> find("energy").values, find("text").values
+    (('low', 'high'), None)
+
     Raises:
         TSXError: if there is none.
     """
@@ -172,18 +175,6 @@ def by_keyword(keyword: str) -> Condition:
     if keyword not in known:
         raise TSXError(unknown_value("condition", keyword, tuple(known)))
     return known[keyword]
-
-
-def values(name: str) -> Optional[Tuple[str, ...]]:
-    """The values of a condition, or None for an open one (enrollment, class, text).
-
-    >>> values("energy"), values("text")
-    (('low', 'high'), None)
-
-    Raises:
-        TSXError: if there is no condition of this name.
-    """
-    return find(name).values
 
 
 def read_conditions(

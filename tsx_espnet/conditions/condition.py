@@ -98,7 +98,7 @@ class Condition:
         planned: False if the value is not in the plan of a mixture.
     """
 
-    name: str
+    name: str = ""
     values: Optional[Tuple[str, ...]] = None
     help: str = ""
     keyword: str = ""

@@ -19,7 +19,7 @@ PLACEMENTS = ("overlap", "uniform")
 # so that what was made before is still recognised as made in the same way
 YOUNGER = (
     *("num_sources", "clip_duration", "placement", "background"),
-    *("enrollments", "enrollment_duration", "margins"),
+    *("enrollments", "enrollment_duration"),
 )
 
 
@@ -178,8 +178,10 @@ class MixingConfig:
                 continue
             if isinstance(value, BackgroundConfig):
                 value = value.to_dict()
-            if isinstance(value, Mapping):
-                value = dict(value)
+            if field.name == "margins":
+                if value is not None:  # the built-in ones have options of their own
+                    written["margins"] = dict(value)
+                continue
             written[field.name] = list(value) if isinstance(value, tuple) else value
         return written
 
