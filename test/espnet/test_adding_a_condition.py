@@ -33,7 +33,8 @@ def shell(tmp_path_factory, data):
     for name in ("train", "valid"):
         (root / "dump/8k" / name).symlink_to(data.clips)
     (root / "conf/mix.yaml").symlink_to(data.mixing_config)
-    config = {**yaml.safe_load(data.train_config.read_text()), "max_epoch": 1}
+    config = yaml.safe_load(data.train_config.read_text())
+    config.update(max_epoch=1, num_workers=1)
     del config["conditions"]
     (root / "conf/train.yaml").write_text(yaml.safe_dump(config))
     (root / "length.py").write_text(blocks("python")[0])
