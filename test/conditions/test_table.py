@@ -8,12 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsx_espnet import conditions
+from tsx_espnet import conditions, parts
+from tsx_espnet.bin import extract
 from tsx_espnet.conditioned_mixtures import ConditionedMixtures
-from tsx_espnet.conditions import ASKED, CONDITIONS, Condition, SignalCondition, find, register
+from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditions import (
+    ASKED,
+    CONDITIONS,
+    NOT_APPLICABLE,
+    Condition,
+    SignalCondition,
+    find,
+    register,
+)
 from tsx_espnet.contract import data_names, path_name_type
 from tsx_espnet.errors import TSXError
 from tsx_espnet.inference import TargetSoundExtractor
@@ -209,6 +222,51 @@ def test_keywords_of_a_call(make_experiment, table, tmp_path):
         assert str(error.value) == message
 
 
+class Pitch(Condition):
+    """An open condition: a frequency in Hz, as a number."""
+
+    name = "pitch"
+    help = "its fundamental frequency in Hz"
+    option = {"type": float, "metavar": "HZ"}
+    conditioner = "pitch"
+
+    def query(self, asked):
+        return f"{float(asked):g}"
+
+    def encode(self, value, vocabulary):
+        shape = (0, 1) if value == NOT_APPLICABLE else (1, 1)
+        return np.full(shape, 0.0 if value == NOT_APPLICABLE else float(value), np.float32)
+
+
+class PitchConditioner(AbsConditioner):
+    """The octave it lies in, as a vector."""
+
+    def __init__(self, output_dim):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, output_dim)
+
+    def forward(self, value, lengths):
+        mask = torch.arange(value.shape[1]) < lengths.unsqueeze(1)
+        return ConditionEmbedding(self.linear(value.clamp(min=1.0).log2()), mask)
+
+
+def test_an_open_condition_with_a_conditioner_of_its_own(
+    make_experiment, table, tmp_path, monkeypatch
+):
+    register(Pitch())
+    monkeypatch.setitem(parts.OURS["conditioner"], "pitch", f"{__name__}:PitchConditioner")
+    experiment = make_experiment(tmp_path / "exp", conditions={"pitch": {}})
+    tsx = TargetSoundExtractor.load(experiment)
+    mixture = np.random.default_rng(0).standard_normal(400).astype(np.float32)
+    low, high = (tsx(mixture, 8000, pitch=hertz)[0] for hertz in (110, 880.0))
+    assert np.abs(low - high).max() > 0
+    assert not tsx.experiment.embed("pitch", NOT_APPLICABLE).applicable.any()
+    soundfile.write(tmp_path / "mixture.wav", mixture, 8000, subtype="FLOAT")
+    files = [str(tmp_path / name) for name in ("mixture.wav", "low.wav")]
+    extract.main([files[0], "--model", str(experiment), "--pitch", "110", "-o", files[1]])
+    np.testing.assert_array_equal(soundfile.read(files[1], dtype="float32")[0], low)
+
+
 PLUGIN = """
 from tsx_espnet.conditions import CONDITIONS, Condition, register
 
@@ -228,6 +286,8 @@ import sys
 import tsx_espnet.conditions
 assert "pitch" not in sys.modules
 {first}
+from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, CONDITIONS
 print(list(CONDITIONS)[-1], "pitch" in ASKED, len(CONDITIONS))
 """

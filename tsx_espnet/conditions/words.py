@@ -92,7 +92,7 @@ class Text(Condition):
         if vocabulary.embed_phrase is not None and (table is None or value not in table):
             return vocabulary.embed_phrase(value)
         if table is None:
-            raise TSXError("text conditions need a table of text embeddings (run stage 4)")
+            raise TSXError("text needs a table of embeddings: tsx_espnet.bin.embed_text makes one")
         return table[value][np.newaxis]
 
     def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
