@@ -50,8 +50,9 @@ __all__ = [
 PLUGINS = "TSX_PLUGINS"
 # words that tables, batches and commands have another use for
 RESERVED = (
-    *("any", "best", "device", "force", "fs", "help", "loss", "mixture", "model", "model_file"),
-    *("oracle", "out", "progress", "rest", "self", "speech_mix", "speech_ref1", "speech_ref2"),
+    *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
+    *("model_file", "oracle", "out", "progress", "rest", "self"),
+    *("speech_mix", "speech_ref1", "speech_ref2"),
 )
 
 
