@@ -129,3 +129,10 @@ def test_help_lists_it(shell):
     done = shell.run("PYTHONPATH=$PWD TSX_PLUGINS=length tsx-extract --help")
     assert "--length {short,long} short or long: the sound" in " ".join(done.stdout.split())
     assert "--length" not in shell.run("tsx-extract --help").stdout
+
+
+def test_it_is_reported(made, shell):
+    report = "python -m tsx_espnet.bin.report --exp exp/length --mixtures dump/8k/mix/valid"
+    done = shell.run(f"export PYTHONPATH=$PWD TSX_PLUGINS=length\n{report}")
+    assert done.returncode == 0, done.stderr
+    assert "| length |" in (made.exp / "RESULTS.md").read_text()
