@@ -101,7 +101,7 @@ def claims_section(study: Study, metric: Metric) -> List[str]:
     parts, verdicts, total = [], [], 0
     for name, claims in study.paper.all_claims().items():
         found = claims_table(study, claims, metric)
-        total += sum(claim.printed is not None or len(found) > 1 for claim in claims)
+        total += len(claims)
         verdicts += [row[-1] for row in found[1:]]
         parts += [f"### {name}", markdown(found)] if len(found) > 1 else []
     counts = [f"{verdicts.count(v)} {v}" for v in ("holds", "reversed", "open", "tie")]
