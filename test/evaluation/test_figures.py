@@ -82,7 +82,8 @@ def test_every_condition_has_a_colour_of_its_own():
 
 def test_panels_of_groups_and_of_classes(tmp_path):
     mean = Mean(2.0, 9, (1.0, 3.0))
-    groups = Bars("a", {"Random": {"H": mean, "T": mean}, "Same": {"T": mean}}, names=["H", "O", "T"])
+    means = {"Random": {"H": mean, "T": mean}, "Same": {"T": mean}}
+    groups = Bars("a", means, names=["H", "O", "T"])
     classes = Bars("b", {f"Some_class_{n}": {"": mean} for n in range(9)}, (5.0, "above 5 dB"))
     draw_panels(tmp_path / "one.png", [groups], "SI-SDR (dB)")
     draw_panels(tmp_path / "two.png", [groups, classes], "SI-SDR (dB)")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from tsx_espnet.evaluation.answers import METRICS, Answers, Metric
-from tsx_espnet.evaluation.claims import claims_section, claims_table, weigh
+from tsx_espnet.evaluation.claims import claims_section, claims_tables, weigh
 from tsx_espnet.evaluation.figures import Bars, draw_panels
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -90,8 +90,10 @@ def write_page(
     if panels:
         parts += ["## Figure", image(f"{study.metric.name} of {paper.title}", picture)]
         parts += [markdown(table) for table in map(_class_bars, panels) if table]
-    for metric in metrics if study.metric is metrics[0] else [study.metric]:
-        parts += claims_section(study, metric)
+    judged = metrics if study.metric is metrics[0] else [study.metric]
+    claims = {metric: claims_tables(study, metric) for metric in judged}
+    for metric, tables in claims.items():
+        parts += claims_section(study, metric, tables)
     parts += [*_by_class(study), *_runs(study)]
     parts += [
         "## Experiments",
@@ -104,7 +106,7 @@ def write_page(
     ]
     with atomic_write(out) as stream:
         stream.write("\n\n".join(part for part in parts if part) + "\n")
-    return "\n\n".join([*_printed(study), f"All of it: {out}"])
+    return "\n\n".join([*_printed(study, claims[study.metric]), f"All of it: {out}"])
 
 
 def paper_table(study: Study, table: Table, metric: Metric) -> Text:
@@ -284,15 +286,13 @@ def _class_bars(bars: Bars) -> Optional[Text]:
     return table
 
 
-def _printed(study: Study) -> List[str]:
+def _printed(study: Study, claims: Dict[str, Text]) -> List[str]:
     """What was run of the tables, and the verdicts, for a terminal."""
     metric, parts = study.metric, []
     for table in study.paper.tables:
         if any(any(cells) for _, cells in _rows(study, table, metric)):
             parts.append(f"{table.name} ({metric.name})")
             parts.append(plain(paper_table(study, table, metric)))
-    for name, claims in study.paper.all_claims().items():
-        found = claims_table(study, claims, metric)
-        if len(found) > 1:
-            parts += [f"Claims, {name} ({metric.name})", plain(found)]
+    for name, found in claims.items():
+        parts += [f"Claims, {name} ({metric.name})", plain(found)]
     return parts
