@@ -61,6 +61,11 @@ class Row(NamedTuple):
     cells: Tuple[Optional[Cell], ...]
     printed: Tuple[Optional[float], ...]
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the paper prints any."""
+        return any(number is not None for number in self.printed)
+
 
 class Claim(NamedTuple):
     """``above - below``, which the paper has at or above 0 dB; its value where both are printed."""
