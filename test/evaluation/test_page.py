@@ -354,8 +354,17 @@ def test_the_generated_sounds_of_mini(tmp_path, capsys):
             small_study.write(tmp_path / "exp", tag, "test_random_demo", gain, clip="c")
     text = run(tmp_path / "exp", "--data_kind", "synthetic", paper="mini", size="short")
     assert "paper (dB)" not in section(text, "## All methods") and "**synthetic**" in text
+    assert section(text, "## Single conditions").count("\n|") == 4  # a header, two of six rows
     (cells,) = rows(section(text, "## Claims: SI-SDR"), "oct - text_sbert, test")
     assert cells[6:] == ["3 of 3 (3 seeds)", "holds"]
+
+
+def test_a_table_of_which_nothing_was_run_says_so(tmp_path):
+    gain = {"energy": 20}
+    small_study.write(tmp_path / "exp", "single_energy_random_demo", "test_random_demo", gain)
+    text = run(tmp_path / "exp", paper="mini", size="")
+    assert section(text, "## All methods").strip() == "Not run."
+    assert "No pair of them was run." in text
 
 
 def test_nothing_is_written_when_it_fails(few_shot):

@@ -43,7 +43,6 @@ HOW = (
     "A run is a seed of the training and, where new classes are known by a few recordings, a draw "
     "of these. The cells of a row come from the same runs, as far as they have any in common.",
 )
-BY_CLASS = "Class of the target; means over its mixtures, in dB."
 RUNS = (
     "Each cell with its runs: how many seeds and draws, the lowest and the highest mean of a run, "
     "and the intervals over clips and over classes."
@@ -80,13 +79,13 @@ def write_page(
     parts = [f"# {title or paper.title}", f"Paper: {paper.reference}.", _data(study, data_kind)]
     parts += ["## Test sets", markdown(sets_table(study)), _missing(study)]
     for table in paper.tables:
-        parts += [f"## {table.name}", markdown(paper_table(study, table, metrics[0]))]
+        parts += [f"## {table.name}", _filled(paper_table(study, table, metrics[0]))]
         parts += [_counts(study, table), _left_out(study, table), bullets(table.notes)]
     parts.append(bullets((*HOW, *paper.notes)))
     for metric in metrics[1:]:
         parts.append(f"## The same in {metric.name}")
         for table in paper.tables:
-            parts += [f"### {table.name}", markdown(paper_table(study, table, metric))]
+            parts += [f"### {table.name}", _filled(paper_table(study, table, metric))]
     if panels:
         parts += ["## Figure", image(f"{study.metric.name} of {paper.title}", picture)]
         parts += [markdown(table) for table in map(_class_bars, panels) if table]
@@ -176,6 +175,10 @@ def _ours(study: Study, row: Row, column: int, answers: Optional[Answers]) -> st
     return NONE if unfilled else NOT_RUN
 
 
+def _filled(table: Text) -> str:
+    return markdown(table) if len(table) > 1 else "Not run."
+
+
 def _by_class(study: Study) -> List[str]:
     """Row by row and set by set, of tables that ask for it."""
     parts: List[str] = []
@@ -187,11 +190,10 @@ def _by_class(study: Study) -> List[str]:
                     for column, cell, answers in zip(table.columns, row.cells, cells)
                     if answers and cell.set == key
                 }
-                if not found:
-                    continue
-                parts += [f"### {row.name}; {study.paper.sets[key].name}"]
-                parts.append(markdown(_class_table(found)))
-    return [f"## Class by class: {study.metric.name}", BY_CLASS, *parts] if parts else []
+                if found:
+                    parts += [f"### {row.name}; {study.paper.sets[key].name}"]
+                    parts.append(markdown(_class_table(found)))
+    return [f"## Class by class: {study.metric.name}", *parts] if parts else []
 
 
 def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
@@ -207,10 +209,8 @@ def _runs(study: Study) -> List[str]:
     parts: List[str] = []
     known = set()
     for table in study.paper.tables:
-        found: Text = [
-            ["system", "runs", "seeds", "draws", "lowest (dB)", "highest (dB)"]
-            + ["over clips (dB)", "over classes (dB)"]
-        ]
+        found: Text = [["system", "runs", "seeds", "draws", "lowest (dB)", "highest (dB)"]]
+        found[0] += ["over clips (dB)", "over classes (dB)"]
         for name, row, cell, answers in _measured(study, table):
             if cell in known:
                 continue
@@ -229,15 +229,16 @@ def _runs(study: Study) -> List[str]:
 
 
 def _data(study: Study, data_kind: Optional[str]) -> str:
-    theirs = f" The paper's: {study.paper.data}." if study.paper.data else ""
+    theirs = study.paper.data and f" The paper's: {study.paper.data}."
     return f"Ours: {KINDS[data_kind]}.{theirs}"
 
 
 def _missing(study: Study) -> str:
     name = study.paper.metrics[0]
-    words = f"The scores hold no {name} (stage 7 was told to leave it out), the paper's metric; "
-    words += f"figure and claims are of {study.metric.name}."
-    return "" if study.metric.name == name else words
+    if study.metric.name == name:
+        return ""
+    words = f"The scores hold no {name}, the paper's metric: stage 7 was told to leave it out. "
+    return words + f"Figure and claims are of {study.metric.name}."
 
 
 def _counts(study: Study, table: Table) -> str:
@@ -282,10 +283,9 @@ def _class_bars(bars: Bars) -> Optional[Text]:
     """The numbers of a panel that no table has: those of classes."""
     if any("" not in group for group in bars.means.values()):
         return None
-    table = [["class", "mixtures", "mean (dB)", "95 % interval (dB)"]]
-    for label, group in bars.means.items():
-        table.append([label, str(group[""].count), *spread(group[""])])
-    return table
+    means = ((label, group[""]) for label, group in bars.means.items())
+    rows = [[label, str(mean.count), *spread(mean)] for label, mean in means]
+    return [["class", "mixtures", "mean (dB)", "95 % interval (dB)"], *rows]
 
 
 def _printed(study: Study, claims: Dict[str, Text]) -> List[str]:
