@@ -52,7 +52,7 @@ extract() { # EXP MIXTURES OUT OPTIONS...: estimates and their scores
 
 [ "${stop_stage}" -eq 11 ] || require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
 
-if stage_on 12 "extract new classes by their recordings: ${exp}/infer"; then
+if stage_on 12 "extract new classes by recordings: ${exp}/infer"; then
     extract "${exp}" "new_seen${kind}" "${exp}/infer/new_seen${kind}"
     if queried_by enrollment --config "${exp}/config.yaml"; then
         for shot in ${shots}; do

@@ -126,8 +126,10 @@ for run in "${todo[@]}"; do
     [ ! -s "${expdir}/${run%% *}/.lock" ] || failed+=("${run%% *}")
 done
 total=$(wc -l <<<"${runs}")
-log "$((total - ${#failed[@]})) of ${total} runs are done, in ${SECONDS} s"
+log "$((total - ${#failed[@]})) of ${total} runs done, in ${SECONDS} s"
 name=$(basename "${paper}" .yaml)
+status=0
 "${study[@]}" --exp "${expdir}" --out "${expdir}/${name^^}.md" --figure "${expdir}/${name}_figure.png" \
-    ${data_kind:+--data_kind "${data_kind}"}
+    ${data_kind:+--data_kind "${data_kind}"} || status=$?
 [ ${#failed[@]} -eq 0 ] || die --status 3 "not done: ${failed[*]}"
+exit "${status}"

@@ -24,7 +24,7 @@ Train a target sound extractor. Every option of ESPnet's training commands works
 def conditions_of(argv: Sequence[str]) -> Tuple[str, ...]:
     """The conditions that ``--method_config``, or else ``--config``, gives a model.
 
-    Read from the yaml alone, without ESPnet's imports: recipes ask before they make text embeddings.
+    Read from the yaml alone, without ESPnet's imports, as recipes ask before several stages.
 
     Raises:
         TSXError: for another option, or a file that cannot be read.

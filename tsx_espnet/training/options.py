@@ -260,7 +260,7 @@ def _check_sources(args: argparse.Namespace) -> None:
         if args.mixtures_per_epoch < 1:
             raise TSXError(f"--mixtures_per_epoch must be >= 1, found {args.mixtures_per_epoch}")
     elif args.background_noise is not None:
-        raise TSXError("--background_noise is for mixtures drawn on the fly: --train_clips is missing")
+        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
