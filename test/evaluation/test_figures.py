@@ -9,8 +9,8 @@ from tsx_espnet.evaluation.figures import (
     draw_spectrograms,
     spectrogram,
 )
-from tsx_espnet.evaluation.history import History
-from tsx_espnet.evaluation.table import Summary
+from tsx_espnet.evaluation.provenance import History
+from tsx_espnet.evaluation.statistics import Summary
 
 
 def size(path):

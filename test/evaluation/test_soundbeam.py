@@ -4,10 +4,7 @@ import re
 
 import numpy as np
 import pytest
-
 from tsx_espnet.bin.soundbeam_tables import main
-from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.scores import Score, add_oracle, write_scores
 from tsx_espnet.evaluation.soundbeam_gains import Gains
 from tsx_espnet.evaluation.soundbeam_orderings import verdict
 from tsx_espnet.evaluation.soundbeam_paper import (
@@ -19,6 +16,9 @@ from tsx_espnet.evaluation.soundbeam_paper import (
     new_seen,
     seen,
 )
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.scores import Score, add_oracle, write_scores
 from tsx_espnet.tables import mark_done
 
 KIND = "random_soundbeam"

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tsx_espnet.evaluation.scores import Score
 from tsx_espnet.evaluation.soundbeam_gains import (
     SDRI,
     SI_SDRI,
@@ -14,7 +12,9 @@ from tsx_espnet.evaluation.soundbeam_gains import (
     cluster_interval,
     measure,
 )
-from tsx_espnet.evaluation.table import bootstrap_interval
+
+from tsx_espnet.evaluation.scores import Score
+from tsx_espnet.evaluation.statistics import bootstrap_interval
 
 decibels = st.floats(-30, 30)
 tables = st.dictionaries(st.sampled_from("abcdefgh"), decibels, min_size=1)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tsx_espnet.bin.table1 import main
-from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.paper import CLAIMS, DIFFICULTIES, FIGURE2, METHODS, MIXINGS, TABLE1
 from tsx_espnet.evaluation.table1_figure import draw_figure2
 from tsx_espnet.evaluation.table1_grid import Grid
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.paper import CLAIMS, DIFFICULTIES, FIGURE2, METHODS, MIXINGS, TABLE1
 
 # Table 1 as printed, read off the page a second time: left half, right half
 PRINTED = """

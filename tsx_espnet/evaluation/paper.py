@@ -11,7 +11,7 @@ DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new
 
 
 @dataclasses.dataclass(frozen=True)
-class TestSet:
+class ScoredSet:
     """A set of mixtures: its name, how it was mixed, and where an experiment has its scores.
 
     ``mixture`` is the paper's level of the mixtures themselves in dB; ``new_classes`` says that the
@@ -113,7 +113,7 @@ class Paper:
     title: str
     data: str
     metrics: Tuple[str, ...]
-    sets: Mapping[str, TestSet]
+    sets: Mapping[str, ScoredSet]
     tables: Tuple[Table, ...]
     figure: Tuple[Panel, ...]
     claims: Tuple[Claim, ...]
@@ -203,7 +203,7 @@ def _pairs(printed: Any, words: str) -> Iterator[Claim]:
 
 def check_known(name: Any, known: Any, words: str) -> None:
     """Refuse a ``name`` that is not ``known``, with the nearest that is."""
-    if name not in known:
-        near = difflib.get_close_matches(str(name), list(known), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+    if not any(name == one for one in known):  # it may be a list
+        near = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(map(str, known))}"
         raise TSXError(f"{words} {name!r}; {hint}")

@@ -3,7 +3,7 @@
 import dataclasses
 import string
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.paper import (
@@ -14,14 +14,15 @@ from tsx_espnet.evaluation.paper import (
     Paper,
     Row,
     Table,
-    TestSet,
+    ScoredSet,
     check_known,
 )
 from tsx_espnet.tables import PathLike, read_yaml
 
 METRICS = ("SI-SDR", "SI-SDRi", "SNR", "SNRi", "SDR", "SDRi")  # SDR: BSS-eval's; i: improvement
 INFER = "infer"  # <experiment>/infer/<test set> holds estimates and scores
-CELL = ("system", "method", "best_of", "condition", "set", "scores")
+FIELDS = ("name", "system", "method", "best_of", "condition", "set", "scores")
+Fields = Dict[str, Any]
 
 
 def read_paper(path: PathLike, kind: Optional[str] = None) -> Paper:
@@ -35,205 +36,183 @@ def read_paper(path: PathLike, kind: Optional[str] = None) -> Paper:
     """
     if not Path(path).is_file():
         raise TSXError(f"{path}: no such file; expected a paper.yaml")
-    return _Reader(str(path), kind).paper(read_yaml(path))
+    found = read_yaml(path)
+    try:
+        return _Reader(found, kind).paper()
+    except TSXError as error:
+        raise TSXError(f"{path}: {error}") from None
 
 
 class _Reader:
-    """Parses the file from the top, and knows where it is for the sake of messages."""
+    """The file, its sets and systems checked; ``paper`` reads the rest, which is made of them."""
 
-    def __init__(self, path: str, kind: Optional[str]) -> None:
-        self.path, self.kind = path, kind
-        self.systems: Dict[str, Dict[str, Any]] = {}
-        self.sets: Dict[str, TestSet] = {}
-        self.fields: set = set()
-
-    def paper(self, found: Any) -> Paper:
-        top = self.record(
-            found, "the file", ("paper", "metric", "systems", "sets", "tables"),
-            ("title", "data", "also", "figure", "claims", "notes"),
-        )  # fmt: skip
-        metrics = (top["metric"], *self.items(top, "also", ""))
-        for metric in metrics:
-            check_known(metric, METRICS, f"{self.path}: no metric")
-        for name, system in self.mapping(top, "systems").items():
-            self.systems[name] = self.mapping({name: system}, name)
-        for name, one in self.mapping(top, "sets").items():
-            self.sets[name] = self.test_set(one, f"sets: {name}")
+    def __init__(self, found: Any, kind: Optional[str]) -> None:
+        required = ("paper", "metric", "systems", "sets", "tables")
+        optional = ("title", "data", "also", "figure", "claims", "notes")
+        self.top = _record(found, "the file", required, optional)
+        self.sets = {
+            key: _test_set(one, f"sets: {key}") for key, one in self.parts("sets", dict).items()
+        }
         kinds = sorted({one.kind for one in self.sets.values()})
-        if self.kind and len(kinds) > 1:
-            raise TSXError(f"--kind: {self.path} has more than one: {', '.join(kinds)}")
-        if self.kind:
-            mixing, _, difficulty = self.kind.partition("_")
-            self.sets = {
-                name: dataclasses.replace(one, mixing=mixing, difficulty=difficulty)
-                for name, one in self.sets.items()
-            }
-        templates = [one.scores for one in self.sets.values()]
-        templates += [str(one["scores"]) for one in self.systems.values() if "scores" in one]
-        self.fields = {name for text in templates for name in _variables(text)} - {"kind", "draw"}
-        for name, system in self.systems.items():
-            self.check_fields(system, f"systems: {name}")
-        claims = [
-            claim
-            for number, one in enumerate(self.items(top, "claims", ""), start=1)
-            for claim in self.claims(one, f"claims, number {number}")
-        ]
+        if kind and len(kinds) > 1:
+            raise TSXError(f"--kind {kind}: there is more than one here: {', '.join(kinds)}")
+        if kind:
+            mixing, _, difficulty = kind.partition("_")
+            new = {"mixing": mixing, "difficulty": difficulty}
+            self.sets = {k: dataclasses.replace(one, **new) for k, one in self.sets.items()}
+        systems = self.parts("systems", dict)
+        paths = [one.scores for one in self.sets.values()]
+        paths += [str(one.get("scores", "")) for one in systems.values() if isinstance(one, dict)]
+        variables = {name for text in paths for name in _variables(text)} - {"kind", "draw"}
+        self.fields = (*FIELDS, *sorted(variables))
+        self.systems = {
+            key: _record(one, f"systems: {key}", (), self.fields) for key, one in systems.items()
+        }
+
+    def paper(self) -> Paper:
+        top = self.top
+        metrics = (top["metric"], *self.parts("also"))
+        for metric in metrics:
+            check_known(metric, METRICS, "no metric")
         return Paper(
-            str(top["paper"]),
-            str(top.get("title", f"Tables of {top['paper']}")),
-            str(top.get("data", "")),
-            metrics,
-            self.sets,
-            tuple(
-                self.table(one, f"tables, number {number}")
-                for number, one in enumerate(self.items(top, "tables", ""), start=1)
-            ),
-            tuple(
-                self.panel(one, f"figure, panel {number}")
-                for number, one in enumerate(self.items(top, "figure", ""), start=1)
-            ),
-            tuple(claims),
-            tuple(map(str, self.items(top, "notes", ""))),
+            reference=str(top["paper"]),
+            title=str(top.get("title", f"Tables of {top['paper']}")),
+            data=str(top.get("data", "")),
+            metrics=metrics,
+            sets=self.sets,
+            tables=tuple(map(self.table, self.parts("tables"))),
+            figure=tuple(map(self.panel, self.parts("figure"))),
+            claims=tuple(claim for one in self.parts("claims") for claim in self.claims(one)),
+            notes=tuple(map(str, self.parts("notes"))),
         )
 
-    def test_set(self, found: Any, where: str) -> TestSet:
-        one = self.record(
-            found, where, ("name", "mixing", "difficulty", "scores"), ("mixture", "new_classes")
-        )
-        parts = str(one["scores"]).split("/")
-        if len(parts) < 2 or parts[-2] != INFER:
-            raise self.fault(where, f"scores: expected .../{INFER}/NAME, found {one['scores']!r}")
-        if one.get("mixture") is not None:
-            one["mixture"] = self.number(one["mixture"], f"{where}: mixture")
-        return TestSet(**one)
+    def parts(self, name: str, kind: type = list) -> Any:
+        return _items(self.top, name, "the file", kind)
 
-    def table(self, found: Any, where: str) -> Table:
-        one = self.record(found, where, ("name", "columns", "rows"), ("notes", "by_class"))
-        where = f"tables: {one['name']}"
-        notes = tuple(map(str, self.items(one, "notes", where)))
-        return self.grid(one, str(one["name"]), where, notes, bool(one.get("by_class")))
+    def table(self, found: Any) -> Table:
+        one = _record(found, "tables", ("name", "columns", "rows"), ("notes", "by_class"))
+        table = self.grid(one, str(one["name"]))
+        notes = tuple(map(str, _items(one, "notes", table.name)))
+        return dataclasses.replace(table, notes=notes, by_class=bool(one.get("by_class")))
 
-    def grid(
-        self, one: Mapping[str, Any], name: str, where: str, notes: Tuple[str, ...] = (),
-        by_class: bool = False,
-    ) -> Table:  # fmt: skip
-        columns = [self.named(item, where) for item in self.items(one, "columns", where)]
+    def grid(self, one: Fields, where: str) -> Table:
+        columns = [self.named(item, where) for item in _items(one, "columns", where)]
         rows = []
-        for item in self.items(one, "rows", where):
-            printed = item.pop("printed", None) if isinstance(item, dict) else None
-            row_name, row = self.named(item, where)
-            here = f"{where}: {row_name}"
-            numbers = printed or [None] * len(columns)
-            if not isinstance(numbers, list) or len(numbers) != len(columns):
-                raise self.fault(
-                    here, f"printed: expected {len(columns)} numbers (null for none), "
-                    f"found {printed}"
-                )  # fmt: skip
-            numbers = [None if n is None else self.number(n, f"{here}: printed") for n in numbers]
+        for item in _items(one, "rows", where):
+            found = dict(_record(item, f"{where}: rows", (), ("printed", *self.fields)))
+            printed = found.pop("printed", None) or [None] * len(columns)
+            name, row = self.named(found, where)
+            here = f"{where}: {name}"
+            if not isinstance(printed, list) or len(printed) != len(columns):
+                raise TSXError(
+                    f"{here}: printed: expected {len(columns)} numbers (null for none), found "
+                    f"{printed}"
+                )
+            numbers = [None if n is None else _number(n, f"{here}: printed") for n in printed]
             cells = [
                 self.cell({**column, **row}, f"{here}, {column_name}", number is not None)
                 for (column_name, column), number in zip(columns, numbers)
             ]
-            rows.append(Row(row_name, tuple(cells), tuple(numbers)))
-        return Table(name, tuple(name for name, _ in columns), tuple(rows), notes, by_class)
+            rows.append(Row(name, tuple(cells), tuple(numbers)))
+        return Table(where, tuple(name for name, _ in columns), tuple(rows))
 
-    def panel(self, found: Any, where: str) -> Panel:
-        one = self.record(found, where, ("title",), ("columns", "rows", "classes", "line"))
-        title = str(one["title"])
-        if "classes" not in one:
-            return Panel(title, self.grid(one, title, where))
-        line = None
+    def panel(self, found: Any) -> Panel:
+        one = _record(found, "figure", ("title",), ("columns", "rows", "classes", "line"))
+        where, line = f"figure: {one['title']}", None
         if one.get("line"):
-            found = self.record(one["line"], f"{where}: line", ("at", "text"), ())
-            line = self.number(found["at"], f"{where}: line: at"), str(found["text"])
-        return Panel(title, None, self.cell(self.named(one["classes"], where)[1], where), line)
+            found = _record(one["line"], f"{where}: line", ("at", "text"), ())
+            line = _number(found["at"], f"{where}: line"), str(found["text"])
+        if "classes" in one:
+            cell = self.cell(self.named(one["classes"], where)[1], where)
+            return Panel(str(one["title"]), None, cell, line)
+        return Panel(str(one["title"]), self.grid(one, where), None, line)
 
-    def claims(self, found: Any, where: str) -> Iterator[Claim]:
-        one = self.record(found, where, ("above", "below"), ("name", "columns"))
-        sides = [self.named(one[side], f"{where}: {side}") for side in ("above", "below")]
-        name = one.get("name") or " - ".join(side[0] for side in sides)
-        for column, fields in [self.named(c, where) for c in one.get("columns") or [{}]]:
-            above, below = (self.cell({**fields, **side}, where) for _, side in sides)
+    def claims(self, found: Any) -> Iterator[Claim]:
+        one = _record(found, "claims", ("above", "below"), ("name", "columns"))
+        sides = [self.named(one[side], f"claims: {side}") for side in ("above", "below")]
+        where = str(one.get("name") or " - ".join(name for name, _ in sides))
+        for item in _items(one, "columns", f"claims: {where}") or [{}]:
+            column, fields = self.named(item, f"claims: {where}")
+            above, below = (self.cell({**fields, **s}, f"claims: {where}") for _, s in sides)
             if above.set != below.set:
-                raise self.fault(where, f"sets {above.set!r} and {below.set!r} are not comparable")
-            yield Claim(f"{name}, {column}" if column else name, above, below)
+                sets = f"{above.set!r} and {below.set!r}"
+                raise TSXError(f"claims: {where}: sets {sets} are not of the same mixtures")
+            yield Claim(f"{where}, {column}" if column else where, above, below)
 
-    def named(self, found: Any, where: str) -> Tuple[str, Dict[str, Any]]:
+    def named(self, found: Any, where: str) -> Tuple[str, Fields]:
         """The name of a row or column, by default its system's or set's, and its other fields."""
-        if not isinstance(found, dict):
-            raise self.fault(where, f"expected fields such as {{system: NAME}}, found {found!r}")
-        fields = dict(found)
-        name = fields.pop("name", None)
-        self.check_fields(fields, where)
-        if "set" in fields:
-            check_known(fields["set"], self.sets, f"{self.path}: {where}: no set")
-            name = name or self.sets[fields["set"]].name
-        if "system" in fields:
-            key = fields.pop("system")
-            check_known(key, self.systems, f"{self.path}: {where}: no system")
-            system = dict(self.systems[key])
-            own = system.pop("name", key)
-            return str(found.get("name") or own), {**system, **fields}
-        return str(name or ""), fields
+        own = dict(_record(found, where, (), self.fields))
+        fields, name = own, ""
+        if "set" in own:
+            check_known(own["set"], self.sets, f"{where}: no set")
+            name = self.sets[own["set"]].name
+        if "system" in own:
+            check_known(own["system"], self.systems, f"{where}: no system")
+            fields = {"name": own["system"], **self.systems[own.pop("system")], **own}
+        return str(fields.pop("name", name)), fields
 
-    def cell(
-        self, fields: Mapping[str, Any], where: str, needed: bool = True
-    ) -> Optional[Cell]:
+    def cell(self, fields: Fields, where: str, needed: bool = True) -> Optional[Cell]:
         """The cell of ``fields``; None where they leave something open and it is not ``needed``."""
         if "set" not in fields:
-            raise self.fault(where, "no set")
-        key = fields["set"]
+            raise TSXError(f"{where}: no set")
+        test_set = self.sets[fields["set"]]
         if "best_of" in fields:
             members = [self.named({"system": name}, where)[1] for name in fields["best_of"]]
-            cells = [self.cell({**member, "set": key}, where) for member in members]
-            return Cell(key, best_of=tuple(cells))
-        scores = str(fields.get("scores") or self.sets[key].scores)
-        values = {**fields, "kind": self.sets[key].kind, "draw": DRAW}
-        lacking = [name for name in _variables(scores) if name not in values]
-        lacking += [name for name in ("method", "condition") if name not in fields]
+            cells = [self.cell({**one, "set": fields["set"]}, where) for one in members]
+            return Cell(fields["set"], best_of=tuple(cells))
+        scores = str(fields.get("scores") or test_set.scores)
+        values = {**fields, "kind": test_set.kind, "draw": DRAW}
+        lacking = [n for n in ("method", "condition", *_variables(scores)) if n not in values]
         if lacking and needed:
-            raise self.fault(where, f"no {' and no '.join(lacking)}")
+            raise TSXError(f"{where}: no {' and no '.join(lacking)}")
         if lacking:
             return None
-        scores = scores.format(**values)
-        return Cell(key, str(fields["condition"]), str(fields["method"]), scores)
+        place = scores.format(**values)
+        return Cell(fields["set"], str(fields["condition"]), str(fields["method"]), place)
 
-    def check_fields(self, fields: Mapping[str, Any], where: str) -> None:
-        for name in fields:
-            check_known(name, ("name", *CELL, *self.fields), f"{self.path}: {where}: unknown field")
 
-    def record(
-        self, found: Any, where: str, required: Sequence[str], optional: Sequence[str]
-    ) -> Dict[str, Any]:
-        if not isinstance(found, dict):
-            raise self.fault(where, f"expected fields and their values, found {found!r}")
-        for name in found:
-            check_known(name, (*required, *optional), f"{self.path}: {where}: unknown field")
-        for name in required:
-            if found.get(name) is None:
-                raise self.fault(where, f"no {name!r}")
-        return dict(found)
+def _test_set(found: Any, where: str) -> ScoredSet:
+    required, optional = ("name", "mixing", "difficulty", "scores"), ("mixture", "new_classes")
+    one = dict(_record(found, where, required, optional))
+    if str(one["scores"]).split("/")[-2:-1] != [INFER]:
+        raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
+    if one.get("mixture") is not None:
+        one["mixture"] = _number(one["mixture"], f"{where}: mixture")
+    return ScoredSet(**one)
 
-    def mapping(self, found: Mapping[str, Any], name: str) -> Dict[str, Any]:
-        if not isinstance(found[name], dict):
-            raise self.fault(name, f"expected names and their fields, found {found[name]!r}")
-        return dict(found[name])
 
-    def items(self, found: Mapping[str, Any], name: str, where: str) -> List[Any]:
-        """The list ``name``; empty where there is none."""
-        one = found.get(name) or []
-        if not isinstance(one, list):
-            raise self.fault(f"{where}: {name}".strip(": "), f"expected a list, found {one!r}")
-        return [dict(item) if isinstance(item, dict) else item for item in one]
+def _record(found: Any, where: str, required: Sequence[str], optional: Sequence[str]) -> Fields:
+    if not isinstance(found, dict):
+        raise TSXError(f"{where}: expected fields and their values, found {found!r}")
+    for name in found:
+        check_known(name, (*required, *optional), f"{where}: unknown field")
+    for name in required:
+        if found.get(name) is None:
+            raise TSXError(f"{where}: no {name!r}")
+    return found
 
-    def number(self, found: Any, where: str) -> float:
-        if isinstance(found, bool) or not isinstance(found, (int, float)):
-            raise self.fault(where, f"expected a number of dB, found {found!r}")
-        return float(found)
 
-    def fault(self, where: str, words: str) -> TSXError:
-        return TSXError(f"{self.path}: {where}: {words}")
+def _items(found: Fields, name: str, where: str, kind: type = list) -> Any:
+    one = found.get(name)
+    if one is not None and not isinstance(one, kind):
+        words = "a list" if kind is list else "names and their fields"
+        raise TSXError(f"{where}: {name}: expected {words}, found {one!r}")
+    return one or kind()
+
+
+def _number(found: Any, where: str) -> float:
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise TSXError(f"{where}: expected a number of dB, found {found!r}")
+    return float(found)
 
 
 def _variables(template: str) -> List[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    """The names in braces.
+
+    >>> _variables("infer/new_{kind}_K{K}{draw}")
+    ['kind', 'K', 'draw']
+    """
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    except ValueError as error:
+        raise TSXError(f"scores: {template!r}: {error}") from None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsx_espnet.evaluation.scores import Score
-from tsx_espnet.evaluation.table import (
+from tsx_espnet.evaluation.statistics import (
     bootstrap_interval,
     by_condition,
     by_label,
