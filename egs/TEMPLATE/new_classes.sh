@@ -4,7 +4,7 @@
 # data/new_test, their clips for test, and data/new_enroll_<K>[_draw<n>], what they are known by.
 
 if [ "${stage}" -lt 11 ] && [ ! -e "${datadir}/new_test/wav.scp" ]; then
-    return 0 # no new classes, and nobody asked for them
+    return 0 # no new classes, and stages 11 to 14 were not chosen
 fi
 if [ -z "${shots}" ]; then
     require_file "${datadir}/new_test/wav.scp" --stage "1 with --new_classes"
