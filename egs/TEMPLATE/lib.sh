@@ -8,7 +8,6 @@ log() {
 die() { # [--status N] MESSAGE
     local status=1
     if [ "$1" = --status ]; then status=$2 && shift 2; fi
-    trap - EXIT
     echo "${0##*/}: $*" >&2
     exit "${status}"
 }
@@ -23,10 +22,9 @@ stage_on() {
 
 # stage_failed STATUS: what a command names that is to be run again, "format" say, is a stage here.
 stage_failed() {
-    local names
     [ "$1" -gt 0 ] && [ "$1" -lt 128 ] || return 0
-    names=$(sed -n 's/^if stage_on \([0-9]*\) "\([^:]*\):.*/\1 \2/p' "$0" ./new_classes.sh | paste -sd, | sed 's/,/, /g')
-    echo "${0##*/}: stage ${running} failed; the stages are: ${names}" >&2
+    sed -n 's/^if stage_on \([0-9]*\) "\([^:]*\):.*/\1 \2,/p' "$0" ./new_classes.sh | paste -sd ' ' |
+        sed -e "s/^/${0##*/}: stage ${running} failed; the stages are: /" -e 's/,$//' >&2
 }
 
 # require_file FILE... --stage N: the files exist, or say which stage makes them.
@@ -34,7 +32,7 @@ require_file() {
     local files=() file
     while [ "$1" != --stage ]; do files+=("$1") && shift; done
     for file in "${files[@]}"; do
-        [ -e "${file}" ] || die "missing ${file}: run stage $2"
+        [ -e "${file}" ] || { trap - EXIT && die "missing ${file}: run stage $2"; }
     done
 }
 
