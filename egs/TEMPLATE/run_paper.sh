@@ -132,4 +132,4 @@ status=0
 "${study[@]}" --exp "${expdir}" --out "${expdir}/${name^^}.md" --figure "${expdir}/${name}_figure.png" \
     ${data_kind:+--data_kind "${data_kind}"} || status=$?
 [ ${#failed[@]} -eq 0 ] || die --status 3 "not done: ${failed[*]}"
-exit "${status}"
+[ "${status}" -eq 0 ]
