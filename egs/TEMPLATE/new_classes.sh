@@ -8,7 +8,8 @@ if [ "${stage}" -lt 11 ] && [ ! -e "${datadir}/new_test/wav.scp" ]; then
 fi
 if [ -z "${shots}" ]; then
     require_file "${datadir}/new_test/wav.scp" --stage "1 with --new_classes"
-    shots=$(cd "${datadir}" && printf '%s\n' new_enroll_* | cut -d_ -f3- | sort -t_ -k2,2V -k1,1n)
+    shots=$(cd "${datadir}" && compgen -G "new_enroll_*/wav.scp" | cut -d_ -f3- | cut -d/ -f1 |
+        sort -t_ -k2,2V -k1,1n) || die "missing ${datadir}/new_enroll_<K>: run stage 1 with --examples"
 fi
 most=$(printf '%s\n' ${shots} | sort -n | tail -n 1) && most=${most%%_*}
 

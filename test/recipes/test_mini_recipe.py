@@ -150,7 +150,7 @@ def test_a_file_size_limit_ends_the_stage_and_a_rerun_completes_it(mini, finishe
 
 def test_a_wrong_training_option_is_told_at_the_end(mini, run):
     words = ["--stage", "5", "--stop_stage", "5", "--train_args", "--max_epochs 3"]
-    result = run(mini, "./run.sh", *SMALL, *words)
+    result = run(mini, "./run.sh", *SMALL, *words, timeout=300)
     assert result.returncode == 1
     assert "training failed" in result.stderr and "max_epochs" in result.stderr
     assert len(result.stderr.splitlines()) <= 20

@@ -155,6 +155,34 @@ def test_a_stage_says_what_makes_its_input(recipes, run):
         assert result.stderr == f"tsx.sh: missing {missing}: run stage {needed}\n"
 
 
+def test_what_is_there_is_what_is_mixed(recipes, run):
+    """By draws, then by K; sets of an earlier choice leave their directories empty."""
+    mini = recipes / "mini"
+    note(mini)
+    data, dump = mini / "data/soundbeam", mini / "dump/soundbeam/8k"
+    words = [*RUN, "--stage", 11, "--stop_stage", 11, "--python", "./noted", "--nj", 1]
+    (data / "new_enroll_2").mkdir(parents=True)
+    for name in ("train", "test", "new_test"):
+        for path in (data / name / "wav.scp", dump / name / ".done"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    result = run(mini, "./run.sh", *words)
+    assert result.returncode == 1
+    assert "missing data/soundbeam/new_enroll_<K>: run stage 1 with --examples" in result.stderr
+    for shot in ("10", "1_draw1", "5", "10_draw1", "10_draw10", "10_draw2"):
+        for path in (data / f"new_enroll_{shot}/wav.scp", dump / f"new_enroll_{shot}/.done"):
+            path.parent.mkdir(parents=True)
+            path.touch()
+    result = run(mini, "./run.sh", *words)
+    assert result.returncode == 0, result.stderr
+    asked = re.findall(r"bin.mix --out \S*/(\S+) .* --job 1$", (mini / "asked").read_text(), re.M)
+    assert [name.replace("random_events", "") for name in asked] == [
+        *("new_seen_", "adapt__K5", "new_", "adapt__K10"),
+        *("adapt__K1_draw1", "new__draw1", "adapt__K10_draw1"),
+        *("new__draw2", "adapt__K10_draw2", "new__draw10", "adapt__K10_draw10"),
+    ]
+
+
 def test_without_new_classes_there_are_no_such_stages(recipes, run):
     mini = recipes / "mini"
     note(mini)
