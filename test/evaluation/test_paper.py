@@ -1,6 +1,8 @@
 """``paper.yaml``: the papers' numbers as printed, every printed pair a claim, mistakes by name."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,16 @@ def test_the_runs_of_soundbeam(capsys):
         [f"{method}_random_events_seed1", method, "random", "events", "1", "yes"]
         for method in ("onehot", "enrl", "mixed", "mixed_el")
     ]
+
+
+def test_the_runs_are_listed_without_torch():
+    """Recipes ask for them first, and should not wait."""
+    program = "import sys; from tsx_espnet.bin.study import main; main(sys.argv[1:]); "
+    program += "assert not {'torch', 'scipy', 'matplotlib', 'espnet2'} & set(sys.modules)"
+    words = [sys.executable, "-c", program, "--paper", str(FSD50K), "--list_runs"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 54
 
 
 @pytest.mark.parametrize(

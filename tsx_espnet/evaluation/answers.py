@@ -5,7 +5,7 @@ import functools
 from pathlib import Path
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from tsx_espnet.conditions import CONDITIONS, UNCONDITIONAL
+from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.mixture_set import describe_difference
 from tsx_espnet.evaluation.scores import (
@@ -151,17 +151,6 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
         table.setdefault(score.mixture, {})[score.condition] = score
     facts = read_facts(path.parent) or {}
     return ScoredExperiment(directory, path, table, facts.get("mixtures"))
-
-
-def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str:
-    """``wanted`` if it is there; else text, which is what a user has; else the last that is there.
-
-    >>> shown_condition(["energy", "order", "text", "oracle"]), shown_condition(["energy", "order"])
-    ('text', 'order')
-    """
-    if wanted in present:
-        return wanted
-    return [name for name in (UNCONDITIONAL, *CONDITIONS) if name in present][-1]
 
 
 def ask(

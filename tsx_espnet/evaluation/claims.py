@@ -1,15 +1,19 @@
 """What a paper claims, and what our runs say of it."""
 
 import dataclasses
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional
 
 from tsx_espnet.evaluation.answers import Answers, Metric
-from tsx_espnet.evaluation.markdown import bounds, bullets, markdown, signed
+from tsx_espnet.evaluation.markdown import NONE, bounds, bullets, markdown, signed
 from tsx_espnet.evaluation.paper import Claim
 from tsx_espnet.evaluation.statistics import MIN_FOR_INTERVAL, Interval, cluster_interval
 from tsx_espnet.evaluation.study import Study
 
 MIN_RUNS = 3  # fewer do not judge a claim
+HEADER = [
+    *("difference", "mixtures", "paper (dB)", "ours (dB)", "over clips (dB)", "over classes (dB)"),
+    *("over runs (dB)", "runs above 0", "verdict"),
+]
 EVIDENCE = (
     "ours: the difference mixture by mixture over the runs that both have, where both were "
     "queried; without a run in common, that of their means over all runs, which judges nothing. "
@@ -72,39 +76,44 @@ def weigh(answers: Answers) -> Evidence:
     )
 
 
-def claims_table(study: Study, claims: Sequence[Claim], metric: Metric) -> List[List[str]]:
-    """A row for each of ``claims`` that was run."""
-    found = [
-        ["difference", "mixtures", "paper (dB)", "ours (dB)", "over clips (dB)"]
-        + ["over classes (dB)", "over runs (dB)", "runs above 0", "verdict"]
-    ]
-    for claim in claims:
-        answers = study.difference(claim, metric)
-        if answers is not None:
-            evidence = weigh(answers)
-            verdict = "tie" if claim.printed == 0 else evidence.verdict
-            seeds = len({run.seed for run in study.shared_runs(claim, metric)})
-            of = f"{evidence.num_runs} ({seeds} seed{'s' * (seeds > 1)})" if seeds else "means"
-            found.append(
-                [claim.name, str(answers.mean.count), signed(claim.printed, 1)]
-                + [signed(answers.mean.value), bounds(evidence.clips), bounds(evidence.classes)]
-                + [bounds(evidence.runs)]
-                + [f"{evidence.num_above} of {of}", verdict]
-            )
-    if metric.name != study.paper.metrics[0]:
-        found = [row[:2] + row[3:] for row in found]
-    return found
-
-
-def claims_section(study: Study, metric: Metric) -> List[str]:
-    """All claims of the paper that were run, and how many verdicts there are of each kind."""
-    parts, verdicts, total = [], [], 0
+def claims_tables(study: Study, metric: Metric) -> Dict[str, List[List[str]]]:
+    """Heading -> a row for each claim that was run; no heading without any."""
+    tables = {}
     for name, claims in study.paper.all_claims().items():
-        found = claims_table(study, claims, metric)
-        total += sum(claim.printed is not None or len(found) > 1 for claim in claims)
-        verdicts += [row[-1] for row in found[1:]]
-        parts += [f"### {name}", markdown(found)] if len(found) > 1 else []
+        found = [_row(study, claim, metric) for claim in claims]
+        table = [HEADER, *(row for row in found if row)]
+        if metric.name != study.paper.metrics[0]:  # the paper's numbers are of that one
+            table = [row[:2] + row[3:] for row in table]
+        if len(table) > 1:
+            tables[name] = table
+    return tables
+
+
+def claims_section(study: Study, metric: Metric, tables: Dict[str, List[List[str]]]) -> List[str]:
+    """The page's section of ``claims_tables``, with how many verdicts there are of each kind."""
+    head = f"## Claims: {metric.name}"
+    if not tables:
+        return [head, "No pair of them was run."]
+    total = sum(map(len, study.paper.all_claims().values()))
+    verdicts = [row[-1] for table in tables.values() for row in table[1:]]
     counts = [f"{verdicts.count(v)} {v}" for v in ("holds", "reversed", "open", "tie")]
-    words = f"{len(verdicts)} of {total} pairs were run: {', '.join(counts)}."
-    return [f"## Claims: {metric.name}", words if verdicts else "No pair of them was run.",
-            *parts, bullets(EVIDENCE) if verdicts else ""]  # fmt: skip
+    parts = [head, f"{len(verdicts)} of {total} pairs were run: {', '.join(counts)}."]
+    for name, table in tables.items():
+        parts += [f"### {name}", markdown(table)]
+    return [*parts, bullets(EVIDENCE)]
+
+
+def _row(study: Study, claim: Claim, metric: Metric) -> Optional[List[str]]:
+    answers = study.difference(claim, metric)
+    if answers is None:
+        return None
+    evidence = weigh(answers)
+    seeds = len({run.seed for run in study.shared_runs(claim, metric)})
+    runs = f"{evidence.num_above} of {evidence.num_runs} ({seeds} seed{'s' * (seeds > 1)})"
+    ours = sum(answers.values.values()) / len(answers.values)
+    return [
+        *(claim.name, str(len(answers.values)), signed(claim.printed, 1), signed(ours)),
+        *map(bounds, (evidence.clips, evidence.classes, evidence.runs)),
+        runs if seeds else NONE,
+        "tie" if claim.printed == 0 else evidence.verdict,
+    ]

@@ -11,10 +11,9 @@ from tsx_espnet.evaluation.answers import (
     check_same_set,
     ensemble,
     read_experiment,
-    shown_condition,
 )
 from tsx_espnet.evaluation.markdown import NONE, markdown, number, plain, spread
-from tsx_espnet.evaluation.scores import FILE, ORDER
+from tsx_espnet.evaluation.scores import FILE, ORDER, shown_condition
 from tsx_espnet.evaluation.statistics import RESAMPLES
 from tsx_espnet.tables import PathLike, atomic_write
 
@@ -172,9 +171,9 @@ def _notes(systems: Sequence[Answers], test_set: str) -> List[str]:
     queried = len({name for system in systems for name in system.values})
     notes = [
         f"{queried} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
-        'system could be queried for ("mixtures"), not the same in every row.',
+        'condition is applicable to ("mixtures"), not the same in every row.',
         f'"difference": SI-SDR minus that of {systems[0].name}, mixture by mixture, over the '
-        '"shared" mixtures that both could be queried for.',
+        '"shared" mixtures that both conditions are applicable to.',
         f"Intervals: bootstrap over the mixtures ({RESAMPLES:,} resamples); those of differences "
         "are paired, and one that holds 0 does not tell the two apart. They are of these trained "
         "models and these clips: another seed is not in them, and clips that recur in several "

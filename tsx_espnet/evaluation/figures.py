@@ -1,6 +1,7 @@
 """The figures of a report, as a paper would print them: PNG, colour-blind safe, no chart junk."""
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -100,8 +101,15 @@ class Bars(NamedTuple):
 
 def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
     """Panels one under the other, a group of bars each tick, each bar with its 95 % interval."""
-    widths = [0.5 + len(bars.means) * (0.3 + 0.3 * len(bars.names)) for bars in panels]
-    used = [bars.names for bars in panels if len(bars.names) > 1]
+    widths = [
+        0.8 + 0.4 * len(bars.names) * len(bars.means)
+        if len(bars.names) > 1
+        else 2.2 + 0.55 * len(bars.means)
+        for bars in panels
+    ]
+    drawn = {name for bars in panels for group in bars.means.values() for name in group}
+    names = [name for bars in panels for name in bars.names if name in drawn]
+    colors = dict(zip(dict.fromkeys(names), itertools.cycle(HUES)))
 
     def draw(figure: Any) -> None:
         all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
@@ -112,8 +120,8 @@ def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
                 offsets = width * (np.array(numbers) - (len(bars.names) - 1) / 2)
                 means = np.array([mean.value for mean in group.values()])
                 bounds = np.array([mean.interval for mean in group.values()])
-                colors = [HUES[number % len(HUES)] for number in numbers]
-                draw_bars(axes, x + offsets, means, bounds, colors, 0.9 * width, 6.5)
+                hues = [colors[name] for name in group]
+                draw_bars(axes, x + offsets, means, bounds, hues, 0.9 * width, 6.5)
             ticks = [name.replace("_", " ") for name in bars.means]
             long = sum(map(len, ticks)) > 60
             slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
@@ -125,10 +133,10 @@ def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
             axes.set_title(bars.title, loc="left", pad=8)
             if bars.line:
                 _draw_line(axes, *bars.line)
-        if used:
+        if len(colors) > 1:
             from matplotlib.patches import Patch
 
-            handles = [Patch(color=HUES[i % len(HUES)], label=n) for i, n in enumerate(used[0])]
+            handles = [Patch(color=color, label=name) for name, color in colors.items() if name]
             figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2)
 
     save_figure(path, (max(4.2, *widths), 0.6 + 2.5 * len(panels)), draw)

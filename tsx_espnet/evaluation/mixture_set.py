@@ -58,11 +58,6 @@ class MixtureSet:
         plan = self.plans[name]
         return plan.sources[plan.target].labels[0]
 
-    def clip(self, name: str) -> str:
-        """The clip of the target of mixture ``name``."""
-        plan = self.plans[name]
-        return plan.sources[plan.target].clip
-
     def _check_ids(self, table: Mapping[str, str], name: str) -> None:
         difference = describe_difference(self.plans, table)
         if difference:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from tsx_espnet.evaluation.answers import METRICS, Answers, Metric
-from tsx_espnet.evaluation.claims import claims_section, claims_table, weigh
+from tsx_espnet.evaluation.claims import claims_section, claims_tables, weigh
 from tsx_espnet.evaluation.figures import Bars, draw_panels
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -22,7 +22,7 @@ from tsx_espnet.evaluation.markdown import (
     spread,
     value_and_interval,
 )
-from tsx_espnet.evaluation.paper import Panel, Paper, Row, Table
+from tsx_espnet.evaluation.paper import Cell, Panel, Paper, Row, Table
 from tsx_espnet.evaluation.provenance import common_setup, describe_environment
 from tsx_espnet.evaluation.statistics import RESAMPLES, mean_of
 from tsx_espnet.evaluation.study import Study
@@ -78,7 +78,7 @@ def write_page(
         picture = os.path.relpath(figure, Path(out).parent)
     metrics = [METRICS[name] for name in paper.metrics]
     parts = [f"# {title or paper.title}", f"Paper: {paper.reference}.", _data(study, data_kind)]
-    parts += ["## Test sets", markdown(sets_table(study)), *_missing(study)]
+    parts += ["## Test sets", markdown(sets_table(study)), _missing(study)]
     for table in paper.tables:
         parts += [f"## {table.name}", markdown(paper_table(study, table, metrics[0]))]
         parts += [_counts(study, table), _left_out(study, table), bullets(table.notes)]
@@ -90,8 +90,10 @@ def write_page(
     if panels:
         parts += ["## Figure", image(f"{study.metric.name} of {paper.title}", picture)]
         parts += [markdown(table) for table in map(_class_bars, panels) if table]
-    for metric in metrics if study.metric is metrics[0] else [study.metric]:
-        parts += claims_section(study, metric)
+    judged = metrics if study.metric is metrics[0] else [study.metric]
+    claims = {metric: claims_tables(study, metric) for metric in judged}
+    for metric, tables in claims.items():
+        parts += claims_section(study, metric, tables)
     parts += [*_by_class(study), *_runs(study)]
     parts += [
         "## Experiments",
@@ -104,12 +106,12 @@ def write_page(
     ]
     with atomic_write(out) as stream:
         stream.write("\n\n".join(part for part in parts if part) + "\n")
-    return "\n\n".join([*_printed(study), f"All of it: {out}"])
+    return "\n\n".join([*_printed(study, claims[study.metric]), f"All of it: {out}"])
 
 
 def paper_table(study: Study, table: Table, metric: Metric) -> Text:
     """Paper, ours and the difference for each column; ours alone in a metric it does not print."""
-    beside = metric.name == study.paper.metrics[0] and any(any(r.printed) for r in table.rows)
+    beside = metric.name == study.paper.metrics[0] and any(row.has_numbers for row in table.rows)
     found: Text = [["system"]]
     for column in table.columns:
         heads = [f"{column}: paper (dB)", "ours (dB)", "difference (dB)"]
@@ -125,8 +127,7 @@ def paper_table(study: Study, table: Table, metric: Metric) -> Text:
 
 def sets_table(study: Study) -> Text:
     """What each set is of, and the level of its mixtures without any processing."""
-    metrics = [METRICS[name.rstrip("i")] for name in study.paper.metrics]
-    metrics = list(dict.fromkeys(metrics))
+    metrics = list(dict.fromkeys(METRICS[name.rstrip("i")] for name in study.paper.metrics))
     beside = any(one.mixture is not None for one in study.paper.sets.values())
     found: Text = [["set", "mixtures", "clips", "classes"]]
     found[0] += [f"{metrics[0].name}: paper (dB)"] if beside else []
@@ -152,8 +153,16 @@ def _rows(
     for row in table.rows:
         common = study.common_runs(row.cells, metric)
         found = [cell and study.answers(cell, metric, common) for cell in row.cells]
-        if any(n is not None for n in row.printed) or any(found):
+        if row.has_numbers or any(found):
             yield row, found
+
+
+def _measured(study: Study, table: Table) -> Iterator[Tuple[str, Row, Cell, Answers]]:
+    """Name, row, cell and answers of each cell that was run."""
+    for row, cells in _rows(study, table, study.metric):
+        for column, cell, answers in zip(table.columns, row.cells, cells):
+            if answers is not None:
+                yield f"{row.name}, {column}", row, cell, answers
 
 
 def _ours(study: Study, row: Row, column: int, answers: Optional[Answers]) -> str:
@@ -163,7 +172,7 @@ def _ours(study: Study, row: Row, column: int, answers: Optional[Answers]) -> st
     if cell is not None and study.ran(cell):
         return NOT_SCORED
     # nor does the paper fill all cells of a row
-    unfilled = cell is None or (row.printed[column] is None and any(row.printed))
+    unfilled = cell is None or (row.printed[column] is None and row.has_numbers)
     return NONE if unfilled else NOT_RUN
 
 
@@ -202,21 +211,19 @@ def _runs(study: Study) -> List[str]:
             ["system", "runs", "seeds", "draws", "lowest (dB)", "highest (dB)"]
             + ["over clips (dB)", "over classes (dB)"]
         ]
-        for row, cells in _rows(study, table, study.metric):
+        for name, row, cell, answers in _measured(study, table):
+            if cell in known:
+                continue
+            known.add(cell)
             common = study.common_runs(row.cells, study.metric)
-            for column, cell, answers in zip(table.columns, row.cells, cells):
-                if answers is None or cell in known:
-                    continue
-                known.add(cell)
-                runs = [run for run in study.runs(cell, study.metric) if run in common]
-                seeds, draws = ({run[i] for run in runs} - {None} for i in range(2))
-                ends = [number(end(answers.run_means)) for end in (min, max)]
-                evidence = weigh(answers)
-                found.append(
-                    [f"{row.name}, {column}", str(len(runs)), str(len(seeds))]
-                    + [str(len(draws) or NONE), *ends]
-                    + [bounds(evidence.clips), bounds(evidence.classes)]
-                )
+            runs = [run for run in study.runs(cell, study.metric) if run in common]
+            seeds, draws = ({run[i] for run in runs} - {None} for i in range(2))
+            evidence = weigh(answers)
+            found.append(
+                [name, str(len(runs)), str(len(seeds)), str(len(draws) or NONE)]
+                + [number(end(answers.run_means)) for end in (min, max)]
+                + [bounds(evidence.clips), bounds(evidence.classes)]
+            )
         parts += [f"### {table.name}", markdown(found)] if len(found) > 1 else []
     return [f"## Runs: {study.metric.name}", RUNS, *parts] if parts else []
 
@@ -226,22 +233,20 @@ def _data(study: Study, data_kind: Optional[str]) -> str:
     return f"Ours: {KINDS[data_kind]}.{theirs}"
 
 
-def _missing(study: Study) -> List[str]:
+def _missing(study: Study) -> str:
     name = study.paper.metrics[0]
-    if study.metric.name == name:
-        return []
-    return [f"The scores hold no {name} (stage 7 was told to leave it out), the paper's metric; "
-            f"figure and claims are of {study.metric.name}."]  # fmt: skip
+    words = f"The scores hold no {name} (stage 7 was told to leave it out), the paper's metric; "
+    words += f"figure and claims are of {study.metric.name}."
+    return "" if study.metric.name == name else words
 
 
 def _counts(study: Study, table: Table) -> str:
     """Which cells are means over fewer mixtures than their set has (silent, not applicable)."""
     words = []
-    for row, cells in _rows(study, table, study.metric):
-        for column, cell, answers in zip(table.columns, row.cells, cells):
-            total = len(study.targets(cell.set)) if answers else 0
-            if answers and len(answers.values) < total:
-                words.append(f"{row.name}, {column}: {len(answers.values)} of {total}")
+    for name, _, cell, answers in _measured(study, table):
+        total = len(study.targets(cell.set))
+        if len(answers.values) < total:
+            words.append(f"{name}: {len(answers.values)} of {total}")
     return f"Mixtures that could be measured, where not all: {'; '.join(words)}." if words else ""
 
 
@@ -264,14 +269,13 @@ def _bars(study: Study, panel: Panel) -> Bars:
         answers = study.answers(panel.cell, study.metric)
         groups = answers.by_label() if answers else {}
         return Bars(panel.title, {label: {"": one.mean} for label, one in groups.items()}, line)
-    means: Dict[str, Dict[str, object]] = {}
-    for row, cells in _rows(study, panel.table, study.metric):
-        for column, answers in zip(panel.table.columns, cells):
-            if answers is not None:
-                means.setdefault(column, {})[row.name] = answers.mean
-    order = [column for column in panel.table.columns if column in means]
-    names = [row.name for row in panel.table.rows]
-    return Bars(panel.title, {column: means[column] for column in order}, line, names)
+    rows = list(_rows(study, panel.table, study.metric))
+    means = {
+        column: {row.name: cells[number].mean for row, cells in rows if cells[number]}
+        for number, column in enumerate(panel.table.columns)
+    }
+    means = {column: group for column, group in means.items() if group}
+    return Bars(panel.title, means, line, [row.name for row in panel.table.rows])
 
 
 def _class_bars(bars: Bars) -> Optional[Text]:
@@ -284,15 +288,13 @@ def _class_bars(bars: Bars) -> Optional[Text]:
     return table
 
 
-def _printed(study: Study) -> List[str]:
+def _printed(study: Study, claims: Dict[str, Text]) -> List[str]:
     """What was run of the tables, and the verdicts, for a terminal."""
     metric, parts = study.metric, []
     for table in study.paper.tables:
-        if any(any(cells) for _, cells in _rows(study, table, metric)):
+        if any(_measured(study, table)):
             parts.append(f"{table.name} ({metric.name})")
             parts.append(plain(paper_table(study, table, metric)))
-    for name, claims in study.paper.all_claims().items():
-        found = claims_table(study, claims, metric)
-        if len(found) > 1:
-            parts += [f"Claims, {name} ({metric.name})", plain(found)]
+    for name, found in claims.items():
+        parts += [f"Claims, {name} ({metric.name})", plain(found)]
     return parts

@@ -61,6 +61,11 @@ class Row(NamedTuple):
     cells: Tuple[Optional[Cell], ...]
     printed: Tuple[Optional[float], ...]
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the paper prints any."""
+        return any(number is not None for number in self.printed)
+
 
 class Claim(NamedTuple):
     """``above - below``, which the paper has at or above 0 dB; its value where both are printed."""
@@ -204,6 +209,7 @@ def _pairs(printed: Any, words: str) -> Iterator[Claim]:
 def check_known(name: Any, known: Any, words: str) -> None:
     """Refuse a ``name`` that is not ``known``, with the nearest that is."""
     if not any(name == one for one in known):  # it may be a list
-        near = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(map(str, known))}"
+        names = [str(one) for one in known]
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
         raise TSXError(f"{words} {name!r}; {hint}")

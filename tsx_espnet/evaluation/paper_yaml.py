@@ -13,8 +13,8 @@ from tsx_espnet.evaluation.paper import (
     Panel,
     Paper,
     Row,
-    Table,
     ScoredSet,
+    Table,
     check_known,
 )
 from tsx_espnet.tables import PathLike, read_yaml

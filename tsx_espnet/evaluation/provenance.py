@@ -149,9 +149,9 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
         low, mean, high = np.min(values), np.mean(values), np.max(values)
         pairs.append((name, f"{low:.1f} to {high:.1f}{unit}, mean {mean:.1f}{unit}"))
     facts = _mixing_facts(mixtures.directory)
-    asked = {key: facts[key] for key in _MIXING if facts.get(key) is not None}
-    if asked:
-        pairs.append(("test mixing", words(asked)))
+    mixing = {key: facts[key] for key in _MIXING if facts.get(key) is not None}
+    if mixing:
+        pairs.append(("test mixing", words(mixing)))
     return pairs
 
 
@@ -205,7 +205,7 @@ def git_commit(directory: Path) -> Optional[str]:
 
 
 def cpu_name() -> Optional[str]:
-    """The processor as Linux names it, else what Python knows of it."""
+    """The CPU as Linux names it, else what Python knows of it."""
     path = Path("/proc/cpuinfo")
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

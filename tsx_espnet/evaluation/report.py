@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence
 
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.answers import INFER, shown_condition
+from tsx_espnet.evaluation.answers import INFER
 from tsx_espnet.evaluation.examples import PICTURE, choose_examples, clear_examples, write_example
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves
 from tsx_espnet.evaluation.markdown import (
@@ -27,7 +27,14 @@ from tsx_espnet.evaluation.provenance import (
     describe_environment,
     read_config,
 )
-from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, check_scores, read_scores
+from tsx_espnet.evaluation.scores import (
+    FILE,
+    ORACLE,
+    Score,
+    check_scores,
+    read_scores,
+    shown_condition,
+)
 from tsx_espnet.evaluation.statistics import (
     RESAMPLES,
     Summary,

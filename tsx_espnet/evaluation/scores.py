@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
-from tsx_espnet.conditions import ASKED, UNCONDITIONAL
+from tsx_espnet.conditions import ASKED, CONDITIONS, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
@@ -22,7 +22,7 @@ class Score:
     """How well one mixture was answered under one condition; all metrics in dB, ``None`` = none.
 
     ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
-    and is empty where all can be heard. ``value`` is what was asked for; of the oracle, the
+    and is empty where all can be heard. ``value`` is that of the condition; of the oracle, the
     condition; of a model that is queried by nothing, the output that fits the target (spk1, spk2).
     ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
     value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
@@ -76,6 +76,17 @@ def add_oracle(scores: Iterable[Score]) -> List[Score]:
 def sort_scores(scores: Iterable[Score]) -> List[Score]:
     """By mixture, then in the order of ``CONDITIONS``, the oracle last."""
     return sorted(scores, key=lambda score: (score.mixture, ORDER.index(score.condition)))
+
+
+def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str:
+    """``wanted`` if it is there; else text, which is what a user has; else the last that is there.
+
+    >>> shown_condition(["energy", "order", "text", "oracle"]), shown_condition(["energy", "order"])
+    ('text', 'order')
+    """
+    if wanted in present:
+        return wanted
+    return [name for name in (UNCONDITIONAL, *CONDITIONS) if name in present][-1]
 
 
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
@@ -192,19 +203,19 @@ def _fault(rows: Mapping[str, Score]) -> Optional[str]:
 
 
 def _oracle_fault(rows: Mapping[str, Score]) -> Optional[str]:
-    asked = {c: score for c, score in rows.items() if c not in (ORACLE, UNCONDITIONAL)}
+    queried = {c: score for c, score in rows.items() if c not in (ORACLE, UNCONDITIONAL)}
     oracle = rows.get(ORACLE)
     if oracle is None:
-        return "no oracle" if asked else None
-    for condition, score in asked.items():
+        return "no oracle" if queried else None
+    for condition, score in queried.items():
         if score.si_sdr is not None and (oracle.si_sdr is None or oracle.si_sdr < score.si_sdr):
             return (
                 f"oracle has SI-SDR {decibels(oracle.si_sdr)}, less than the "
                 f"{decibels(score.si_sdr)} of {condition}"
             )
-    if oracle.value not in asked:
+    if oracle.value not in queried:
         return f"oracle is {oracle.value!r}, which has no row"
-    named = asked[oracle.value]
+    named = queried[oracle.value]
     if dataclasses.replace(oracle, condition=named.condition, value=named.value) != named:
         return f"oracle and {oracle.value}, which it names, have different numbers"
     return None

@@ -87,7 +87,7 @@ class Study:
 
     def ran(self, cell: Cell) -> bool:
         """Whether there are rows of it, measured or not."""
-        return any(self._queried(model) for model in cell.models())
+        return all(self._queried(model) for model in cell.models())
 
     def common_runs(self, cells: Sequence[Optional[Cell]], metric: Metric) -> FrozenSet[Run]:
         """The runs that every one of ``cells`` has that was run at all; all if there are none.

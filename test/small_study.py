@@ -1,7 +1,7 @@
 """Scores of a small run of both recipes, by integer arithmetic: the same on any machine.
 
 Their means, as computed by the two programs that the study engine replaced, are in
-``stored/means.json``.
+``evaluation/stored/means.json``.
 """
 
 import zlib
