@@ -53,6 +53,7 @@ def test_no_output_dir(start, train_args):
     "args, message",
     [
         (["--mixing_config", "no/such.yaml"], "no/such.yaml: no such mixing config"),
+        (["--background_noise", "a/b"], "noise a/b: the mixing config has no background"),
         (["--train_clips", "no/clips"], "--train_clips no/clips: no such directory (stage 2"),
         (["--valid_mixtures", "no/mix"], "--valid_mixtures: no/mix/wav.scp: no such file (stage 3"),
         (["--text_embeddings", "no/table"], "no/table: no such file (stage 4"),

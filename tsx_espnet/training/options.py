@@ -20,6 +20,8 @@ from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, read_yaml
 
+DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
+
 
 class OptionParser(config_argparse.ArgumentParser):
     """ESPnet's parser with a second yaml, ``--method_config``, that goes over ``--config``.
@@ -108,7 +110,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--conditions",
         action=NestedDictAction,
-        default={name: {} for name in ("energy", "harmonicity", "order", "text")},
+        default={name: {} for name in DEFAULT_CONDITIONS},
         help="the conditions of the model: name -> {conditioner: ..., options}",
     )
     group.add_argument(
@@ -161,6 +163,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--mixing_config", type=str_or_none, default=None, help="yaml: how mixtures are drawn"
     )
     group.add_argument(
+        "--background_noise",
+        type=str_or_none,
+        default=None,
+        help="formatted noise for the background of training mixtures (default: the "
+        "--mixing_config's)",
+    )
+    group.add_argument(
         "--class_level",
         default="any",
         choices=CLASS_LEVELS,
@@ -198,6 +207,8 @@ def expand_data_options(args: argparse.Namespace) -> None:
     _check_sources(args)
     if args.train_clips is not None:
         config = MixingConfig.from_yaml(args.mixing_config)
+        if args.background_noise is not None:
+            config = config.with_noise(args.background_noise)
         args.mixing_conf = dataclasses.replace(
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
@@ -248,6 +259,8 @@ def _check_sources(args: argparse.Namespace) -> None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
         if args.mixtures_per_epoch < 1:
             raise TSXError(f"--mixtures_per_epoch must be >= 1, found {args.mixtures_per_epoch}")
+    elif args.background_noise is not None:
+        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
