@@ -85,3 +85,11 @@ def test_a_foreign_class_under_our_name_is_an_error_that_names_both(kind, monkey
         assert f"{part.__module__}.{part.__qualname__}" in str(error.value)
     assert f"ESPnet's {kind} table" in str(error.value) and repr(name) in str(error.value)
     assert tables()[kind][name] is Foreign  # and it is left there
+
+
+def test_the_old_name_of_a_part_stays_readable():
+    tsx_espnet.register()
+    for kind, table in parts.ALIASES.items():
+        for old, new in table.items():
+            assert old not in parts.OURS[kind] and parts.find(kind, old) is parts.find(kind, new)
+            assert tables()[kind][old] is tables()[kind][new]

@@ -10,6 +10,7 @@ import yaml
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.errors import TSXError
+from tsx_espnet.layers.tcn import from_espnet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import PathLike, atomic_write, read_yaml
@@ -195,7 +196,11 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     ):
         raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
-    state = {name: value for name, value in state.items() if not name.startswith("objective.")}
+    state = {
+        _current_name(name): value
+        for name, value in state.items()
+        if not name.startswith("objective.")
+    }
     wrong = differences(model.state_dict(), state)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -215,6 +220,12 @@ def differences(
         if name in found and found[name].shape != value.shape
     ]
     return wrong
+
+
+def _current_name(name: str) -> str:
+    """Of a weight: Conv-TasNet's were called as ESPnet's are."""
+    owner, tcn, inner = name.partition(".tcn.")
+    return owner + tcn + from_espnet(inner)
 
 
 def _first_line(error: Exception) -> str:

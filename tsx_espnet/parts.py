@@ -11,7 +11,7 @@ from typing import Dict, Iterator
 OURS: Dict[str, Dict[str, str]] = {
     "extractor": {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
-        "soundbeam": "tsx_espnet.extractor.soundbeam:SoundBeamExtractor",
+        "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
     },
     "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
@@ -31,6 +31,9 @@ OURS: Dict[str, Dict[str, str]] = {
     },
     "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
 }
+
+# names of parts in configurations written before they were renamed
+ALIASES = {"extractor": {"soundbeam": "conv_tasnet"}}
 
 # Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.
 ESPNET: Dict[str, Dict[str, str]] = {
@@ -94,12 +97,22 @@ def quiet_imports() -> Iterator[None]:
                 os.close(original)
 
 
+def current_name(kind: str, name: str) -> str:
+    """What a part is called today.
+
+    >>> current_name("extractor", "soundbeam")
+    'conv_tasnet'
+    """
+    return ALIASES.get(kind, {}).get(name, name)
+
+
 def find(kind: str, name: str) -> type:
     """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
 
     Raises:
         ValueError: if there is no such part.
     """
+    name = current_name(kind, name)
     for table in (OURS, ESPNET):
         if name in table.get(kind, {}):
             return load(table[kind][name])
@@ -119,8 +132,8 @@ def register() -> None:
     """
     for kind in ("extractor", "separator", "criterion"):
         choices = load(CHOICES[kind])
-        for name, path in OURS[kind].items():
-            _add(choices.classes, name, load(path), f"ESPnet's {kind} table")
+        for name in (*OURS[kind], *ALIASES.get(kind, ())):
+            _add(choices.classes, name, find(kind, name), f"ESPnet's {kind} table")
     espnetez = sys.modules.get("espnetez.task")
     if espnetez is not None:
         _add(

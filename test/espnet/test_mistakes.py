@@ -85,7 +85,7 @@ def test_bad_option(fails, args, message):
     [
         ({"extracter": "sudormrf"}, "no option extracter; did you mean extractor?"),
         ({"qqqq": 1}, "no option qqqq (--help_all lists them)"),
-        ({"extractor": "sudo"}, "extractor: expected td_speakerbeam, sudormrf, soundbeam,"),
+        ({"extractor": "sudo"}, "extractor: expected td_speakerbeam, sudormrf, conv_tasnet,"),
         ({"consistency": "equal"}, "consistency: expected uniform, energy, predicted"),
         ({"objective": 3}, "objective: expected single, hct, oct"),
         ({"objective_conf": {"canditates": []}}, "objective_conf: oct has no option 'canditates'"),

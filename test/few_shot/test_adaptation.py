@@ -21,7 +21,7 @@ MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding"
 ROWS = "conditioners.class.new.weight"
 KNOWN = ("Bark", "Meow", "Rain")
 SOUNDBEAM = {
-    "extractor": "soundbeam",
+    "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
     "criterions": [{"name": "snr"}],
 }

@@ -8,7 +8,7 @@ from torch.nn import functional
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.layers.magnitude import magnitude
-from tsx_espnet.layers.tcn import run_stack, temporal_conv_net
+from tsx_espnet.layers.tcn import TemporalConvNet
 from tsx_espnet.parts import find
 
 SILENCE = 1e-8
@@ -60,7 +60,7 @@ class EnrollmentConditioner(AbsConditioner):
         if not 1 <= hop <= window:
             raise ValueError(f"enrollment: expected a hop of 1 to {window} samples, found {hop}")
         self.window, self.hop = window, hop
-        self.tcn = temporal_conv_net(
+        self.tcn = TemporalConvNet(
             self.encoder.output_dim,
             output_dim,
             bottleneck_dim,
@@ -83,10 +83,7 @@ class EnrollmentConditioner(AbsConditioner):
         frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
         real = _positions(feature.shape[1], frames).unsqueeze(1)  # (B, 1, F)
 
-        network = self.tcn.network
-        (stack,) = network[2]
-        x = run_stack(stack, network[:2](feature.transpose(1, 2)), real)
-        x = network[3:](x)
+        x = self.tcn(feature.transpose(1, 2), real)
         mean = (x * real).sum(dim=2) / frames.clamp(min=1).unsqueeze(1)
         return ConditionEmbedding(mean.unsqueeze(1), (lengths > 0).unsqueeze(1))
 

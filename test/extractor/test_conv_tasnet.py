@@ -3,7 +3,7 @@ import torch
 from espnet2.enh.layers.tcn import TemporalConvNet
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.extractor.soundbeam import SoundBeamExtractor
+from tsx_espnet.extractor.conv_tasnet import ConvTasNetExtractor
 
 SMALL = {"bottleneck_dim": 6, "hidden_dim": 8, "layer": 3, "stack": 3}
 LENGTHS = torch.tensor([40, 40])
@@ -11,7 +11,7 @@ LENGTHS = torch.tensor([40, 40])
 
 def build(condition_dim=6, **options):
     torch.manual_seed(0)
-    return SoundBeamExtractor(5, condition_dim, **{**SMALL, **options}).eval()
+    return ConvTasNetExtractor(5, condition_dim, **{**SMALL, **options}).eval()
 
 
 def asked(vector):
@@ -34,12 +34,12 @@ def test_the_papers_sizes():
     inner = prelu + norm * hidden
     block = width * hidden + inner + kernel * hidden + inner + hidden * width
     expected = norm * bases + bases * width + blocks * block + prelu + width * bases
-    extractor = SoundBeamExtractor(bases)
+    extractor = ConvTasNetExtractor(bases)
     assert size(extractor) == expected
-    assert [len(stack) for stack in extractor.tcn.network[2]] == [8] * 4
+    assert [len(stack) for stack in extractor.tcn.stacks] == [8] * 4
     dilations = [
         part.dilation[0]
-        for part in extractor.tcn.network[2][1].modules()
+        for part in extractor.tcn.stacks[1].modules()
         if isinstance(part, torch.nn.Conv1d) and part.groups > 1
     ]
     assert dilations == [1, 2, 4, 8, 16, 32, 64, 128]
@@ -55,7 +55,7 @@ def test_multiplied_by_ones_it_is_espnets_conv_tasnet(nonlinear, norm_type):
         pre_mask_nonlinear="prelu",
         mask_nonlinear=nonlinear,
     )
-    theirs.load_state_dict(ours.tcn.state_dict())
+    ours.tcn.load_state_dict(theirs.state_dict())
     mask = theirs(feature().transpose(1, 2))[:, 0].transpose(1, 2)
     target, other = ours.extract(feature(), LENGTHS, asked(torch.ones(2, 6)))
     torch.testing.assert_close(target, feature() * mask)
