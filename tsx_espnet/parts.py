@@ -13,10 +13,10 @@ OURS: Dict[str, Dict[str, str]] = {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
         "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
     },
-    "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
+    "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
-        "null": "tsx_espnet.conditioner.null:NullConditioner",
+        "null": "tsx_espnet.conditioner.abs_conditioner:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
@@ -26,10 +26,10 @@ OURS: Dict[str, Dict[str, str]] = {
         "hct": "tsx_espnet.objective.hct:HCTObjective",
         "oct": "tsx_espnet.objective.oct:OCTObjective",
         "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
-        "pit": "tsx_espnet.objective.pit:PITObjective",
+        "pit": "tsx_espnet.objective.single:PITObjective",
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
-    "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
+    "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
 }
 
 # names of parts in configurations written before they were renamed

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.layers.uconv import ACTIVATIONS, DepthwiseConv, UConvBlock, get_activation
+from tsx_espnet.layers.basic import ACTIVATIONS, get_activation
+from tsx_espnet.layers.sudormrf import DepthwiseConv, UConvBlock
 
 SLOPES = {"prelu": 0.25, "relu": 0.0, "leaky_relu": 0.25}
 

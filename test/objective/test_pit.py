@@ -9,7 +9,7 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.criterion.si_sdr import si_sdr
 from tsx_espnet.objective.hct import HCTObjective
-from tsx_espnet.objective.pit import PITObjective
+from tsx_espnet.objective.single import PITObjective
 
 BATCH, SAMPLES = 6, 200
 

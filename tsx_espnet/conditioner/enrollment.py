@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.layers.magnitude import magnitude
+from tsx_espnet.layers.basic import magnitude
 from tsx_espnet.layers.tcn import TemporalConvNet
 from tsx_espnet.parts import find
 

@@ -6,8 +6,8 @@ import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.basic import magnitude
 from tsx_espnet.layers.fusion import make_fusion
-from tsx_espnet.layers.magnitude import magnitude
 from tsx_espnet.layers.tcn import TemporalConvNet
 
 NONLINEARS = {
@@ -27,7 +27,7 @@ class ConvTasNetExtractor(AbsTSXExtractor):
 
     There are no skip paths from the stacks to the mask, which the paper does not mention either, so
     the mask sees nothing that has not been through the fusion. The norms of the blocks see all
-    frames of a batch: see ``tsx_espnet.layers.norm``.
+    frames of a batch: see ``tsx_espnet.layers.basic``.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).

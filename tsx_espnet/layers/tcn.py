@@ -6,8 +6,7 @@ from typing import Optional
 import torch
 from espnet2.enh.layers.tcn import choose_norm
 
-from tsx_espnet.layers.norm import masked_layer_norm
-from tsx_espnet.layers.uconv import get_activation
+from tsx_espnet.layers.basic import get_activation, masked_layer_norm
 
 NORMS = ("GN", "gLN", "cLN")
 # parts of ESPnet's TemporalConvNet, by what they are called here

@@ -1,6 +1,29 @@
-"""Normalisation over channels and time."""
+"""What the networks share: how they see features, their norms and non-linearities."""
 
 import torch
+
+# the originals use PReLU; on CPU cores its gradient costs as much as a convolution
+ACTIVATIONS = {
+    "prelu": torch.nn.PReLU,
+    "relu": torch.nn.ReLU,
+    "leaky_relu": lambda: torch.nn.LeakyReLU(0.25),  # PReLU as it starts
+}
+
+
+def get_activation(name: str) -> torch.nn.Module:
+    """A non-linearity by name."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, found {name!r}")
+    return ACTIVATIONS[name]()
+
+
+def magnitude(feature: torch.Tensor) -> torch.Tensor:
+    """Real features as they are; of a spectrum ``log(1 + |X|)``, as loudness goes.
+
+    >>> magnitude(torch.tensor([3 + 4j, 0j]))
+    tensor([1.7918, 0.0000])
+    """
+    return torch.log1p(feature.abs()) if feature.is_complex() else feature
 
 
 def global_layer_norm(channels: int) -> torch.nn.Module:
