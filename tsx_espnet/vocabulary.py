@@ -1,10 +1,10 @@
 """From the value of a condition to the array a conditioner takes."""
 
-import difflib
 from typing import List, Optional, Sequence
 
 import numpy as np
 
+from tsx_espnet.checks import nearest
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL, values
 from tsx_espnet.enrollment import enrollment_paths, read_recording
 from tsx_espnet.errors import TSXError
@@ -92,9 +92,8 @@ def unknown_value(condition: str, value: str, known: Sequence[str]) -> str:
     >>> unknown_value("class", "bark", ["Bark", "Meow"])
     "unknown class 'bark'; nearest known: 'Bark'"
     """
-    folded = {name.lower(): name for name in known}
     asked = value.lower().replace(" ", "_")
-    nearest = difflib.get_close_matches(asked, folded, n=3, cutoff=0.5)
-    nearest += [name for name in folded if asked in name and name not in nearest][:3]
-    names = [folded[name] for name in nearest[:3]] or list(known)[:10]
+    found = nearest(asked, known, 3, cutoff=0.5)
+    found += [name for name in known if asked in name.lower() and name not in found]
+    names = found[:3] or list(known)[:10]
     return f"unknown {condition} {value!r}; nearest known: {', '.join(map(repr, names))}"

@@ -17,9 +17,8 @@ from tsx_espnet.mixing.enrollment import (
     draw_enrollments,
 )
 from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
-from tsx_espnet.mixing.placement import draw_crop, lay_out
+from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
-from tsx_espnet.mixing.refused import Refused
 from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000

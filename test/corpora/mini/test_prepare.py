@@ -137,7 +137,7 @@ class TestNewClasses:
     @pytest.mark.parametrize(
         "words, message",
         [
-            (["siren"], "new class 'siren': not one of the sounds .nearest: 'Siren'.$"),
+            (["siren"], "new class 'siren': not one of the sounds; did you mean Siren.$"),
             (["Siren,Car"], "new class 'Car': not one of the sounds"),
             (["Siren,Drip,Engine,Chirp_and_tweet"], "no class is left that is not new"),
             (
