@@ -7,6 +7,7 @@ import pytest
 
 import tsx_espnet
 from tsx_espnet import parts
+from tsx_espnet.errors import TSXError
 
 KINDS = ("extractor", "separator", "criterion")
 
@@ -40,9 +41,9 @@ def test_any_other_part_is_found_in_espnets_tables():
 
 
 def test_an_unknown_part_is_named():
-    with pytest.raises(ValueError, match=r"--objective must be one of .*'oct'.*--objective best"):
+    with pytest.raises(TSXError, match="--objective: expected one of .* oct, .*found 'best'"):
         parts.find("objective", "best")
-    with pytest.raises(ValueError, match="nonesuch"):
+    with pytest.raises(TSXError, match="nonesuch"):
         parts.find("separator", "nonesuch")
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import math
 import reprlib
-from typing import Any, Dict, Iterable, List, Mapping, NoReturn, Optional, Sequence, Type
+from typing import Any, Dict, Iterable, List, Mapping, NoReturn, Optional, Sequence
 
 from tsx_espnet.errors import TSXError
 
@@ -125,17 +125,18 @@ def check_at_least(least: int, **numbers: int) -> None:
             raise TSXError(f"{name}: expected at least {least}, found {number}")
 
 
-def one_of(name: str, value: Any, choices: Iterable[str], error: Type[Exception] = ValueError):
+def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     """Return ``value`` if it is one of ``choices``.
 
     >>> one_of("fusion", "film", ("multiply", "film"))
     'film'
 
     Raises:
-        ValueError: (or ``error``) if it is not.
+        ValueError: if it is not.
     """
     if value not in tuple(choices):
-        raise error(f"{name}: expected one of {', '.join(choices)}, found {shown(value)}")
+        expected = ", ".join(map(str, choices))
+        raise ValueError(f"{name}: expected one of {expected}, found {shown(value)}")
     return value
 
 

@@ -77,7 +77,7 @@ def load_experiment(
         model = build_model(config, vocabulary, training=False)
     except KeyError as error:
         raise TSXError(f"{directory / CONFIG}: option {error} is missing") from None
-    except ValueError as error:
+    except TSXError as error:
         raise TSXError(f"{directory / CONFIG}: {error}") from None
     load_weights(model, weights)
     try:

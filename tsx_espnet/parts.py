@@ -8,6 +8,8 @@ import tempfile
 import warnings
 from typing import Dict, Iterator
 
+from tsx_espnet.errors import TSXError
+
 OURS: Dict[str, Dict[str, str]] = {
     "extractor": {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
@@ -110,15 +112,16 @@ def find(kind: str, name: str) -> type:
     """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
 
     Raises:
-        ValueError: if there is no such part.
+        TSXError: if there is no such part.
     """
     name = current_name(kind, name)
     for table in (OURS, ESPNET):
         if name in table.get(kind, {}):
             return load(table[kind][name])
-    if kind in CHOICES:
-        return load(CHOICES[kind]).get_class(name)
-    raise ValueError(f"--{kind} must be one of {tuple(OURS[kind])}: --{kind} {name}")
+    known = load(CHOICES[kind]).classes if kind in CHOICES else OURS[kind]
+    if name not in known:
+        raise TSXError(f"--{kind}: expected one of {', '.join(known)}, found {name!r}")
+    return known[name]
 
 
 def register() -> None:

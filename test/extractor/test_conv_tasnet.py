@@ -109,10 +109,10 @@ def test_leaky_relu_is_what_prelu_starts_from():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"fusion": "add"}, r"fusion must be one of \('multiply', 'film', 'concat'\), found 'add'"),
-        ({"nonlinear": "softmax"}, "nonlinear must be one of .* found 'softmax'"),
-        ({"norm_type": "BN"}, "norm_type must be one of .* found 'BN'"),
-        ({"activation": "gelu"}, "activation must be one of .* found 'gelu'"),
+        ({"fusion": "add"}, "fusion: expected one of multiply, film, concat, found 'add'"),
+        ({"nonlinear": "softmax"}, "nonlinear: expected one of .* found 'softmax'"),
+        ({"norm_type": "BN"}, "norm_type: expected one of .* found 'BN'"),
+        ({"activation": "gelu"}, "activation: expected one of .* found 'gelu'"),
         ({"kernel": 4}, "kernel: expected an odd number of frames, found 4"),
         ({"stack": 0}, "at least 1 layer and 1 stack, found 3 and 0"),
     ],

@@ -24,7 +24,7 @@ def test_multiply_and_concat_by_hand(dim):
 
 
 def test_an_unknown_fusion_is_named():
-    with pytest.raises(ValueError, match="fusion must be one of .* found 'attention'"):
+    with pytest.raises(ValueError, match="fusion: expected one of .* found 'attention'"):
         make_fusion("attention", 4, 4)
 
 

@@ -92,7 +92,7 @@ def test_nonlinear_of_the_masks(nonlinear):
 
 
 def test_an_unknown_nonlinear_is_refused():
-    with pytest.raises(ValueError, match="nonlinear must be one of .*'softmax'.* found 'tanh'"):
+    with pytest.raises(ValueError, match="nonlinear: expected one of .*softmax, found 'tanh'"):
         network(nonlinear="tanh")
 
 

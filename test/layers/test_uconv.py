@@ -137,7 +137,7 @@ def test_activations_are_what_they_are_called(name):
     [
         ({"depth": 0}, "expected depth >= 1 and an odd kernel_size, found 0 and 5"),
         ({"kernel_size": 4}, "expected depth >= 1 and an odd kernel_size, found 4 and 4"),
-        ({"activation": "gelu"}, "activation must be one of .*'prelu'.* found 'gelu'"),
+        ({"activation": "gelu"}, "activation: expected one of prelu, .* found 'gelu'"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options, message):

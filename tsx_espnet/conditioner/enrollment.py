@@ -55,10 +55,10 @@ class EnrollmentConditioner(AbsConditioner):
         try:
             self.encoder = find("encoder", encoder)(**conf)
         except TypeError as error:
-            raise ValueError(f"enrollment: encoder_conf of {encoder}: {error}") from None
+            raise ValueError(f"encoder_conf of {encoder}: {error}") from None
         window, hop = _window_and_hop(self.encoder)
         if not 1 <= hop <= window:
-            raise ValueError(f"enrollment: expected a hop of 1 to {window} samples, found {hop}")
+            raise ValueError(f"encoder_conf: expected a hop of 1 to {window} samples, found {hop}")
         self.window, self.hop = window, hop
         self.tcn = TemporalConvNet(
             self.encoder.output_dim,

@@ -67,8 +67,7 @@ class AttentionPooling(torch.nn.Module):
     def __init__(self, channels: int, heads: int = 2):
         super().__init__()
         if channels % heads:
-            raise ValueError(f"refiner_conf: expected channels a multiple of {heads} heads, "
-                             f"found {channels}")
+            raise ValueError(f"channels: expected a multiple of {heads} heads, found {channels}")
         self.heads = heads
         self.score = torch.nn.Conv1d(channels, heads, 1)
 

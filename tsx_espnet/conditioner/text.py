@@ -2,6 +2,7 @@
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 
@@ -27,11 +28,7 @@ class TextConditioner(AbsConditioner):
 
     def __init__(self, output_dim: int, input_dim: int = 384, activation: str = "none"):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"text activation: expected one of {tuple(ACTIVATIONS)}, found {activation!r}"
-            )
-        self.activation = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
         self.linear = torch.nn.Linear(input_dim, output_dim)
 
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.basic import magnitude
@@ -61,9 +62,7 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         norm_type: str = "GN",
     ):
         super().__init__()
-        if nonlinear not in NONLINEARS:
-            raise ValueError(f"nonlinear must be one of {tuple(NONLINEARS)}, found {nonlinear!r}")
-        self.nonlinear = nonlinear
+        self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
         self.tcn = TemporalConvNet(
             input_dim,
             input_dim,

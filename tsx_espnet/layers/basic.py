@@ -2,6 +2,8 @@
 
 import torch
 
+from tsx_espnet.checks import one_of
+
 # the originals use PReLU; on CPU cores its gradient costs as much as a convolution
 ACTIVATIONS = {
     "prelu": torch.nn.PReLU,
@@ -12,9 +14,7 @@ ACTIVATIONS = {
 
 def get_activation(name: str) -> torch.nn.Module:
     """A non-linearity by name."""
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, found {name!r}")
-    return ACTIVATIONS[name]()
+    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]()
 
 
 def magnitude(feature: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,8 @@
 import torch
 from espnet2.enh.layers.adapt_layers import make_adapt_layer
 
+from tsx_espnet.checks import one_of
+
 FUSIONS = ("multiply", "film", "concat")
 
 
@@ -69,8 +71,6 @@ def make_fusion(kind: str, condition_dim: int, channels: int) -> torch.nn.Module
     >>> make_fusion("multiply", 2, 2)(torch.ones(1, 2, 3), torch.tensor([[2.0, 0.5]]))[0, :, 0]
     tensor([2.0000, 0.5000])
     """
-    if kind not in FUSIONS:
-        raise ValueError(f"fusion must be one of {FUSIONS}, found {kind!r}")
-    if kind == "film":
+    if one_of("fusion", kind, FUSIONS) == "film":
         return FiLM(condition_dim, channels)
     return AdaptLayer({"multiply": "mul", "concat": "concat"}[kind], condition_dim, channels)

@@ -5,6 +5,7 @@ from typing import Optional
 import torch
 from torch.nn import functional
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.layers.basic import get_activation, global_layer_norm, magnitude
 from tsx_espnet.layers.fusion import FiLM
 
@@ -110,8 +111,8 @@ class SudoRMRF(torch.nn.Module):
         kernel_size: of the depthwise convolutions.
         activation: of the blocks, see ``tsx_espnet.layers.basic``.
         nonlinear: of the masks: ``relu`` (the original), ``sigmoid``, or ``softmax`` over the
-            masks. ReLU masks can all fall to zero early in training, whence no gradient leads
-            back: mixture consistency then gives every source an equal share of the mixture.
+            masks. ReLU masks can all fall to zero early in training, and no gradient leads back
+            from there: mixture consistency then gives every source an equal share of the mixture.
         condition_dim: D, or None for an unconditional network.
 
     Shape:
@@ -136,9 +137,7 @@ class SudoRMRF(torch.nn.Module):
         condition_dim: Optional[int] = None,
     ):
         super().__init__()
-        if nonlinear not in NONLINEARS:
-            raise ValueError(f"nonlinear must be one of {tuple(NONLINEARS)}, found {nonlinear!r}")
-        self.nonlinear = nonlinear
+        self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
         self.num_masks = num_masks
         self.bottleneck = torch.nn.Sequential(
             global_layer_norm(input_dim), torch.nn.Conv1d(input_dim, out_channels, 1)

@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 from espnet2.enh.layers.tcn import choose_norm
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.layers.basic import get_activation, masked_layer_norm
 
 NORMS = ("GN", "gLN", "cLN")
@@ -101,8 +102,7 @@ class TemporalConvNet(torch.nn.Module):
         norm_type: str = "GN",
     ):
         super().__init__()
-        if norm_type not in NORMS:
-            raise ValueError(f"norm_type must be one of {NORMS}, found {norm_type!r}")
+        one_of("norm_type", norm_type, NORMS)
         if kernel % 2 == 0:
             raise ValueError(f"kernel: expected an odd number of frames, found {kernel}")
         if min(layer, stack) < 1:

@@ -5,6 +5,7 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.distributed import is_training_together, total
 from tsx_espnet.objective.trials import Criterion, Separate, Trials
@@ -52,12 +53,7 @@ class AbsObjective(torch.nn.Module, ABC):
         """The same from ``trials.loss``, where every applicable pair has been tried."""
 
     def _check_name(self, name: str, option: str) -> str:
-        if name not in self.conditions:
-            raise ValueError(
-                f"objective_conf {option}: expected one of the model's conditions "
-                f"{self.conditions}, found {name!r}"
-            )
-        return name
+        return one_of(option, name, self.conditions)
 
 
 def mean(losses: torch.Tensor, number: Optional[int] = None) -> torch.Tensor:

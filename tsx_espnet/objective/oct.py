@@ -49,7 +49,7 @@ class OCTObjective(AbsObjective):
         for name in self.candidates:
             self._check_name(name, "candidates")
         if not 0 <= explore <= 1:
-            raise ValueError(f"objective_conf explore: expected 0 to 1, found {explore}")
+            raise ValueError(f"explore: expected 0 to 1, found {explore}")
         self.warmup_updates = warmup_updates
         self.explore = explore
         self.warmup = HCTObjective(conditions, prior)

@@ -188,15 +188,12 @@ class TSXTask(AbsTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetTSXModel:
         vocabulary = read_vocabulary(args)
         args.class_list = list(vocabulary.classes)
-        try:
-            check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
-            if args.scheduler is not None:
-                scheduler = scheduler_classes[args.scheduler]
-                conf = args.scheduler_conf
-                check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
-            model = build_model(vars(args), vocabulary)
-        except ValueError as error:  # an option of a part does not fit
-            raise TSXError(str(error)) from error
+        check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
+        if args.scheduler is not None:
+            scheduler = scheduler_classes[args.scheduler]
+            conf = args.scheduler_conf
+            check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
+        model = build_model(vars(args), vocabulary)
         if args.init is not None:
             initialize(model, args.init)
         return model
