@@ -4,7 +4,8 @@ from typing import Mapping, Optional, Sequence
 
 import torch
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 

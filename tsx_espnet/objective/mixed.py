@@ -5,7 +5,8 @@ from typing import Sequence
 import torch
 from torch.nn import functional
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 

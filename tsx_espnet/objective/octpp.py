@@ -5,7 +5,7 @@ from typing import Optional, Sequence
 import torch
 
 from tsx_espnet.checks import one_of
-from tsx_espnet.objective.abs_objective import mean
+from tsx_espnet.distributed import mean
 from tsx_espnet.objective.oct import OCTObjective
 from tsx_espnet.objective.trials import Trials
 

@@ -3,7 +3,8 @@
 from typing import Sequence
 
 from tsx_espnet.conditions import UNCONDITIONAL
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 
