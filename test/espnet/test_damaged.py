@@ -238,7 +238,7 @@ TSXTrainer.train_one_epoch = classmethod(train_later)
     before = (exp / "config.yaml").stat().st_mtime_ns
     last = refused(start(*args, "--objective", "hct"))
     assert last.startswith(
-        f"error: {exp}: a training runs there already: process {first.pid} on "
+        f"error: {exp}: a training run is at work there already: process {first.pid} on "
     )
     assert (exp / "config.yaml").stat().st_mtime_ns == before
     (tmp_path / "go").touch()

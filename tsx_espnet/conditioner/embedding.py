@@ -48,7 +48,7 @@ class ConditionEmbedding:
     def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
         """Join conditions: of several mixtures (``dim`` 0), or several of a mixture (``dim`` 1).
 
-        Several of a mixture are what it is asked by together; ``vector()`` is then their mean.
+        A mixture may be queried by several together; ``vector()`` is then their mean.
         """
         if dim == 0:
             length = max(part.mask.shape[1] for part in parts)

@@ -209,16 +209,16 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is asked for by; drawn last, so that they change no draw."""
-        asked = crops[target]
-        label = conditions.get("class", asked.label)
+        """Of the class that queries the target; drawn last, so that they change no other draw."""
+        wanted = crops[target]
+        label = conditions.get("class", wanted.label)
         if self.examples is not None:
             return all_enrollments(self.examples, label)
         if not self.config.enrollments:
             return ()
-        foreign = {x for crop in crops for x in crop.labels}.difference(asked.labels)
+        foreign = {x for crop in crops for x in crop.labels}.difference(wanted.labels)
         candidates = self._clips_of[label]
-        return draw_enrollments(rng, self.clips, candidates, asked.clip, foreign, self.config)
+        return draw_enrollments(rng, self.clips, candidates, wanted.clip, foreign, self.config)
 
     def _placement(
         self, crop: _Crop, first: int, length: int, offset: int, gain: float

@@ -39,7 +39,7 @@ class SingleObjective(AbsObjective):
 class PITObjective(SingleObjective):
     """Eq. 2: no condition, and the order of the two estimates that fits the references better.
 
-    The order is found in ``Trials``, for every model that is asked for nothing.
+    ``Trials`` finds the order, for the condition ``unconditional`` of any model.
 
     Args:
         conditions: names of the model's conditions, ``unconditional`` among them.

@@ -94,7 +94,7 @@ class Batches:
             bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
             if wrong:  # else that of another process is
                 logging.error(
-                    f"batch {self.position} is left out (the {bad}. of this epoch): not finite: "
+                    f"batch {self.position} is left out ({bad} in this epoch so far): not finite: "
                     + "; ".join(wrong)
                 )
             if bad_in_a_row == MAX_BAD:

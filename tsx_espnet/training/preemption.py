@@ -20,7 +20,7 @@ class Preemption:
     """Whether the process has been asked to stop.
 
     Attributes:
-        requested: the signal it was asked by, or None.
+        requested: the signal that asked it, or None.
     """
 
     def __init__(self):

@@ -118,7 +118,7 @@ class TSXTask(AbsTask):
                 raise TSXError(f"--{name} is missing")
         if args.ngpu > torch.cuda.device_count():
             found = torch.cuda.device_count()
-            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on processors")
+            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on CPU cores")
         if args.resume:  # before the text embeddings are copied, and once the mixing is known
             check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)
@@ -134,7 +134,7 @@ class TSXTask(AbsTask):
         """Train, alone in the output directory.
 
         Raises:
-            TSXError: if another training runs there.
+            TSXError: if another run is training there.
             SystemExit: with status ``REQUEUE`` if it was preempted.
         """
         if args is None:
