@@ -11,11 +11,7 @@ from tsx_espnet.conditions import read_conditions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.enrollment import (
-    all_enrollments,
-    check_enough_clips,
-    draw_enrollments,
-)
+from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
 from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
 from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan

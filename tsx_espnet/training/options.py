@@ -170,7 +170,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--text_variants",
         type=str2bool,
         default=True,
-        help="training mixtures: ask by synonyms and captions too",
+        help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
         "--mixtures_per_epoch", type=int, default=20000, help="training mixtures an epoch"

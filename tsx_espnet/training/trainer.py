@@ -108,7 +108,7 @@ class TSXTrainer(Trainer):
     def validate_one_epoch(
         cls, model, iterator, reporter, options, distributed_option: DistributedOption
     ) -> None:
-        """As ESPnet's; when preempted, it begins again, but not the training before it."""
+        """As ESPnet's; when preempted, validation begins again, but not the epoch's training."""
         batches = Batches(iterator, cls._stop, device=_device(options))
         with contextlib.closing(batches):
             super().validate_one_epoch(
@@ -151,7 +151,7 @@ def _tidy(directory: Path, options, model, optimizers) -> None:
 
 
 def _goes_on(state: Dict[str, Any], epoch: int, iterator) -> bool:
-    """Whether a training may go on from a state within an epoch; if not, that is logged."""
+    """Whether a run can go on from a state within an epoch; if not, that is logged."""
     num_batches = len(iterator) if hasattr(iterator, "__len__") else 0
     if state["epoch"] < epoch:  # finished since
         return False
