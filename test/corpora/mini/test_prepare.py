@@ -165,6 +165,6 @@ def test_split(count, sizes, few_classes):
 
 @pytest.mark.parametrize("option, value", [("clips_per_class", 9), ("seed", -1), ("num_jobs", 0)])
 def test_option_out_of_range(option, value, tmp_path):
-    with pytest.raises(TSXError, match=rf"--{option} must be at least \d+, found {value}"):
+    with pytest.raises(TSXError, match=rf"{option}: expected at least \d+, found {value}"):
         main(["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d"), f"--{option}={value}"])
     assert not list(tmp_path.iterdir())
