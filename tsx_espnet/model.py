@@ -25,8 +25,8 @@ class Encoded(NamedTuple):
         feature: (B, F, N).
         frames: (B,) lengths of the features.
         context: (B, C) the mixture as the refiner sees it; None without a refiner.
-        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition;
-            None if that is nothing.
+        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition, or
+            None.
     """
 
     mixture: torch.Tensor

@@ -213,7 +213,7 @@ def test_initial_weights_that_do_not_fit(start, train_args, reference, tmp_path)
     assert "size mismatch for conditioners.energy.table.weight" in last
 
 
-def test_two_trainings_in_one_directory(start, run, train_args, tmp_path):
+def test_two_runs_in_one_directory(start, run, train_args, tmp_path):
     """The second is refused before it writes anything; the first goes on."""
     exp = tmp_path / "exp"
     wait = """

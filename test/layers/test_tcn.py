@@ -57,6 +57,9 @@ def test_with_espnets_weights_it_gives_what_espnets_gives(norm_type, stack):
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 5, 30)
     torch.testing.assert_close(ours(x), theirs(x)[:, 0], atol=1e-6, rtol=1e-6)
+    again = build(2, stack, norm_type=norm_type)
+    again.load_state_dict({**again.state_dict(), **theirs.state_dict()})  # as --init_param does
+    assert torch.equal(again(x), ours(x))
 
 
 def test_its_own_weights_come_back():

@@ -137,6 +137,7 @@ class TemporalConvNet(torch.nn.Module):
         return x
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
+        # called by load_state_dict for each module, before those within it
         for name in [name for name in state_dict if name.startswith(f"{prefix}network.")]:
             renamed = prefix + from_espnet(name[len(prefix) :])
             state_dict[renamed] = state_dict.pop(name)

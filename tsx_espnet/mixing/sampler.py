@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from tsx_espnet.checks import Fields
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import read_conditions
 from tsx_espnet.errors import TSXError
@@ -119,8 +120,7 @@ class Sampler:
 
     def _possible_targets(self) -> Sequence[int]:
         """Numbers of the sources that can be the target; a new class is drawn first."""
-        if self.target not in TARGETS:
-            raise TSXError(f"target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
+        Fields(vars(self)).choice("target", TARGETS)
         if self.new_classes is None and self.target != "any":
             raise TSXError(f"target {self.target}: only with new classes")
         if self.new_classes is not None and self.config.strategy != "random":
