@@ -11,9 +11,8 @@ from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.distributed import weighed_by_espnet
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.basic import level_of
 from tsx_espnet.layers.consistency import MixtureConsistency
-
-SILENCE = 1e-8
 
 
 class Encoded(NamedTuple):
@@ -134,9 +133,7 @@ class ESPnetTSXModel(AbsESPnetModel):
 
     def encode(self, mixture: torch.Tensor, lengths: torch.Tensor) -> Encoded:
         """Features of mixtures (B, T) of ``lengths`` (B,) samples."""
-        samples = lengths.to(mixture.dtype).unsqueeze(1)
-        power = mixture.square().sum(dim=1, keepdim=True) / samples
-        level = power.clamp(min=SILENCE**2).sqrt()  # the gradient of sqrt is infinite at zero
+        level = level_of(mixture, lengths)
         scaled = mixture / level
         before, after = self._padding(mixture.shape[1])
         padded = functional.pad(scaled, (before, after))

@@ -4,7 +4,7 @@ import torch
 
 from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
 
 ACTIVATIONS = {"none": lambda vectors: vectors, "relu": torch.relu}
 
@@ -37,6 +37,5 @@ class TextConditioner(AbsConditioner):
                 f"expected text vectors of size {self.linear.in_features} "
                 f"(--conditions text.input_dim), found {value.shape[-1]}"
             )
-        positions = torch.arange(value.shape[1], device=value.device)
-        mask = positions < lengths.to(value.device).unsqueeze(1)
+        mask = real_positions(value.shape[1], lengths.to(value.device))
         return ConditionEmbedding(self.activation(self.linear(value)), mask)

@@ -4,6 +4,7 @@ import torch
 
 from tsx_espnet.checks import one_of
 
+SILENCE = 1e-8  # RMS re full scale
 # the originals use PReLU; on CPU cores its gradient costs as much as a convolution
 ACTIVATIONS = {
     "prelu": torch.nn.PReLU,
@@ -24,6 +25,16 @@ def magnitude(feature: torch.Tensor) -> torch.Tensor:
     tensor([1.7918, 0.0000])
     """
     return torch.log1p(feature.abs()) if feature.is_complex() else feature
+
+
+def level_of(signal: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """RMS of signals over their ``lengths`` samples, beyond which they are zero; 1e-8 of silence.
+
+    Shape:
+        signal (B, T), lengths (B,) -> (B, 1)
+    """
+    power = signal.square().sum(dim=1, keepdim=True) / lengths.clamp(min=1).unsqueeze(1)
+    return power.clamp(min=SILENCE**2).sqrt()  # the gradient of sqrt is infinite at zero
 
 
 def global_layer_norm(channels: int) -> torch.nn.Module:
