@@ -3,7 +3,7 @@
 All of it happens on the grid of 10 ms frames, from the energies stored with each clip, so that
 levels are exact sums and no audio is read.
 
-The span of a source runs from its first to its last sounding frame (``condition.sounding``), and
+The span of a source runs from its first to its last sounding frame (``conditions.sounding``), and
 
     overlap = |span of one and span of the other, in the mixture| / min(span lengths as drawn)
 
@@ -100,26 +100,26 @@ def lay_out(
     lengths = spans[:, 1] - spans[:, 0]
     sizes = np.array([len(crop) for crop in crops])
     if config.placement == "uniform":
-        shift = draw_uniform(rng, sizes, num_frames)
+        shift = rng.integers(num_frames - sizes + 1)  # each by itself, none cut
     else:
         # A crop may start before the mixture does: what is cut there does not sound.
-        shift = draw_overlapping(rng, lengths, num_frames, fs, config) - spans[:, 0]
+        shift = _draw_onsets(rng, lengths, num_frames, fs, config) - spans[:, 0]
     first, offset = np.maximum(-shift, 0), np.maximum(shift, 0)
     length = np.minimum(sizes - first, num_frames - offset)
     tracks = np.zeros((len(crops), num_frames, 3))
     for track, crop, f, o, n in zip(tracks, crops, first, offset, length):
         track[o : o + n] = crop[f : f + n]
     energy = tracks[..., 0].sum(axis=1)
-    gains, noise_gain = draw_gains(rng, energy, length, num_frames, power, config, noise_energy)
+    gains, noise_gain = _draw_gains(rng, energy, length, num_frames, power, config, noise_energy)
     tracks *= gains[:, None, None] ** 2
     overlap = _check_heard(tracks, lengths, fs, config)
     return Layout(first, length, offset, gains, noise_gain, tracks, overlap)
 
 
-def draw_overlapping(
+def _draw_onsets(
     rng: np.random.Generator, lengths: np.ndarray, num_frames: int, fs: int, config: MixingConfig
 ) -> np.ndarray:
-    """Onsets of sounds that overlap the first one heard, which a draw decides on.
+    """Onsets of sounds that overlap the first one heard; a draw decides which that is.
 
     The gap from the first onset to each other one is uniform over those that keep ``min_overlap``
     with the first (within ``onset_gap``, if given). Where there is room for all, the time of the
@@ -137,11 +137,6 @@ def draw_overlapping(
             gaps[number] = _draw_gap(rng, lengths[first], lengths[number], num_frames, fs, config)
     room = max(0, num_frames - int((gaps + lengths).max()))
     return rng.integers(room + 1) + gaps
-
-
-def draw_uniform(rng: np.random.Generator, lengths: np.ndarray, num_frames: int) -> np.ndarray:
-    """Offsets of crops at any time of the mixture, each by itself, none cut: (M,) -> (M,)."""
-    return rng.integers(num_frames - lengths + 1)
 
 
 def _draw_gap(
@@ -162,7 +157,7 @@ def _draw_gap(
     return int(rng.integers(low, high + 1))
 
 
-def draw_gains(
+def _draw_gains(
     rng: np.random.Generator,
     energy: np.ndarray,
     length: np.ndarray,
