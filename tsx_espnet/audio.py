@@ -12,6 +12,7 @@ import numpy as np
 from tsx_espnet.tables import PathLike, atomic_write
 
 HEADER_BYTES = 58
+MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 # what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
 UNREADABLE = (RuntimeError, TypeError, ValueError, OSError)
 

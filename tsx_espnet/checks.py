@@ -55,10 +55,11 @@ class Fields:
         place = f"{self.where}: {name}" if self.where else name
         raise TSXError(f"{place}: expected {expected}, found {shown(self.values[name])}")
 
-    def number(self, name: str, low: float, high: float) -> None:
+    def number(self, name: str, low: float, high: float = math.inf) -> None:
         """A finite number in [low, high]; it becomes a float."""
         if not _is_number(self.values[name], low, high):
-            self.refuse(name, f"a number in [{low:g}, {high:g}]")
+            bounds = f"from {low:g} on" if high == math.inf else f"in [{low:g}, {high:g}]"
+            self.refuse(name, f"a number {bounds}")
         self.values[name] = float(self.values[name])
 
     def integer(self, name: str, low: int, high: int) -> None:

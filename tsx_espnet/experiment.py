@@ -10,7 +10,7 @@ import yaml
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.errors import TSXError
-from tsx_espnet.layers.tcn import from_espnet
+from tsx_espnet.layers.tcn import TemporalConvNet, rename_espnets
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import PathLike, atomic_write, read_yaml
@@ -196,11 +196,10 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     ):
         raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
-    state = {
-        _current_name(name): value
-        for name, value in state.items()
-        if not name.startswith("objective.")
-    }
+    state = {name: value for name, value in state.items() if not name.startswith("objective.")}
+    for prefix, module in model.named_modules():
+        if isinstance(module, TemporalConvNet):  # its weights were called as ESPnet's are
+            rename_espnets(state, f"{prefix}.")
     wrong = differences(model.state_dict(), state)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -220,12 +219,6 @@ def differences(
         if name in found and found[name].shape != value.shape
     ]
     return wrong
-
-
-def _current_name(name: str) -> str:
-    """Of a weight: Conv-TasNet's were called as ESPnet's are."""
-    owner, tcn, inner = name.partition(".tcn.")
-    return owner + tcn + from_espnet(inner)
 
 
 def _first_line(error: Exception) -> str:

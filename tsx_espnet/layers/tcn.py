@@ -1,7 +1,7 @@
 """The temporal convolutional network of Conv-TasNet, in parts that can be run one by one."""
 
 import re
-from typing import Optional
+from typing import Dict, Optional
 
 import torch
 from espnet2.enh.layers.tcn import choose_norm
@@ -138,19 +138,22 @@ class TemporalConvNet(torch.nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         # called by load_state_dict for each module, before those within it
-        for name in [name for name in state_dict if name.startswith(f"{prefix}network.")]:
-            renamed = prefix + from_espnet(name[len(prefix) :])
-            state_dict[renamed] = state_dict.pop(name)
+        rename_espnets(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def from_espnet(name: str) -> str:
-    """What a weight of ESPnet's ``TemporalConvNet`` is called in ours.
+def rename_espnets(state: Dict[str, torch.Tensor], prefix: str) -> None:
+    """Give weights of ESPnet's ``TemporalConvNet``, if they are, the names that they have here.
 
-    >>> from_espnet("network.2.0.1.net.3.net.0.weight")
-    'stacks.0.1.depthwise.weight'
+    ``network.2.0.1.net.3.net.0.weight`` becomes ``stacks.0.1.depthwise.weight``.
+
+    Args:
+        state: weights by name, changed in place.
+        prefix: what the names of the network begin with.
     """
-    return _ESPNET.sub(lambda part: ESPNET[part[0]], name)
+    for name in [name for name in state if name.startswith(f"{prefix}network.")]:
+        renamed = _ESPNET.sub(lambda part: ESPNET[part[0]], name[len(prefix) :])
+        state[prefix + renamed] = state.pop(name)
 
 
 def _normalised(

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from tsx_espnet.checks import Fields, check_names
-from tsx_espnet.conditions import Margins, hop_length
+from tsx_espnet.conditions import CONDITIONS, find, hop_length
+from tsx_espnet.conditions.signal import Energy, Harmonicity, Order
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import BackgroundConfig
 from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
@@ -46,6 +47,8 @@ class MixingConfig:
         background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
         enrollments: how many other clips of the target's class go with a mixture.
         enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
+        margins: name -> margin of conditions that have no option of their own, in their own unit;
+            None: as they say themselves.
 
     Raises:
         TSXError: naming the option that is out of range.
@@ -58,9 +61,9 @@ class MixingConfig:
     onset_gap: Optional[Tuple[float, float]] = None
     min_sounding: float = 0.25
     level: float = -26.0
-    level_margin: float = 0.1
-    harmonicity_margin: float = 0.5
-    onset_margin: float = 0.1
+    level_margin: float = Energy.margin
+    harmonicity_margin: float = Harmonicity.margin
+    onset_margin: float = Order.margin
     class_level: str = "specific"
     text_variants: bool = False
     superclasses: Optional[str] = None
@@ -70,6 +73,7 @@ class MixingConfig:
     background: Optional[BackgroundConfig] = None
     enrollments: int = 0
     enrollment_duration: float = 10.0
+    margins: Optional[Mapping[str, float]] = None
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -103,10 +107,36 @@ class MixingConfig:
             raise TSXError("snr: null needs a background that levels are over, found none")
         fields.integer("enrollments", 0, 100)
         fields.number("enrollment_duration", self.min_sounding, 600.0)
+        self._check_margins(fields)
+
+    def _check_margins(self, fields: Fields) -> None:
+        if self.margins is None:
+            return
+        if not isinstance(self.margins, Mapping):
+            fields.refuse("margins", "'condition: number' lines")
+        margins = Fields(dict(self.margins), "margins")
+        for name in self.margins:
+            try:
+                condition = find(str(name))
+            except TSXError as error:
+                raise TSXError(f"margins: {error}") from None
+            if condition.margin is None:
+                raise TSXError(f"margins: {name} has none")
+            if condition.margin_option is not None:
+                option = condition.margin_option
+                raise TSXError(f"margins: {name} has an option of its own, {option}")
+            margins.number(name, 0.0)
+        fields.values["margins"] = margins.values
 
     @property
-    def margins(self) -> Margins:
-        return Margins(self.level_margin, self.harmonicity_margin, self.onset_margin)
+    def condition_margins(self) -> Dict[str, float]:
+        """Condition -> the smallest difference that counts, of those for which it is set."""
+        named = {
+            name: getattr(self, condition.margin_option)
+            for name, condition in CONDITIONS.items()
+            if condition.margin_option is not None
+        }
+        return {**named, **(self.margins or {})}
 
     def with_noise(self, directory: PathLike) -> "MixingConfig":
         """The same with a background of the recordings of noise in ``directory``.
@@ -130,6 +160,10 @@ class MixingConfig:
             value = getattr(self, field.name)
             if isinstance(value, BackgroundConfig):
                 value = value.to_dict()
+            if field.name == "margins":
+                if value is not None:  # the built-in ones have options of their own
+                    written["margins"] = dict(value)
+                continue
             written[field.name] = list(value) if isinstance(value, tuple) else value
         return written
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from tsx_espnet.checks import Fields, is_line, shown
-from tsx_espnet.conditions import CONDITIONS, ENROLLMENT
+from tsx_espnet.conditions import CONDITIONS, PLUGINS
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
@@ -222,9 +222,12 @@ def _check_conditions(conditions: Any, where: str) -> None:
     if not isinstance(conditions, dict):
         raise TSXError(f"{where}: conditions: expected an object, found {shown(conditions)}")
     for name, value in conditions.items():
-        if name not in CONDITIONS or name == ENROLLMENT:  # of that, the plan holds the clips
-            raise TSXError(f"{where}: conditions: no condition {shown(name)}")
-        allowed = CONDITIONS[name]
+        if name not in CONDITIONS or not CONDITIONS[name].planned:
+            raise TSXError(
+                f"{where}: conditions: no condition {shown(name)}: expected some of "
+                f"{', '.join(CONDITIONS)}, or of a module that {PLUGINS} names"
+            )
+        allowed = CONDITIONS[name].values
         if not is_line(value) or (allowed and value not in allowed):
             expected = " or ".join(allowed) if allowed else "one line of text"
             raise TSXError(f"{where}: {name}: expected {expected}, found {shown(value)}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsx_espnet.checks import Fields
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import read_conditions
+from tsx_espnet.conditions import Sources, read_conditions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
@@ -155,17 +155,17 @@ class Sampler:
         tracks = [crop.track for crop in crops]
         layout = lay_out(rng, tracks, clips.fs, config, noise_energy)
         target = int(self._targets[rng.integers(len(self._targets))])
-        conditions = read_conditions(
+        sources = Sources(
             layout.tracks,
             clips.fs,
             target,
             labels,
-            config.margins,
             captions=[clips.captions(name) for name in names],
+            margins=config.condition_margins,
             class_level=config.class_level,
             text_variants=config.text_variants,
-            rng=rng,
         )
+        conditions = read_conditions(sources, rng)
         energy = layout.tracks[..., 0].sum(axis=1)
         rest = np.delete(energy, target).sum()
         if background is not None:
@@ -205,7 +205,7 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that queries the target; drawn last, so that they change no other draw."""
+        """Of the class that the target is queried by; drawn last, so that they change no draw."""
         wanted = crops[target]
         label = conditions.get("class", wanted.label)
         if self.examples is not None:
