@@ -41,21 +41,3 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         """Raises: TSXError: always; argparse calls this for any mistake on the command line."""
         raise TSXError(message)
-
-
-def add_page_arguments(parser: argparse.ArgumentParser, tags: str) -> None:
-    """The options of a command that sets a paper's tables beside those of many experiments.
-
-    Args:
-        tags: how the experiments are named.
-    """
-    parser.add_argument(
-        "--exp", required=True, metavar="DIR", help=f"holds the experiments (stage 7), named {tags}"
-    )
-    parser.add_argument("--size", metavar="NAME", help="only those named <NAME>_<method>_...")
-    parser.add_argument(
-        "--data_kind", choices=("synthetic", "recordings"), help="what the sounds are"
-    )
-    parser.add_argument("--title", help="of the file")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the Markdown file")
-    parser.add_argument("--figure", metavar="FILE", help="also draw Figure 2, as PNG")

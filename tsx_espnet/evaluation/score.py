@@ -91,7 +91,7 @@ def score_mixture(
 ) -> List[Score]:
     """The scores of the estimates in ``paths`` (condition -> WAV) of mixture ``name``.
 
-    A model that is asked for nothing has a ``second`` output; the better order of the two tells
+    A model without queries has a ``second`` output; the better order of the two tells
     which of them is the target (section 3.4 of the OCT paper: the oracle permutation).
     """
     if not paths:
@@ -134,6 +134,7 @@ def score_mixture(
             condition=condition,
             value=values[condition],
             label=mixtures.label(name),
+            clip=mixtures.plans[name].sources[mixtures.plans[name].target].clip,
             silent=silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],

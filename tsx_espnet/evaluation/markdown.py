@@ -1,12 +1,11 @@
 """Rows of numbers as text: Markdown for a file, columns for a terminal."""
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
-from tsx_espnet.evaluation.table import Mean, Summary
+from tsx_espnet.evaluation.statistics import MIN_FOR_INTERVAL, Interval, Mean, Summary
 
 NONE = "\N{EN DASH}"
 NOT_RUN = "not run"  # a cell that a paper has and we do not
-MIN_FOR_INTERVAL = 5  # fewer mixtures say nothing about their spread
 # metric -> its column; those that no summary holds (BSS-eval skipped) get none
 METRIC_COLUMNS = {
     "snr": "SNR (dB)",
@@ -80,10 +79,16 @@ def value_and_interval(mean: Optional[Mean]) -> str:
 
 def interval(summary: Union[Summary, Mean]) -> str:
     """The interval of a mean, or a dash where there are too few mixtures."""
-    if summary.interval is None or summary.count < MIN_FOR_INTERVAL:
-        return NONE
-    low, high = summary.interval
-    return f"{number(low)} to {number(high)}"
+    return bounds(None if summary.count < MIN_FOR_INTERVAL else summary.interval)
+
+
+def bounds(interval: Optional[Interval]) -> str:
+    """Both ends of an interval, or a dash where there is none.
+
+    >>> bounds((2.25, 2.754)), bounds(None)
+    ('2.25 to 2.75', '–')
+    """
+    return f"{number(interval[0])} to {number(interval[1])}" if interval else NONE
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
@@ -120,6 +125,25 @@ def plain(table: Sequence[Sequence[str]]) -> str:
         "  ".join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])])
         for row in rows
     )
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """A list in Markdown."""
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def image(text: str, path: Optional[str]) -> str:
+    """A picture in Markdown; nothing where there is none."""
+    return f"![{text}]({path})" if path else ""
+
+
+def code_list(names: Iterable[str]) -> str:
+    """Names as code.
+
+    >>> code_list(["a", "b"])
+    '`a`, `b`'
+    """
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _escape(cell: str) -> str:

@@ -1,7 +1,7 @@
-"""Scores to tables: means, their uncertainty, and how often a condition does harm."""
+"""Means of scores, and how sure they are."""
 
 import dataclasses
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Hashable, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from tsx_espnet.evaluation.scores import METRICS, ORDER, Score
 
 RESAMPLES = 10_000
 UNPROCESSED = "mixture"
+MIN_FOR_INTERVAL = 5  # fewer mixtures, or clips, say nothing about their spread
+Interval = Tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Summary:
     count: int
     silent: int
     means: Dict[str, float]
-    interval: Optional[Tuple[float, float]] = None
+    interval: Optional[Interval] = None
     worse: Optional[float] = None
 
 
@@ -38,24 +40,56 @@ class Mean:
 
     value: float
     count: int
-    interval: Tuple[float, float]
+    interval: Interval
 
 
 def bootstrap_interval(
     values: Sequence[float], level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Tuple[float, float]:
+) -> Interval:
     """Percentile bootstrap interval of the mean of ``values`` [Efron 1979], from a fixed seed.
 
     >>> bootstrap_interval([3.0, 3.0, 3.0])
     (3.0, 3.0)
     """
     data = np.asarray(values, dtype=np.float64)
-    random = np.random.default_rng(seed)
-    block = max(1, 1_000_000 // len(data))  # resamples at once: 8 MB of indices
+    means = [data[drawn].mean(1) for drawn in _resamples(len(data), resamples, seed)]
+    return _quantiles(means, level)
+
+
+def cluster_interval(
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """The same, but whole clusters are drawn: values of one cluster are not independent.
+
+    As many clusters as there are, with replacement, each with all of its values [Davison and
+    Hinkley, "Bootstrap methods and their application", 1997, Sec. 3.8, strategy 1].
+
+    >>> cluster_interval([1.0, 1.0, 4.0], ["a", "a", "b"])
+    (1.0, 4.0)
+    """
+    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    owners = np.array([numbers[cluster] for cluster in clusters])
+    sums, counts = np.bincount(owners, np.asarray(values, np.float64)), np.bincount(owners)
     means = [
-        data[random.integers(len(data), size=(min(block, resamples - start), len(data)))].mean(1)
-        for start in range(0, resamples, block)
+        sums[drawn].sum(1) / counts[drawn].sum(1)
+        for drawn in _resamples(len(sums), resamples, seed)
     ]
+    return _quantiles(means, level)
+
+
+def _resamples(size: int, resamples: int, seed: int) -> Iterable[np.ndarray]:
+    """Indices into ``size`` items, ``(R, size)``, a block of all resamples after the other."""
+    random = np.random.default_rng(seed)
+    block = max(1, 1_000_000 // size)  # resamples at once: 8 MB of indices
+    for start in range(0, resamples, block):
+        yield random.integers(size, size=(min(block, resamples - start), size))
+
+
+def _quantiles(means: Sequence[np.ndarray], level: float) -> Interval:
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

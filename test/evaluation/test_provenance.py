@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tsx_espnet.evaluation.history import History, log_files
+from tsx_espnet.evaluation.provenance import History, log_files
 
 
 def test_curves_across_a_resumed_training(experiment):

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tsx_espnet.evaluation.scores import Score
-from tsx_espnet.evaluation.table import (
+from tsx_espnet.evaluation.statistics import (
     bootstrap_interval,
     by_condition,
     by_label,
+    cluster_interval,
     summarize,
     unprocessed,
 )
@@ -71,3 +74,33 @@ def test_each_mixture_counts_once_in_the_unprocessed_row():
     ]  # fmt: skip
     row = unprocessed(scores)
     assert (row.count, row.silent, row.means) == (2, 1, {"si_sdr": 2.0, "snr": 1.0})
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(st.floats(-30, 30), min_size=1, max_size=5), min_size=2, max_size=4))
+def test_the_interval_over_clusters_is_within_their_means(groups):
+    values = [value for group in groups for value in group]
+    clusters = [number for number, group in enumerate(groups) for _ in group]
+    low, high = cluster_interval(values, clusters, resamples=200)
+    means = [np.mean(group) for group in groups]
+    assert min(means) - 1e-9 <= low <= high <= max(means) + 1e-9
+    assert cluster_interval(values, clusters, resamples=200) == (low, high)
+
+
+def test_values_that_share_nothing_are_a_bootstrap_of_the_values():
+    values = np.random.default_rng(0).normal(3, 2, size=50)
+    expected = bootstrap_interval(values)
+    assert cluster_interval(values, range(50)) == pytest.approx(expected)
+    # copies of a value are no more evidence than the value
+    copies, owners = np.repeat(values, 7), np.repeat(np.arange(50), 7)
+    assert cluster_interval(copies, owners.tolist()) == pytest.approx(expected)
+    low, high = bootstrap_interval(copies)
+    assert high - low < 0.5 * (expected[1] - expected[0])
+
+
+def test_the_width_of_the_interval_over_clusters_is_that_of_their_means():
+    """G clusters of equal size: the mean has the variance of the clusters' means, over G."""
+    random = np.random.default_rng(1)
+    groups = random.normal(0, 1, size=(40, 1)) + random.normal(0, 3, size=(40, 10))
+    low, high = cluster_interval(groups.ravel(), np.repeat(np.arange(40), 10).tolist())
+    assert (high - low) / (2 * 1.96) == pytest.approx(np.sqrt(groups.mean(1).var() / 40), rel=0.05)
