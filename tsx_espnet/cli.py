@@ -1,10 +1,10 @@
 """The options of a command: argparse, but a mistake is one line that names the option."""
 
 import argparse
-import difflib
 import sys
 from typing import Any, Optional, Sequence
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
 
 
@@ -14,10 +14,7 @@ def no_option(option: str, known: Sequence[str], listing: str) -> str:
     >>> no_option("--clisp", ["--clips", "--out"], "--help")
     'no option --clisp; did you mean --clips?'
     """
-    near = difflib.get_close_matches(option, known, n=1)
-    return f"no option {option}" + (
-        f"; did you mean {near[0]}?" if near else f" ({listing} lists them)"
-    )
+    return f"no option {option}; {did_you_mean(option, known, f'{listing} lists them')}"
 
 
 class CommandParser(argparse.ArgumentParser):

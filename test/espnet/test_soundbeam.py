@@ -18,7 +18,7 @@ TRAIN = "tsx_espnet.bin.train"
 SIZES = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2}
 FRONT_END = {"channel": 16, "kernel_size": 16, "stride": 8}
 METHOD = {
-    "extractor": "soundbeam",
+    "extractor": "conv_tasnet",
     "extractor_conf": {**SIZES, "stack": 2},
     "conditions": {"enrollment": {}, "class": {}},
     "conditioner_conf": {"enrollment": {"encoder_conf": FRONT_END, **SIZES}},

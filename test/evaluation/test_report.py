@@ -236,7 +236,7 @@ def test_what_is_missing_says_which_stage(scored, spoil):
 
 
 def test_a_negative_number_of_examples_is_refused(scored):
-    with pytest.raises(TSXError, match="--examples must be at least 0, found -1"):
+    with pytest.raises(TSXError, match="examples: expected at least 0, found -1"):
         run(scored, "--examples", "-1")
 
 

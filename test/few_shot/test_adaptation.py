@@ -21,7 +21,7 @@ MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding"
 ROWS = "conditioners.class.new.weight"
 KNOWN = ("Bark", "Meow", "Rain")
 SOUNDBEAM = {
-    "extractor": "soundbeam",
+    "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
     "criterions": [{"name": "snr"}],
 }
@@ -164,8 +164,8 @@ def test_the_model_of_the_caller_is_only_the_grown_one(experiment, grown):
     [
         (["Siren", "Bark"], {}, r"of a new class \(Siren, Gong, Hum\), found 'Bark'"),
         ([], {}, "expected mixtures to adapt with, found none"),
-        (["Siren"], {"num_epochs": 0}, "num_epochs must be at least 1, found 0"),
-        (["Siren"], {"batch_size": 0}, "batch_size must be at least 1, found 0"),
+        (["Siren"], {"num_epochs": 0}, "num_epochs: expected at least 1, found 0"),
+        (["Siren"], {"batch_size": 0}, "batch_size: expected at least 1, found 0"),
         (["Siren"], {"lr": 0.0}, "lr: expected a positive number, found 0.0"),
         (["Siren"], {"lr": float("nan")}, "lr: expected a positive number, found nan"),
     ],

@@ -203,7 +203,7 @@ def test_save_and_load(make_experiment, tmp_path, with_text):
 def test_a_model_of_soundbeam_without_batch_norm_has_nothing_that_moves_by_itself(make_model):
     """What is frozen has no running statistics, which no optimizer is asked for."""
     sizes = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2}
-    model = make_model(extractor="soundbeam", extractor_conf=sizes, objective="mixed")
+    model = make_model(extractor="conv_tasnet", extractor_conf=sizes, objective="mixed")
     assert [name for name, _ in model.named_buffers()] == []
 
 

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
@@ -54,9 +55,7 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     check_job_arguments(args)
-    for name in ("batch_size", "num_threads"):
-        if getattr(args, name) < 1:
-            raise TSXError(f"--{name} must be at least 1, found {getattr(args, name)}")
+    check_at_least(1, batch_size=args.batch_size, num_threads=args.num_threads)
 
     import torch
 

@@ -1,9 +1,9 @@
 """Clips of FSD50K that hold one class and no other, as single examples of that class."""
 
-import difflib
 from pathlib import Path
 from typing import Collection, Dict, FrozenSet, Sequence, Tuple
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.corpora import fsd50k
 from tsx_espnet.corpora.tables import present
 from tsx_espnet.errors import TSXError
@@ -33,8 +33,7 @@ def read_single_class_clips(
     expected: Dict[FrozenSet[str], str] = {}
     for label in classes:
         if label not in known:
-            nearest = difflib.get_close_matches(label, known, n=1, cutoff=0.0)[0]
-            raise TSXError(f"new class {label!r}: not in FSD50K (nearest: {nearest!r})")
+            raise TSXError(f"new class {label!r}: not in FSD50K; {did_you_mean(label, known)}")
         expected[frozenset.intersection(*(own for own in everything if label in own))] = label
     found: Dict[str, Dict[str, Tuple[str, Path]]] = {"train": {}, "test": {}}
     left_out = set(but)

@@ -1,10 +1,10 @@
 """What a paper compares: systems, test sets, tables of printed numbers, and the claims in them."""
 
 import dataclasses
-import difflib
 import itertools
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
 
 DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new classes
@@ -209,7 +209,4 @@ def _pairs(printed: Any, words: str) -> Iterator[Claim]:
 def check_known(name: Any, known: Any, words: str) -> None:
     """Refuse a ``name`` that is not ``known``, with the nearest that is."""
     if not any(name == one for one in known):  # it may be a list
-        names = [str(one) for one in known]
-        near = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
-        raise TSXError(f"{words} {name!r}; {hint}")
+        raise TSXError(f"{words} {name!r}; {did_you_mean(name, [str(one) for one in known])}")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from tsx_espnet.build import build_criterions
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.classes import class_conditioner
@@ -68,9 +69,7 @@ def adapt(
             differ, or the loss is no number.
     """
     labels = new_labels(experiment)
-    for name, number in (("num_epochs", num_epochs), ("batch_size", batch_size)):
-        if number < 1:
-            raise TSXError(f"{name} must be at least 1, found {number}")
+    check_at_least(1, num_epochs=num_epochs, batch_size=batch_size)
     if not 0 < lr < math.inf:
         raise TSXError(f"lr: expected a positive number, found {lr}")
     if len(mixtures) == 0:

@@ -80,7 +80,7 @@ def write_mixtures(
     config = sampler.config.to_dict()
     # a path; what it holds counts
     del config["superclasses"]
-    config.get("background", {}).pop("noise", None)
+    (config["background"] or {}).pop("noise", None)
     facts = {
         "version": MIXING_VERSION,
         "num_mixtures": num_mixtures,

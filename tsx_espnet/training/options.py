@@ -11,6 +11,7 @@ from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
+from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.cli import no_option
 from tsx_espnet.contract import MIXTURE, path_name_type
 from tsx_espnet.errors import TSXError
@@ -27,8 +28,8 @@ class OptionParser(config_argparse.ArgumentParser):
     """ESPnet's parser with a second yaml, ``--method_config``, that goes over ``--config``.
 
     So the size of a model and its training are written down once, and a method of training (the
-    objective, what it is asked by) once: any two of them make an experiment. A mistake is one line
-    that names the nearest option, where ESPnet prints the usage of some hundred lines.
+    objective, its conditions) once: any two of them make an experiment. A mistake is one line that
+    names the nearest option, where ESPnet prints the usage of some hundred lines.
     """
 
     method: Dict[str, Any] = {}
@@ -70,12 +71,11 @@ class OptionParser(config_argparse.ArgumentParser):
         if not isinstance(options, dict):
             raise TSXError(f"{where}: expected 'option: value' lines")
         actions = {action.dest: action for action in self._actions}
-        for name, value in options.items():
+        fields = Fields(options, where)
+        for name in options:
             if name not in actions:
                 raise TSXError(f"{where}: {self._unknown(str(name))}")
-            expected = _expected(actions[name], value)
-            if expected:
-                raise TSXError(f"{where}: {name}: expected {expected}, found {value!r}")
+            _check_value(fields, actions[name])
         return options
 
     def _unknown(self, option: str) -> str:
@@ -85,18 +85,18 @@ class OptionParser(config_argparse.ArgumentParser):
         return no_option(option, known, "--help_all")
 
 
-def _expected(action: argparse.Action, value: Any) -> Optional[str]:
-    """What a value from a yaml should be, if it is not; argparse looks at the command line alone.
+def _check_value(fields: Fields, action: argparse.Action) -> None:
+    """Check a value from a yaml, where argparse looks at values of the command line alone.
 
     A string is converted by argparse all the same, and refused if that fails.
     """
+    value = fields.values[action.dest]
     if action.choices:
         converted = action.type(value) if action.type and isinstance(value, str) else value
         if converted is not None and converted not in action.choices:
-            return ", ".join(str(choice) for choice in action.choices)
+            fields.refuse(action.dest, f"one of {', '.join(map(str, action.choices))}")
     elif type(action.default) in (int, float) and not isinstance(value, (str, int, float)):
-        return "a number"
-    return None
+        fields.refuse(action.dest, "a number")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -179,7 +179,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--text_variants",
         type=str2bool,
         default=True,
-        help="training mixtures: ask by synonyms and captions too",
+        help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
         "--mixtures_per_epoch", type=int, default=20000, help="training mixtures an epoch"
@@ -257,8 +257,7 @@ def _check_sources(args: argparse.Namespace) -> None:
             raise TSXError(f"--train_clips {clips}: no such directory (stage 2 makes it)")
         if args.mixing_config is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
-        if args.mixtures_per_epoch < 1:
-            raise TSXError(f"--mixtures_per_epoch must be >= 1, found {args.mixtures_per_epoch}")
+        check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
     elif args.background_noise is not None:
         raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:

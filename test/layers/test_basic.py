@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsx_espnet.layers.norm import global_layer_norm
+from tsx_espnet.layers.basic import global_layer_norm
 
 
 def example(*shape, seed=0):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tsx_espnet.errors import TSXError
 from tsx_espnet.objective.octpp import OCTPlusPlusObjective
 
 REFINER = {
@@ -37,7 +38,7 @@ def batch(model):
 
 
 def test_octpp_needs_a_refiner(make_model):
-    with pytest.raises(ValueError, match="--objective octpp needs a --refiner, found none"):
+    with pytest.raises(TSXError, match="--objective octpp needs a --refiner, found none"):
         make_model(**{**REFINER, "refiner": None})
 
 
@@ -45,7 +46,7 @@ def test_options_of_oct_are_options_of_octpp(make_model):
     model = make_model(**{**REFINER, "objective_conf": {"warmup_updates": 3}})
     assert isinstance(model.objective, OCTPlusPlusObjective)
     assert model.objective.warmup_updates == 3
-    with pytest.raises(ValueError, match="objective_conf: octpp has no option 'warmup'"):
+    with pytest.raises(TSXError, match="objective_conf of octpp: no option 'warmup'"):
         make_model(**{**REFINER, "objective_conf": {"warmup": 3}})
 
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.refiner.mixture import MixtureRefiner
-from tsx_espnet.refiner.mixture_encoder import AttentionPooling, MixtureEncoder
+from tsx_espnet.conditioner.refiner import AttentionPooling, MixtureEncoder, MixtureRefiner
 
 
 def make_refiner():

@@ -1,14 +1,15 @@
-"""The extraction network of SoundBeam."""
+"""Conditional Conv-TasNet, the extraction network of SoundBeam."""
 
 from typing import Optional
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.basic import magnitude
 from tsx_espnet.layers.fusion import make_fusion
-from tsx_espnet.layers.magnitude import magnitude
-from tsx_espnet.layers.tcn import run_stack, temporal_conv_net
+from tsx_espnet.layers.tcn import TemporalConvNet
 
 NONLINEARS = {
     "relu": torch.relu,
@@ -18,16 +19,16 @@ NONLINEARS = {
 }
 
 
-class SoundBeamExtractor(AbsTSXExtractor):
+class ConvTasNetExtractor(AbsTSXExtractor):
     r"""Eq. 2: a mask for the target from Conv-TasNet, told the condition after its first stack.
 
     ``z = stack_1(bottleneck(Y))``, ``mask = f(stack_R(... stack_2(e ⊙ z)))``, target ``mask ⊙ Y``;
     the rest is the mixture minus the target. ``z`` does not depend on the condition and is computed
-    once for all that a mixture is asked.
+    once for all conditions that a mixture is queried by.
 
     There are no skip paths from the stacks to the mask, which the paper does not mention either, so
-    the mask sees nothing that has not been through the fusion. The norms see all frames of a batch:
-    see ``tsx_espnet.layers.norm``.
+    the mask sees nothing that has not been through the fusion. The norms of the blocks see all
+    frames of a batch: see ``tsx_espnet.layers.basic``.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).
@@ -61,10 +62,8 @@ class SoundBeamExtractor(AbsTSXExtractor):
         norm_type: str = "GN",
     ):
         super().__init__()
-        if nonlinear not in NONLINEARS:
-            raise ValueError(f"nonlinear must be one of {tuple(NONLINEARS)}, found {nonlinear!r}")
-        self.nonlinear = nonlinear
-        self.tcn = temporal_conv_net(
+        self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
+        self.tcn = TemporalConvNet(
             input_dim,
             input_dim,
             bottleneck_dim,
@@ -79,8 +78,8 @@ class SoundBeamExtractor(AbsTSXExtractor):
 
     def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``z``: (B, F, N) -> (B, bottleneck_dim, F)."""
-        bottleneck, first = self.tcn.network[:2], self.tcn.network[2][0]
-        return run_stack(first, bottleneck(magnitude(feature).transpose(1, 2)))
+        x = self.tcn.norm(magnitude(feature).transpose(1, 2))
+        return self.tcn.run_stacks(self.tcn.bottleneck(x), last=1)
 
     def extract(
         self,
@@ -91,8 +90,6 @@ class SoundBeamExtractor(AbsTSXExtractor):
     ):
         if prepared is None:
             prepared = self.prepare(feature, lengths)
-        x = self.fusion(prepared, condition.vector())
-        for stack in self.tcn.network[2][1:]:
-            x = run_stack(stack, x)
-        mask = NONLINEARS[self.nonlinear](self.tcn.network[3:](x))
+        x = self.tcn.run_stacks(self.fusion(prepared, condition.vector()), first=1)
+        mask = NONLINEARS[self.nonlinear](self.tcn.output(self.tcn.activation(x)))
         return feature * mask.transpose(1, 2), None

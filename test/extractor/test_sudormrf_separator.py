@@ -2,7 +2,7 @@ import pytest
 import torch
 from espnet2.enh.separator.abs_separator import AbsSeparator
 
-from tsx_espnet.separator.sudormrf import SudoRMRFSeparator
+from tsx_espnet.extractor.sudormrf import SudoRMRFSeparator
 
 
 @pytest.fixture(params=[1, 2, 3])
