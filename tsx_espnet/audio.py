@@ -1,19 +1,200 @@
-"""Audio files, written whole or not at all, and float WAV whose bytes depend on the samples alone.
+"""Audio files: read and checked in one place, written whole or not at all.
 
-libsndfile writes the time of day into the header of float files (its PEAK chunk), so that the same
-audio never gives the same file twice.
+A header may promise what is not there: reading goes block by block, so that memory follows what a
+file holds. libsndfile writes the time of day into the header of float files (its PEAK chunk), so
+that the same audio never gives the same file twice; ``write_float_wav`` leaves that out.
 """
 
 import io
+import os
 import struct
+from typing import Iterator, Optional, Tuple
 
 import numpy as np
+import soundfile
 
+from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
-HEADER_BYTES = 58
+HEADER_BYTES = 58  # of a float WAV, before its samples
+PCM_HEADER_BYTES = 44  # of a 16-bit WAV
+MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
+STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
+BLOCK = 2**20  # samples, over all channels
+LONGEST = 2**30  # samples; a few kB of FLAC can hold as many
 # what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
-UNREADABLE = (RuntimeError, TypeError, ValueError, OSError)
+_UNREADABLE = (RuntimeError, TypeError, ValueError, OSError, MemoryError)
+
+
+class AudioError(TSXError):
+    """What is wrong with a recording.
+
+    Attributes:
+        kind: in a word or two: missing, empty, truncated, unreadable, too long, not finite, other.
+    """
+
+    def __init__(self, path: PathLike, kind: str, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.kind = kind
+
+
+class AudioFile:
+    """A recording that is open for reading; a context manager.
+
+    Attributes:
+        fs: its rate in Hz.
+        channels: how many.
+        frames: samples a channel, by its header.
+
+    Raises:
+        AudioError: if there is no such file (a pipe is none), or it cannot be read.
+    """
+
+    def __init__(self, path: PathLike):
+        self.path = path
+        if not os.path.isfile(path):
+            kind = "unreadable" if os.path.exists(path) else "missing"
+            raise AudioError(path, kind, "no such file")
+        try:
+            if os.path.getsize(path) == 0:
+                raise AudioError(path, "empty", "has 0 bytes")
+            self._file = soundfile.SoundFile(str(path))
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+        self.fs: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.frames: int = self._file.frames
+
+    def __enter__(self) -> "AudioFile":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def read(self, start: int, length: int) -> np.ndarray:
+        """At most ``length`` samples from ``start`` on, (T,) float32 if mono, else (T, channels).
+
+        Raises:
+            AudioError: if they cannot be read.
+        """
+        try:
+            self._file.seek(start)
+            return self._file.read(length, dtype="float32")
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+
+    def blocks(self, length: Optional[int] = None, dtype: str = "float32") -> Iterator[np.ndarray]:
+        """What comes next, in blocks of ``length`` samples (default: some), the last one shorter.
+
+        Shape: (N, channels) each
+
+        Raises:
+            AudioError: if it cannot be read, or holds NaN or infinity.
+        """
+        length = length or max(1, BLOCK // self.channels)
+        start = 0
+        while True:
+            try:
+                block = self._file.read(length, dtype=dtype, always_2d=True)
+            except _UNREADABLE as error:
+                raise self._unreadable(error) from None
+            if not len(block):
+                return
+            bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+            if bad.size:
+                first = start + bad[0]
+                raise AudioError(
+                    self.path,
+                    "not finite",
+                    f"{bad.size} samples are NaN or infinite (first at {first})",
+                )
+            start += len(block)
+            yield block
+
+    def _unreadable(self, error: Exception) -> AudioError:
+        reason = " ".join(str(error).split())
+        return AudioError(self.path, "unreadable", f"cannot be read: {reason}")
+
+
+def read_audio(
+    path: PathLike,
+    fs: Optional[int] = None,
+    length: Optional[int] = None,
+    dtype: str = "float32",
+    average: bool = False,
+) -> Tuple[np.ndarray, int]:
+    """A whole recording: (T,) samples and its rate in Hz.
+
+    Args:
+        fs: the rate that is expected, in Hz.
+        length: the number of samples that is expected.
+        dtype: of the result.
+        average: the mean of its channels; otherwise one channel is expected.
+
+    Raises:
+        AudioError: if it is missing, cannot be read, ends early, holds no samples, NaN or infinity,
+            or is not what is expected.
+    """
+    with AudioFile(path) as audio:
+        _check_whole(path)
+        if not MIN_RATE <= audio.fs <= MAX_RATE:
+            raise AudioError(path, "unreadable", f"its header says {audio.fs} Hz")
+        _check_kind(audio, fs, not average)
+        parts, total = [np.zeros(0, dtype=dtype)], 0
+        for block in audio.blocks(dtype="float32" if average else dtype):
+            parts.append(block.mean(axis=1, dtype=dtype) if average else block[:, 0])
+            total += len(block)
+            if total > LONGEST:
+                raise AudioError(path, "too long", f"has more than {LONGEST} samples")
+    if not total:
+        raise AudioError(path, "empty", "holds no samples")
+    if length is not None and total != length:
+        raise AudioError(path, "other", f"expected {length} samples, found {total}")
+    return np.concatenate(parts), audio.fs
+
+
+def audio_length(path: PathLike, fs: int) -> int:
+    """Samples of a mono recording at ``fs`` Hz, by its header.
+
+    Raises:
+        AudioError: if it cannot be read, has no samples, or is not what is expected.
+    """
+    with AudioFile(path) as audio:
+        _check_kind(audio, fs, mono=True)
+        if audio.frames == 0:
+            raise AudioError(path, "empty", "holds no samples")
+        return audio.frames
+
+
+def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
+    """A recording of any rate and number of channels: their mean, at ``fs`` Hz, (T,) float32.
+
+    Raises:
+        AudioError: as ``read_audio``.
+    """
+    samples, rate = read_audio(path, average=True)
+    if fs is None or fs == rate:
+        return samples
+    import soxr
+
+    return soxr.resample(samples, rate, fs)
+
+
+def _check_kind(audio: AudioFile, fs: Optional[int], mono: bool) -> None:
+    if fs is not None and audio.fs != fs:
+        raise AudioError(audio.path, "other", f"expected {fs} Hz, found {audio.fs} Hz")
+    if mono and audio.channels != 1:
+        raise AudioError(audio.path, "other", f"expected 1 channel, found {audio.channels}")
+
+
+def _check_whole(path: PathLike) -> None:
+    """A WAV that ends early is read by libsndfile as if it were whole: look at its own length."""
+    with open(path, "rb") as stream:
+        head = stream.read(12)
+        size = os.fstat(stream.fileno()).st_size
+    declared = int.from_bytes(head[4:8], "little") + 8
+    if head[:4] == b"RIFF" and size + 8 < declared < STREAMED:
+        raise AudioError(path, "truncated", f"has {size} of {declared} bytes")
 
 
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
@@ -50,8 +231,6 @@ def write_audio(path: PathLike, samples: np.ndarray, fs: int, container: str, su
     Raises:
         TSXError: naming the file, if it cannot be written (disk full, ...).
     """
-    import soundfile
-
     memory = io.BytesIO()
     soundfile.write(memory, samples, fs, format=container, subtype=subtype)
     with atomic_write(path, "wb") as stream:

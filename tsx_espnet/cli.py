@@ -1,11 +1,15 @@
-"""The options of a command: argparse, but a mistake is one line that names the option."""
+"""What commands share: options, of which a mistake is one line that names it, and progress."""
 
 import argparse
 import difflib
 import sys
-from typing import Any, Optional, Sequence
+from typing import Any, Iterable, Iterator, Optional, Sequence, TypeVar
+
+from tqdm import tqdm
 
 from tsx_espnet.errors import TSXError
+
+Item = TypeVar("Item")
 
 
 def no_option(option: str, known: Sequence[str], listing: str) -> str:
@@ -62,3 +66,29 @@ def add_page_arguments(parser: argparse.ArgumentParser, tags: str) -> None:
     parser.add_argument("--title", help="of the file")
     parser.add_argument("--out", required=True, metavar="FILE", help="the Markdown file")
     parser.add_argument("--figure", metavar="FILE", help="also draw Figure 2, as PNG")
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--num_jobs``, ``--job`` and ``--merge``.
+
+    Without any of them a command does the whole work. With ``--num_jobs N --job J`` it does its
+    part only; once all parts are done, ``--num_jobs N --merge`` puts them together.
+    """
+    group = parser.add_argument_group("several processes")
+    group.add_argument("--num_jobs", type=int, default=1, help="processes that share the work")
+    group.add_argument("--job", type=int, default=None, help="do only this part, 1 to NUM_JOBS")
+    group.add_argument("--merge", action="store_true", help="only put the finished parts together")
+
+
+def progress(items: Iterable[Item], title: str, total: Optional[int] = None) -> Iterator[Item]:
+    """Iterate over ``items``; a bar on a terminal, a line now and then in a log file."""
+    terminal = sys.stderr.isatty()
+    yield from tqdm(
+        items,
+        desc=title,
+        total=total,
+        file=sys.stderr,
+        mininterval=0.2 if terminal else 10.0,
+        ascii=not terminal,
+        dynamic_ncols=terminal,
+    )

@@ -11,7 +11,7 @@ from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
 from tsx_espnet.few_shot.classes import Recordings, embed_recordings
-from tsx_espnet.few_shot.options import AdaptationOptions
+from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
 from tsx_espnet.segments import Progress, by_segments

@@ -5,8 +5,9 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from tsx_espnet.audio import read_recording
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL, values
-from tsx_espnet.enrollment import enrollment_paths, read_recording
+from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.pretrained.text_table import TextTable
 

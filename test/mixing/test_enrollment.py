@@ -10,10 +10,10 @@ import scipy.stats
 import soundfile
 
 from tsx_espnet.bin.mix import main
-from tsx_espnet.contract import TABLE
 from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.mixture_set import TABLE
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.render import render_enrollments
 from tsx_espnet.mixing.sampler import Sampler

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.mixture_set import describe_difference
 from tsx_espnet.evaluation.scores import ORACLE, Score
+from tsx_espnet.mixing.mixture_set import describe_difference
 from tsx_espnet.tables import PathLike
 
 if TYPE_CHECKING:

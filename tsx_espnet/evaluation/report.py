@@ -12,11 +12,11 @@ from tsx_espnet.evaluation.experiment import describe_config, describe_data, rea
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves
 from tsx_espnet.evaluation.history import History
 from tsx_espnet.evaluation.layout import NONE, number, plain, summary_table
-from tsx_espnet.evaluation.mixture_set import MixtureSet
 from tsx_espnet.evaluation.results import Results
 from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, read_scores
 from tsx_espnet.evaluation.system import shown_condition
 from tsx_espnet.evaluation.table import by_condition, by_label, unprocessed
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import PathLike, atomic_write, remove_leftovers
 
 RESULTS = "RESULTS.md"

@@ -21,7 +21,7 @@ from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.tables import PathLike
+from tsx_espnet.tables import PathLike, digest
 from tsx_espnet.vocabulary import Vocabulary
 
 STARTS = ("average", "random")
@@ -94,8 +94,10 @@ def start_embeddings(
 
     Args:
         recordings: label -> its K recordings.
-        init: ``average`` of their embeddings, or ``random``, which does not look at them.
-        seed: of the random ones; classes added one after the other get different ones.
+        init: ``average`` of their embeddings, or ``random``: standard normal.
+        seed: of the random ones. Other recordings get other ones too, so that what is learnt from
+            several draws of them does not begin at one and the same place, and so do classes that
+            are added one after the other.
 
     Raises:
         TSXError: as ``average_embedding`` and ``random_embedding``.
@@ -104,8 +106,15 @@ def start_embeddings(
         raise TSXError(f"init: expected {' or '.join(STARTS)}, found {init!r}")
     if init == "average":
         return {label: average_embedding(experiment, own) for label, own in recordings.items()}
-    known = len(experiment.vocabulary.classes)
-    generator = torch.Generator().manual_seed(seed * 2**16 + known)
+    drawn_with = {
+        "seed": seed,
+        "known": len(experiment.vocabulary.classes),
+        "examples": [
+            [digest(Path(path)) for path in recording_paths(own)] for own in recordings.values()
+        ],
+    }
+    number = int(digest(json.dumps(drawn_with).encode())[:15], 16)
+    generator = torch.Generator().manual_seed(number)
     return {label: random_embedding(experiment, generator) for label in recordings}
 
 
