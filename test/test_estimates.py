@@ -8,7 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from tsx_espnet.audio import write_float_wav
+from tsx_espnet.audio import write_float_wav, write_lossless
+from tsx_espnet.cli import ALL, Jobs
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.errors import TSXError
@@ -16,7 +17,6 @@ from tsx_espnet.estimates import Estimates, batches_of_equal_length
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import add_classes, average_embedding
 from tsx_espnet.mixing.mixture_set import MixtureSet
-from tsx_espnet.output import ALL, Jobs
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, write_table
 
@@ -189,9 +189,9 @@ def written(monkeypatch):
 
     def write(path, samples, fs):
         paths.append(path.name)
-        write_float_wav(path, samples, fs)
+        write_lossless(path, samples, fs)
 
-    monkeypatch.setattr("tsx_espnet.estimates.write_float_wav", write)
+    monkeypatch.setattr("tsx_espnet.estimates.write_lossless", write)
     return paths
 
 
@@ -247,7 +247,7 @@ def test_estimates_of_an_earlier_model_are_never_left_among_the_new(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tsx_espnet.estimates.write_float_wav", killed)
+        patch.setattr("tsx_espnet.estimates.write_lossless", killed)
         with pytest.raises(KeyboardInterrupt):
             estimate(load_experiment(fewer), mixture_set, out, conditions=conditions)
     assert not list(out.glob("*/spk?.scp")) and not (out / ".done").exists()

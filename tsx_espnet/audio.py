@@ -235,3 +235,17 @@ def write_audio(path: PathLike, samples: np.ndarray, fs: int, container: str, su
     soundfile.write(memory, samples, fs, format=container, subtype=subtype)
     with atomic_write(path, "wb") as stream:
         stream.write(memory.getvalue())
+
+
+def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
+    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
+
+    Raises:
+        TSXError: if FLAC would clip them, or the file cannot be written.
+    """
+    if str(path).endswith(".wav"):
+        write_float_wav(path, samples, fs)
+        return
+    if np.abs(samples).max() > 1:
+        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
+    write_audio(path, samples, fs, "FLAC", "PCM_24")

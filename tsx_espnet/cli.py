@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import sys
-from typing import Any, Iterable, Iterator, Optional, Sequence, TypeVar
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypeVar
 
 from tqdm import tqdm
 
@@ -66,6 +66,46 @@ def add_page_arguments(parser: argparse.ArgumentParser, tags: str) -> None:
     parser.add_argument("--title", help="of the file")
     parser.add_argument("--out", required=True, metavar="FILE", help="the Markdown file")
     parser.add_argument("--figure", metavar="FILE", help="also draw Figure 2, as PNG")
+
+
+class Jobs(NamedTuple):
+    """Which part of a work a process does: all of it, part ``job`` of ``num_jobs``, or the merge.
+
+    >>> Jobs(2).items("abcde", 1), Jobs(2).items("abcde", 2)
+    (['a', 'c', 'e'], ['b', 'd'])
+    """
+
+    num_jobs: int = 1
+    job: Optional[int] = None
+    merge: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Jobs":
+        """What ``add_job_arguments`` added.
+
+        Raises:
+            TSXError: for a job number outside 1 .. ``num_jobs``.
+        """
+        if args.num_jobs < 1:
+            raise TSXError(f"--num_jobs must be at least 1, found {args.num_jobs}")
+        if args.job is not None and not 1 <= args.job <= args.num_jobs:
+            raise TSXError(f"--job must lie in 1 .. {args.num_jobs} (--num_jobs), found {args.job}")
+        if args.merge and args.job is not None:
+            raise TSXError("--merge and --job exclude each other")
+        return cls(args.num_jobs, args.job, args.merge)
+
+    def numbers(self) -> range:
+        """The parts that this process does, from 1."""
+        if self.job is not None:
+            return range(self.job, self.job + 1)
+        return range(1, 1 if self.merge else self.num_jobs + 1)
+
+    def items(self, items: Sequence[Item], number: int) -> List[Item]:
+        """Every ``num_jobs``-th item, starting with the ``number``-th."""
+        return list(items[number - 1 :: self.num_jobs])
+
+
+ALL = Jobs()
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ from typing import (
 import numpy as np
 import torch
 
-from tsx_espnet.audio import HEADER_BYTES, write_audio, write_float_wav
+from tsx_espnet.audio import HEADER_BYTES, write_lossless
 from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED
@@ -54,8 +54,6 @@ class Estimates(Output):
         TSXError: if a mixture cannot be read or has another rate than the model; when written, if
             an estimate does not fit the audio format, or a part is missing in the merge.
     """
-
-    noun = "estimates"
 
     def __init__(
         self,
@@ -97,7 +95,7 @@ class Estimates(Output):
             found = extract_batch(self.experiment.model, audio, self.queries, embed)
             for condition, name, *estimates in found:
                 for row, samples in zip(ESTIMATES, estimates):
-                    _write(self._path(condition, name, row), samples, self.fs)
+                    write_lossless(self._path(condition, name, row), samples, self.fs)
 
     def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
         for condition, values in self.queries.items():
@@ -183,12 +181,3 @@ def extract_batch(
             estimates = model.separate(encoded, embedding, chosen)
             for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
                 yield condition, names[row], target, other
-
-
-def _write(path: Path, samples: np.ndarray, fs: int) -> None:
-    if path.suffix == ".wav":
-        write_float_wav(path, samples, fs)
-        return
-    if np.abs(samples).max() > 1:
-        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
-    write_audio(path, samples, fs, "FLAC", "PCM_24")

@@ -11,7 +11,6 @@ complete it, run it again: every step that writes many files is an ``Output``, i
 """
 
 import abc
-import argparse
 import glob
 import json
 import shutil
@@ -20,15 +19,13 @@ from typing import (
     Any,
     Collection,
     Dict,
-    List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
-    TypeVar,
 )
 
+from tsx_espnet.cli import ALL, Jobs
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import (
     DONE,
@@ -40,49 +37,8 @@ from tsx_espnet.tables import (
     size_of,
 )
 
-Item = TypeVar("Item")
 Facts = Dict[str, Any]
 BEGUN = ".begun"
-
-
-class Jobs(NamedTuple):
-    """Which part of a work a process does: all of it, part ``job`` of ``num_jobs``, or the merge.
-
-    >>> Jobs(2).items("abcde", 1), Jobs(2).items("abcde", 2)
-    (['a', 'c', 'e'], ['b', 'd'])
-    """
-
-    num_jobs: int = 1
-    job: Optional[int] = None
-    merge: bool = False
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> "Jobs":
-        """What ``add_job_arguments`` added.
-
-        Raises:
-            TSXError: for a job number outside 1 .. ``num_jobs``.
-        """
-        if args.num_jobs < 1:
-            raise TSXError(f"--num_jobs must be at least 1, found {args.num_jobs}")
-        if args.job is not None and not 1 <= args.job <= args.num_jobs:
-            raise TSXError(f"--job must lie in 1 .. {args.num_jobs} (--num_jobs), found {args.job}")
-        if args.merge and args.job is not None:
-            raise TSXError("--merge and --job exclude each other")
-        return cls(args.num_jobs, args.job, args.merge)
-
-    def numbers(self) -> range:
-        """The parts that this process does, from 1."""
-        if self.job is not None:
-            return range(self.job, self.job + 1)
-        return range(1, 1 if self.merge else self.num_jobs + 1)
-
-    def items(self, items: Sequence[Item], number: int) -> List[Item]:
-        """Every ``num_jobs``-th item, starting with the ``number``-th."""
-        return list(items[number - 1 :: self.num_jobs])
-
-
-ALL = Jobs()
 
 
 class Output(abc.ABC):
@@ -188,9 +144,9 @@ class Output(abc.ABC):
 
     def agrees(self, found: Optional[Facts]) -> bool:
         """Whether what was found complete is this work."""
-        return found is not None and self.facts == {
-            name: value for name, value in found.items() if name not in self.findings
-        }
+        if found is None or not set(self.findings) <= set(found):
+            return False
+        return self.facts == {n: value for n, value in found.items() if n not in self.findings}
 
     def is_done(self) -> bool:
         """Whether all is there, undamaged; says so, and removes what killed processes left."""
@@ -239,9 +195,12 @@ class Output(abc.ABC):
             self._write_facts(out / BEGUN)
 
     def finish(self, findings: Optional[Facts] = None) -> None:
-        """Mark it as done, and remove what only an unfinished one needs."""
+        """Mark it as done, if it is whole, and remove what only an unfinished one needs."""
+        damage, files = self._check(self.directory, self.items)
+        if damage:
+            raise TSXError(f"{damage}; run it again")
         self.mark(findings or {})
-        self.clean(self.expected_files(self.directory, self.items))
+        self.clean(files)
         print(f"{self.place}: {self.summary({**self.facts, **(findings or {})})}", flush=True)
 
     def clean(self, files: Collection[Path]) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import List, Sequence
 
 from tsx_espnet.captions import parse_captions
-from tsx_espnet.cli import CommandParser, add_job_arguments
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.conditions import phrases_of
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.output import Jobs
 from tsx_espnet.tables import read_table
 
 

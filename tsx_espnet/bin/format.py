@@ -3,9 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.cli import CommandParser, add_job_arguments
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import run_command
-from tsx_espnet.output import Jobs
 
 
 def get_parser() -> argparse.ArgumentParser:

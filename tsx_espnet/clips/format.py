@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from tsx_espnet.audio import PCM_HEADER_BYTES
-from tsx_espnet.cli import progress
+from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import read_lengths
 from tsx_espnet.clips.datadir import DataDir
 from tsx_espnet.clips.energies import FILE, FRAME_BYTES, clip_energies, num_frames
 from tsx_espnet.clips.recording import UnusableClip, read_clip, write_wav
 from tsx_espnet.errors import TSXError
-from tsx_espnet.output import ALL, Jobs, Output
+from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, atomic_write, read_table, write_table
 
 FORMAT_VERSION = 2  # raise it when the contents of the output change

@@ -40,7 +40,6 @@ class Scores(Output):
         TSXError: if files are missing, do not belong together, or hold NaN; with their names.
     """
 
-    noun = "scores"
     marker = "scores.json"
     prefix = "scores."
 

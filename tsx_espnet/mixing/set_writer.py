@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 
 from tsx_espnet.audio import HEADER_BYTES, write_float_wav
-from tsx_espnet.cli import progress
+from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
@@ -19,7 +19,7 @@ from tsx_espnet.mixing.mixture_set import PLANS, QUERIES, SOUNDS, TABLE, DataEnt
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.output import ALL, Jobs, Output
+from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, digest, read_table, size_of, write_table
 
 MIXING_VERSION = 1  # raise it when the same facts give other mixtures

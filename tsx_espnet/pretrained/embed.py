@@ -9,8 +9,8 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
-from tsx_espnet.cli import progress
-from tsx_espnet.output import ALL, Jobs, Output
+from tsx_espnet.cli import ALL, Jobs, progress
+from tsx_espnet.output import Output
 from tsx_espnet.pretrained.language_model import BATCH_SIZE, LanguageModel
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import PathLike, digest
