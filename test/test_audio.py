@@ -1,0 +1,80 @@
+"""Reading audio: what is there is read in blocks, whatever the header says, and checked once."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsx_espnet.audio import AudioError, AudioFile, audio_length, read_audio, wav_bytes
+
+FS = 8000
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
+
+
+def write(path, samples, fs=FS):
+    soundfile.write(path, samples, fs, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("length", [None, 1, 300, 1000, 4000])
+def test_blocks_are_the_file(tmp_path, length):
+    with AudioFile(write(tmp_path / "a.wav", NOISE)) as audio:
+        assert (audio.fs, audio.channels, audio.frames) == (FS, 2, 1000)
+        blocks = list(audio.blocks(length))
+    assert all(len(block) == (length or 1000) for block in blocks[:-1])
+    np.testing.assert_array_equal(np.concatenate(blocks), NOISE)
+
+
+def test_a_part(tmp_path):
+    with AudioFile(write(tmp_path / "a.wav", NOISE[:, 0])) as audio:
+        np.testing.assert_array_equal(audio.read(10, 20), NOISE[10:30, 0])
+        assert len(audio.read(990, 20)) == 10
+
+
+def test_a_whole_recording(tmp_path):
+    path = write(tmp_path / "a.wav", NOISE)
+    samples, fs = read_audio(path, average=True)
+    assert fs == FS and samples.dtype == np.float32
+    np.testing.assert_array_equal(samples, NOISE.mean(axis=1))
+    mono = write(tmp_path / "b.wav", NOISE[:, 0])
+    samples, _ = read_audio(mono, fs=FS, length=1000, dtype="float64")
+    assert samples.dtype == np.float64 and audio_length(mono, FS) == 1000
+    np.testing.assert_array_equal(samples, NOISE[:, 0])
+
+
+def cut(data):
+    return data[:-2000]
+
+
+def nan(data):
+    return data[:-8] + np.float32([np.nan, np.inf]).tobytes()
+
+
+GOOD = wav_bytes(NOISE[:, 0], FS)
+FLAC = io.BytesIO()
+soundfile.write(FLAC, NOISE, FS, format="FLAC")
+
+
+@pytest.mark.parametrize(
+    "data, expected, kind, message",
+    [
+        (None, {}, "missing", "no such file"),
+        (b"", {}, "empty", "has 0 bytes"),
+        (wav_bytes(NOISE[:0, 0], FS), {}, "empty", "holds no samples"),
+        (b"no audio at all", {}, "unreadable", "cannot be read: "),
+        (cut(GOOD), {}, "truncated", "has 2058 of 4058 bytes"),
+        (wav_bytes(NOISE[:, 0], 3), {}, "unreadable", "its header says 3 Hz"),
+        (nan(GOOD), {}, "not finite", r"2 samples are NaN or infinite \(first at 998\)"),
+        (GOOD, {"fs": 16000}, "other", "expected 16000 Hz, found 8000 Hz"),
+        (GOOD, {"length": 999}, "other", "expected 999 samples, found 1000"),
+        (FLAC.getvalue(), {}, "other", "expected 1 channel, found 2"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, data, expected, kind, message):
+    path = tmp_path / "a.wav"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(AudioError, match=f"a.wav: {message}") as error:
+        read_audio(path, **expected)
+    assert error.value.kind == kind and "\n" not in str(error.value)
