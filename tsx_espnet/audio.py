@@ -1,26 +1,26 @@
 """Audio files: read and checked in one place, written whole or not at all.
 
-A header may promise what is not there: reading goes block by block, so that memory follows what a
-file holds. libsndfile writes the time of day into the header of float files (its PEAK chunk), so
-that the same audio never gives the same file twice; ``write_float_wav`` leaves that out.
+A header may promise what is not there: memory follows what a file holds, block by block. libsndfile
+writes the time of day into float files (their PEAK chunk), so that the same audio never gives the
+same file twice; ``write_float_wav`` leaves that out.
 """
 
-import io
+import contextlib
 import os
 import struct
-from typing import Iterator, Optional, Tuple
+from typing import IO, Callable, Iterator, Optional, Tuple
 
 import numpy as np
 import soundfile
+import soxr
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
 HEADER_BYTES = 58  # of a float WAV, before its samples
-PCM_HEADER_BYTES = 44  # of a 16-bit WAV
 MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
-BLOCK = 2**20  # samples, over all channels
+BLOCK = 2**18  # samples, over all channels
 LONGEST = 2**30  # samples; a few kB of FLAC can hold as many
 # what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
 _UNREADABLE = (RuntimeError, TypeError, ValueError, OSError, MemoryError)
@@ -43,8 +43,7 @@ class AudioFile:
 
     Attributes:
         fs: its rate in Hz.
-        channels: how many.
-        frames: samples a channel, by its header.
+        channels, frames: how many; samples of each channel, by its header.
 
     Raises:
         AudioError: if there is no such file (a pipe is none), or it cannot be read.
@@ -53,17 +52,17 @@ class AudioFile:
     def __init__(self, path: PathLike):
         self.path = path
         if not os.path.isfile(path):
-            kind = "unreadable" if os.path.exists(path) else "missing"
-            raise AudioError(path, kind, "no such file")
+            raise self._fault("unreadable" if os.path.exists(path) else "missing", "no such file")
         try:
             if os.path.getsize(path) == 0:
-                raise AudioError(path, "empty", "has 0 bytes")
+                raise self._fault("empty", "has 0 bytes")
             self._file = soundfile.SoundFile(str(path))
         except _UNREADABLE as error:
             raise self._unreadable(error) from None
         self.fs: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames
+        self._block_length = max(1, BLOCK // self.channels)
 
     def __enter__(self) -> "AudioFile":
         return self
@@ -72,48 +71,69 @@ class AudioFile:
         self._file.close()
 
     def read(self, start: int, length: int) -> np.ndarray:
-        """At most ``length`` samples from ``start`` on, (T,) float32 if mono, else (T, channels).
-
-        Raises:
-            AudioError: if they cannot be read.
-        """
+        """At most ``length`` samples from ``start`` on, (T,) float32 if mono, else (T, channels)."""
         try:
             self._file.seek(start)
             return self._file.read(length, dtype="float32")
         except _UNREADABLE as error:
             raise self._unreadable(error) from None
 
-    def blocks(self, length: Optional[int] = None, dtype: str = "float32") -> Iterator[np.ndarray]:
-        """What comes next, in blocks of ``length`` samples (default: some), the last one shorter.
+    @property
+    def num_blocks(self) -> int:
+        """How many ``blocks`` there will be by the header; 0 if that does not say."""
+        return -(-self.frames // self._block_length) if self.frames < 2**62 else 0
+
+    def blocks(self, dtype: str = "float32", whole: bool = False) -> Iterator[np.ndarray]:
+        """What comes next, in blocks, the last one shorter.
 
         Shape: (N, channels) each
+
+        Args:
+            whole: refuse a file that ends before its header says.
 
         Raises:
             AudioError: if it cannot be read, or holds NaN or infinity.
         """
-        length = length or max(1, BLOCK // self.channels)
-        start = 0
+        found = 0
         while True:
             try:
-                block = self._file.read(length, dtype=dtype, always_2d=True)
+                block = self._file.read(self._block_length, dtype=dtype, always_2d=True)
             except _UNREADABLE as error:
-                raise self._unreadable(error) from None
+                raise self._unreadable(error, f" beyond sample {found}") from None
             if not len(block):
-                return
+                break
             bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
             if bad.size:
-                first = start + bad[0]
-                raise AudioError(
-                    self.path,
-                    "not finite",
-                    f"{bad.size} samples are NaN or infinite (first at {first})",
-                )
-            start += len(block)
+                first = f"first at {found + bad[0]}"
+                raise self._fault("not finite", f"{bad.size} samples are NaN or infinite ({first})")
+            found += len(block)
             yield block
+        if whole and found < self.frames < 2**62:
+            raise self._fault("truncated", f"truncated, it has {found} of {self.frames} samples")
+        if whole and not found:
+            raise self._fault("empty", "holds no samples")
 
-    def _unreadable(self, error: Exception) -> AudioError:
-        reason = " ".join(str(error).split())
-        return AudioError(self.path, "unreadable", f"cannot be read: {reason}")
+    def check(self, fs: Optional[int], mono: bool) -> None:
+        """Raise ``AudioError`` for another rate than ``fs`` Hz, or for channels."""
+        if fs not in (None, self.fs):
+            raise self._fault("other", f"expected {fs} Hz, found {self.fs} Hz")
+        if mono and self.channels != 1:
+            raise self._fault("other", f"expected 1 channel, found {self.channels}")
+
+    def check_length(self) -> None:
+        """Raise ``AudioError`` for a WAV of fewer bytes than it says; libsndfile would not."""
+        with open(self.path, "rb") as stream:
+            head = stream.read(12)
+            size = os.fstat(stream.fileno()).st_size
+        declared = int.from_bytes(head[4:8], "little") + 8
+        if head[:4] == b"RIFF" and size + 8 < declared < STREAMED:
+            raise self._fault("truncated", f"truncated, it has {size} of {declared} bytes")
+
+    def _unreadable(self, error: Exception, where: str = "") -> AudioError:
+        return self._fault("unreadable", f"cannot be read{where}: {' '.join(str(error).split())}")
+
+    def _fault(self, kind: str, reason: str) -> AudioError:
+        return AudioError(self.path, kind, reason)
 
 
 def read_audio(
@@ -136,10 +156,10 @@ def read_audio(
             or is not what is expected.
     """
     with AudioFile(path) as audio:
-        _check_whole(path)
+        audio.check_length()
         if not MIN_RATE <= audio.fs <= MAX_RATE:
             raise AudioError(path, "unreadable", f"its header says {audio.fs} Hz")
-        _check_kind(audio, fs, not average)
+        audio.check(fs, mono=not average)
         parts, total = [np.zeros(0, dtype=dtype)], 0
         for block in audio.blocks(dtype="float32" if average else dtype):
             parts.append(block.mean(axis=1, dtype=dtype) if average else block[:, 0])
@@ -160,7 +180,7 @@ def audio_length(path: PathLike, fs: int) -> int:
         AudioError: if it cannot be read, has no samples, or is not what is expected.
     """
     with AudioFile(path) as audio:
-        _check_kind(audio, fs, mono=True)
+        audio.check(fs, mono=True)
         if audio.frames == 0:
             raise AudioError(path, "empty", "holds no samples")
         return audio.frames
@@ -173,28 +193,7 @@ def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
         AudioError: as ``read_audio``.
     """
     samples, rate = read_audio(path, average=True)
-    if fs is None or fs == rate:
-        return samples
-    import soxr
-
-    return soxr.resample(samples, rate, fs)
-
-
-def _check_kind(audio: AudioFile, fs: Optional[int], mono: bool) -> None:
-    if fs is not None and audio.fs != fs:
-        raise AudioError(audio.path, "other", f"expected {fs} Hz, found {audio.fs} Hz")
-    if mono and audio.channels != 1:
-        raise AudioError(audio.path, "other", f"expected 1 channel, found {audio.channels}")
-
-
-def _check_whole(path: PathLike) -> None:
-    """A WAV that ends early is read by libsndfile as if it were whole: look at its own length."""
-    with open(path, "rb") as stream:
-        head = stream.read(12)
-        size = os.fstat(stream.fileno()).st_size
-    declared = int.from_bytes(head[4:8], "little") + 8
-    if head[:4] == b"RIFF" and size + 8 < declared < STREAMED:
-        raise AudioError(path, "truncated", f"has {size} of {declared} bytes")
+    return samples if fs in (None, rate) else soxr.resample(samples, rate, fs)
 
 
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
@@ -226,15 +225,61 @@ def write_float_wav(path: PathLike, samples: np.ndarray, fs: int) -> None:
 def write_audio(path: PathLike, samples: np.ndarray, fs: int, container: str, subtype: str) -> None:
     """Write (T,) or (T, channels) samples in a format of libsndfile, atomically.
 
-    libsndfile would not say that the disk is full; hence it writes to memory.
+    Raises:
+        TSXError: as ``audio_writer``.
+    """
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    with audio_writer(path, fs, channels, container, subtype) as write:
+        write(samples)
+
+
+@contextlib.contextmanager
+def audio_writer(
+    path: PathLike, fs: int, channels: int, container: str, subtype: str
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that appends samples to a file, which is there once the block has succeeded.
 
     Raises:
-        TSXError: naming the file, if it cannot be written (disk full, ...).
+        TSXError: if it cannot be written, or the format cannot hold it (nine channels in FLAC).
     """
-    memory = io.BytesIO()
-    soundfile.write(memory, samples, fs, format=container, subtype=subtype)
     with atomic_write(path, "wb") as stream:
-        stream.write(memory.getvalue())
+        target = _Target(stream)
+        try:
+            file = soundfile.SoundFile(target, "w", fs, channels, subtype, format=container)
+        except soundfile.LibsndfileError as error:
+            raise TSXError(f"{path}: cannot be written: {error}") from None
+        with file:
+
+            def write(samples: np.ndarray) -> None:
+                file.write(samples)
+                target.check()
+
+            yield write
+        target.check()
+
+
+class _Target:
+    """A file for libsndfile, which would not say that the disk is full."""
+
+    def __init__(self, stream: IO[bytes]):
+        self._error: Optional[OSError] = None
+        self.tell = stream.tell
+        self.write = self._guarded(stream.write, len)
+        self.seek = self._guarded(stream.seek, abs)  # writes what is buffered
+
+    def _guarded(self, call: Callable, claimed: Callable) -> Callable:
+        def attempt(first, *more):
+            try:
+                return call(first, *more)
+            except OSError as error:
+                self._error = self._error or error
+                return claimed(first)
+
+        return attempt
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:

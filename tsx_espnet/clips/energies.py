@@ -38,10 +38,13 @@ def read_energies(path: Path, first: int, number: int) -> np.ndarray:
     """
     if not os.path.isfile(path):  # a pipe would be waited for
         raise FileNotFoundError("no such file")
-    start, size, found = FRAME_BYTES * first, FRAME_BYTES * number, os.path.getsize(path)
-    if start + size > found:
-        raise ValueError(f"expected {start + size} bytes or more, found {found}")
-    return np.fromfile(path, dtype="<f4", count=3 * number, offset=start).reshape(number, 3)
+    with open(path, "rb") as stream:
+        start, size = FRAME_BYTES * first, FRAME_BYTES * number
+        found = os.fstat(stream.fileno()).st_size
+        if start + size > found:
+            raise ValueError(f"expected {start + size} bytes or more, found {found}")
+        stream.seek(start)
+        return np.frombuffer(stream.read(size), dtype="<f4").reshape(number, 3)
 
 
 def clip_energies(samples: np.ndarray, fs: int) -> np.ndarray:

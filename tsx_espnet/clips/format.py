@@ -16,7 +16,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from tsx_espnet.audio import PCM_HEADER_BYTES
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import read_lengths
 from tsx_espnet.clips.datadir import DataDir
@@ -26,6 +25,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, atomic_write, read_table, write_table
 
+WAV_HEADER_BYTES = 44  # of 16-bit WAV, before its samples
 FORMAT_VERSION = 2  # raise it when the contents of the output change
 
 
@@ -125,7 +125,7 @@ class FormattedClips(Output):
             raise TSXError(f"{where / 'utt2num_samples'}: expected the clips of {self.clips.path}")
         wavs = self.directory / "wav"
         files: Dict[Path, Optional[int]] = {
-            wavs / f"{name}.wav": PCM_HEADER_BYTES + 2 * n for name, n in lengths.items()
+            wavs / f"{name}.wav": WAV_HEADER_BYTES + 2 * n for name, n in lengths.items()
         }
         files[where / FILE] = FRAME_BYTES * sum(num_frames(n, self.fs) for n in lengths.values())
         if where == self.directory:
