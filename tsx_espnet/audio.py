@@ -71,7 +71,7 @@ class AudioFile:
         self._file.close()
 
     def read(self, start: int, length: int) -> np.ndarray:
-        """At most ``length`` samples from ``start`` on, (T,) float32 if mono, else (T, channels)."""
+        """At most ``length`` samples from ``start`` on: (T,) float32, or (T, channels)."""
         try:
             self._file.seek(start)
             return self._file.read(length, dtype="float32")

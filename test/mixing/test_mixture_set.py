@@ -17,9 +17,9 @@ from tsx_espnet.tables import write_table
 
 
 def test_names_are_unique_and_loaders_are_espnets():
-    names = [row.name for row in sets.TABLE]
+    names = [row.name for row in sets.data_table()]
     assert len(set(names)) == len(names)
-    assert {row.type for row in sets.TABLE} <= set(DATA_TYPES)
+    assert {row.type for row in sets.data_table()} <= set(DATA_TYPES)
 
 
 def test_what_a_batch_needs():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Embed every phrase the sources of some data directories can be asked by (stage 4)."""
+"""Embed every phrase by which sources of some data directories can be queried (stage 4)."""
 
 import argparse
 from pathlib import Path

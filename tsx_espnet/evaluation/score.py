@@ -75,12 +75,9 @@ class Scores(Output):
         """The table, with a row for each estimate of ``items``."""
         found = Counter(score.condition for score in read_scores(where / FILE))
         for condition, table in self.estimates.items():
-            expected = sum(name in table for name in items)
-            if found[condition] != expected:
-                raise TSXError(
-                    f"{where / FILE}: expected {expected} scores of {condition}, found "
-                    f"{found[condition]}"
-                )
+            number, expected = found[condition], sum(name in table for name in items)
+            if number != expected:
+                raise TSXError(f"{where / FILE}: {condition}: expected {expected}, found {number}")
         return {where / FILE: None}
 
     def summary(self, facts: Mapping[str, Any]) -> str:
@@ -91,9 +88,7 @@ class Scores(Output):
 def find_estimates(
     directory: PathLike, mixtures: MixtureSet, row: DataEntry = TARGET
 ) -> Dict[str, Table]:
-    """Condition -> id -> path of the target estimate, for the conditions that were extracted.
-
-    ``row`` names another table of estimates, that of the rest.
+    """Condition -> id -> path of the estimate of ``row``, for the conditions that were extracted.
 
     Raises:
         TSXError: if there is none ("run stage 6"), or one is not of these mixtures.
@@ -136,7 +131,7 @@ def score_mixture(
 ) -> List[Score]:
     """The scores of the estimates in ``paths`` (condition -> WAV) of mixture ``name``.
 
-    A model that is asked for nothing has a ``second`` output; the better order of the two tells
+    A model without queries has a ``second`` output; the better order of the two tells
     which of them is the target (section 3.4 of the OCT paper: the oracle permutation).
     """
     if not paths:

@@ -29,7 +29,7 @@ Recordings = Union[PathLike, Sequence[PathLike]]
 
 
 def embed_recordings(experiment: Experiment, recordings: Recordings) -> ConditionEmbedding:
-    """The condition of one mixture that is asked by K recordings, or by one.
+    """The condition of one mixture that is queried by K recordings, or by one.
 
     Shape: embedding (1, K, D); ``vector()`` is their mean, Eq. 8
 
@@ -81,7 +81,7 @@ def random_embedding(experiment: Experiment, generator: torch.Generator) -> torc
     """A start as those the known classes had before training, standard normal: (D,).
 
     Raises:
-        TSXError: if the model is not asked by classes.
+        TSXError: if the model is not queried by classes.
     """
     size = class_conditioner(experiment).matrix().shape[1]
     return torch.randn(size, generator=generator)
@@ -95,9 +95,9 @@ def start_embeddings(
     Args:
         recordings: label -> its K recordings.
         init: ``average`` of their embeddings, or ``random``: standard normal.
-        seed: of the random ones. Other recordings get other ones too, so that what is learnt from
-            several draws of them does not begin at one and the same place, and so do classes that
-            are added one after the other.
+        seed: of the random ones. Other recordings get other ones too, so that
+            training on several draws of them does not start from the same vectors; so do classes
+            added one after the other.
 
     Raises:
         TSXError: as ``average_embedding`` and ``random_embedding``.
@@ -122,7 +122,7 @@ def class_conditioner(experiment: Experiment) -> OneHotConditioner:
     """What holds the vectors of the classes.
 
     Raises:
-        TSXError: if the model is not asked by classes.
+        TSXError: if the model is not queried by classes.
     """
     conditioner = dict(experiment.model.conditioners.items()).get("class")
     if not isinstance(conditioner, OneHotConditioner):
@@ -146,7 +146,7 @@ def add_classes(experiment: Experiment, vectors: Mapping[str, torch.Tensor]) -> 
         vectors: label -> its row (D,).
 
     Raises:
-        TSXError: if the model is not asked by classes, knows a label already, or a vector has
+        TSXError: if the model is not queried by classes, knows a label already, or a vector has
             another size.
     """
     conditioner = class_conditioner(experiment)

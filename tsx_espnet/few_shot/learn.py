@@ -68,7 +68,7 @@ def learn_classes(
         the new experiment, and the mean loss of each epoch of the adaptation
 
     Raises:
-        TSXError: if the model is not asked by classes or knows a label, or a file cannot be used.
+        TSXError: if the model is not queried by classes or knows a label, or a file cannot be used.
     """
     fs = int(experiment.config["fs"])
     recordings = examples_by_label(examples, fs)
@@ -146,7 +146,7 @@ class GrownExperiment(Output):
         self.how = (examples, init, adaptation, seed)
 
     def learn(self, device: str = "cpu") -> None:
-        """Make it, unless it is there; nothing is written before all is learnt.
+        """Make it, unless it is there; nothing is written before training has ended.
 
         Raises:
             TSXError: as ``learn_classes``, or if there is something else.

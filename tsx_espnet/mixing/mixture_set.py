@@ -48,13 +48,21 @@ TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", "target", required=True)
 OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", "other")
 SOUNDS = (MIXTURE, TARGET, OTHER)
 ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the references
-QUERIES = tuple(DataEntry(f"utt2{name}", name, "text", name) for name in CONDITIONS)
-TABLE = (*SOUNDS, *QUERIES)
+
+
+def query_entries() -> Tuple[DataEntry, ...]:
+    """A row for each condition there is by now."""
+    return tuple(DataEntry(f"utt2{name}", name, "text", name) for name in CONDITIONS)
+
+
+def data_table() -> Tuple[DataEntry, ...]:
+    """All rows: the sounds, and what they can be queried by."""
+    return (*SOUNDS, *query_entries())
 
 
 def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
     """Names a batch must (or may) have; at inference there are no references."""
-    rows = [row for row in TABLE if not (inference and row in ESTIMATES)]
+    rows = [row for row in data_table() if not (inference and row in ESTIMATES)]
     return tuple(row.name for row in rows if row.required == required)
 
 
@@ -62,7 +70,7 @@ def path_name_type(directory: str, conditions: Tuple[str, ...]) -> List[Tuple[st
     """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set queried by ``conditions``."""
     return [
         (f"{directory}/{row.file}", row.name, row.type)
-        for row in TABLE
+        for row in data_table()
         if row in SOUNDS or row.name in conditions
     ]
 
@@ -92,7 +100,7 @@ class MixtureSet:
             raise TSXError(f"{self.directory / MIXTURE.file}: no mixtures; run {MIX} again")
 
     def table(self, file: str) -> Dict[str, str]:
-        """Id -> value of one of the files of ``TABLE``."""
+        """Id -> value of one of the files of ``data_table``."""
         if file not in self._tables:
             with made_by(MIX):
                 table = read_table(self.directory / file)
@@ -134,7 +142,7 @@ class MixtureSet:
     @property
     def conditions(self) -> Tuple[str, ...]:
         """What there is a table of, and ``unconditional``."""
-        there = (row.name for row in QUERIES if (self.directory / row.file).is_file())
+        there = (row.name for row in query_entries() if (self.directory / row.file).is_file())
         return (UNCONDITIONAL, *there)
 
     def applicable(self, condition: str) -> Dict[str, str]:

@@ -15,7 +15,7 @@ from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.mixture_set import PLANS, QUERIES, SOUNDS, TABLE, DataEntry
+from tsx_espnet.mixing.mixture_set import PLANS, SOUNDS, DataEntry, data_table, query_entries
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
 from tsx_espnet.mixing.render import mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
@@ -141,7 +141,7 @@ class WrittenMixtures(Output):
         write_plans(out / PLANS, plans)
         for row in SOUNDS:
             write_table(out / row.file, {plan.id: self._path(row, plan) for plan in plans})
-        for row in QUERIES:
+        for row in query_entries():
             write_table(out / row.file, {plan.id: self._value(row, plan) for plan in plans})
         return {}
 
@@ -150,7 +150,7 @@ class WrittenMixtures(Output):
         plans = _read_plans(where, len(items))
         if where == self.directory:
             names = {plan.id for plan in plans}
-            for row in TABLE:
+            for row in data_table():
                 if read_table(where / row.file).keys() != names:
                     raise TSXError(f"{where / row.file}: expected the mixtures of {PLANS}")
         sizes: Dict[Path, Optional[int]] = {}
