@@ -43,7 +43,8 @@ class AudioFile:
 
     Attributes:
         fs: its rate in Hz.
-        channels, frames: how many; samples of each channel, by its header.
+        channels: how many.
+        frames: samples of each channel by the header; 0 if it does not say.
 
     Raises:
         AudioError: if there is no such file (a pipe is none), or it cannot be read.
@@ -61,7 +62,7 @@ class AudioFile:
             raise self._unreadable(error) from None
         self.fs: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self.frames: int = self._file.frames
+        self.frames: int = self._file.frames if self._file.frames < 2**62 else 0
         self._block_length = max(1, BLOCK // self.channels)
 
     def __enter__(self) -> "AudioFile":
@@ -81,7 +82,7 @@ class AudioFile:
     @property
     def num_blocks(self) -> int:
         """How many ``blocks`` there will be by the header; 0 if that does not say."""
-        return -(-self.frames // self._block_length) if self.frames < 2**62 else 0
+        return -(-self.frames // self._block_length)
 
     def blocks(self, dtype: str = "float32", whole: bool = False) -> Iterator[np.ndarray]:
         """What comes next, in blocks, the last one shorter.
@@ -94,6 +95,8 @@ class AudioFile:
         Raises:
             AudioError: if it cannot be read, or holds NaN or infinity.
         """
+        if whole:
+            self.check_length()
         found = 0
         while True:
             try:
@@ -108,7 +111,7 @@ class AudioFile:
                 raise self._fault("not finite", f"{bad.size} samples are NaN or infinite ({first})")
             found += len(block)
             yield block
-        if whole and found < self.frames < 2**62:
+        if whole and found < self.frames:
             raise self._fault("truncated", f"truncated, it has {found} of {self.frames} samples")
         if whole and not found:
             raise self._fault("empty", "holds no samples")
