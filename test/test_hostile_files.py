@@ -15,14 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tsx_espnet.audio import audio_length, read_audio, read_recording
-from tsx_espnet.captions import parse_captions
 from tsx_espnet.clips.clip_set import ClipSet, read_clip_tables
 from tsx_espnet.clips.datadir import DataDir
 from tsx_espnet.clips.energies import read_energies
 from tsx_espnet.clips.format import format_set
 from tsx_espnet.clips.recording import UnusableClip, read_clip
+from tsx_espnet.conditions.enrollment import enrollment_paths
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
-from tsx_espnet.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.mixing.config import MixingConfig

@@ -50,24 +50,6 @@ class CommandParser(argparse.ArgumentParser):
         raise TSXError(message)
 
 
-def add_page_arguments(parser: argparse.ArgumentParser, tags: str) -> None:
-    """The options of a command that sets a paper's tables beside those of many experiments.
-
-    Args:
-        tags: how the experiments are named.
-    """
-    parser.add_argument(
-        "--exp", required=True, metavar="DIR", help=f"holds the experiments (stage 7), named {tags}"
-    )
-    parser.add_argument("--size", metavar="NAME", help="only those named <NAME>_<method>_...")
-    parser.add_argument(
-        "--data_kind", choices=("synthetic", "recordings"), help="what the sounds are"
-    )
-    parser.add_argument("--title", help="of the file")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the Markdown file")
-    parser.add_argument("--figure", metavar="FILE", help="also draw Figure 2, as PNG")
-
-
 class Jobs(NamedTuple):
     """Which part of a work a process does: all of it, part ``job`` of ``num_jobs``, or the merge.
 

@@ -1,16 +1,17 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
-from typing import List, Optional, Tuple
+import dataclasses
+from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 import soxr
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.conditions import by_keyword, find
+from tsx_espnet.conditions.enrollment import Recordings
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
-from tsx_espnet.few_shot.classes import Recordings, embed_recordings
 from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
@@ -20,7 +21,7 @@ from tsx_espnet.vocabulary import Vocabulary
 
 
 class TargetSoundExtractor:
-    """Extracts the sound a condition asks for, of a loaded ``experiment``.
+    """Extracts the sound that a condition describes, with a loaded ``experiment``.
 
     >>> tsx = TargetSoundExtractor.load("exp/oct")  # doctest: +SKIP
     >>> target, rest = tsx(mixture, 44100, text="a dog barking")  # doctest: +SKIP
@@ -29,7 +30,8 @@ class TargetSoundExtractor:
     """
 
     def __init__(self, experiment: Experiment):
-        self.experiment = experiment
+        vocabulary = dataclasses.replace(experiment.vocabulary, embed_phrase=self._embed_phrase)
+        self.experiment = experiment._replace(vocabulary=vocabulary)
         self.fs = int(experiment.config["fs"])
         self._language_model: Optional[LanguageModel] = None
 
@@ -58,7 +60,7 @@ class TargetSoundExtractor:
 
     @property
     def conditions(self) -> Tuple[str, ...]:
-        """What the model can be asked by."""
+        """What the model can be queried by."""
         return tuple(self.experiment.config["conditions"])
 
     def __call__(
@@ -66,14 +68,8 @@ class TargetSoundExtractor:
         mixture: np.ndarray,
         fs: int,
         *,
-        text: Optional[str] = None,
-        class_label: Optional[str] = None,
-        enrollment: Optional[Recordings] = None,
-        energy: Optional[str] = None,
-        harmonicity: Optional[str] = None,
-        order: Optional[str] = None,
-        unconditional: bool = False,
         progress: Progress = lambda segments: segments,
+        **condition: Any,
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Target and rest of a recording, by exactly one condition.
 
@@ -85,38 +81,31 @@ class TargetSoundExtractor:
         Args:
             mixture: (T,) or (T, channels), any level.
             fs: sampling rate in Hz.
-            text: what it sounds like, in words.
-            class_label: one of the labels the model was trained on, or one that was added.
-            enrollment: the path of a recording of such a sound, or several, whose embeddings are
-                averaged; any rate, any number of channels.
-            energy: ``low`` or ``high``.
-            harmonicity: ``percussive`` or ``harmonic``.
-            order: ``first`` or ``second``.
-            unconditional: ask for nothing (a model trained with PIT): two sounds, in any order, not
-                the same one in every channel and every segment of a long recording.
             progress: wraps the list of segments while they are worked on.
+            condition: one of these, or of the conditions that plugins register:
+
+                - ``text``: what it sounds like, in words
+                - ``class_label``: a label the model was trained on, or one that was added
+                - ``enrollment``: the path of a recording of such a sound, or several, whose
+                  embeddings are averaged; any rate, any number of channels
+                - ``energy``: ``low`` or ``high``
+                - ``harmonicity``: ``percussive`` or ``harmonic``
+                - ``order``: ``first`` or ``second``
+                - ``unconditional=True``: no query (a model trained with PIT); two sounds, in any
+                  order, not the same one in every channel and every segment of a long recording
 
         Returns:
             target, rest: float32 with the shape of ``mixture``; target + rest = mixture
 
         Raises:
-            TSXError: for no or several conditions, an unknown value, an enrollment that cannot be
-                read, or a mixture that is empty or holds NaN or infinity.
+            TSXError: for no or several conditions, an unknown condition or value, an enrollment
+                that cannot be read, or a mixture that is empty or holds NaN or infinity.
         """
-        asked = {
-            "text": text,
-            "class": class_label,
-            ENROLLMENT: enrollment,
-            "energy": energy,
-            "harmonicity": harmonicity,
-            "order": order,
-            UNCONDITIONAL: ANY if unconditional else None,
-        }
-        condition = self.embed({name: value for name, value in asked.items() if value is not None})
+        embedding = self.embed_keywords(condition)
         mixture = check_mixture(mixture, fs)
         channels = np.atleast_2d(mixture.T)
         target = np.stack(
-            [self._extract(channel, fs, condition, progress) for channel in channels]
+            [self._extract(channel, fs, embedding, progress) for channel in channels]
         )
         target = target.T.reshape(mixture.shape)
         return target, mixture - target
@@ -135,7 +124,7 @@ class TargetSoundExtractor:
         batch_size: int = AdaptationOptions.batch_size,
         seed: int = 0,
     ) -> List[float]:
-        """Learn a new class from a few recordings; then ``class_label=label`` asks for it.
+        """Learn a new class from a few recordings; then ``class_label=label`` queries it.
 
         All that the model could do before stays as it is, to the last bit. If anything fails,
         there is no new class.
@@ -156,8 +145,8 @@ class TargetSoundExtractor:
             the mean loss of each epoch of the adaptation; nothing without
 
         Raises:
-            TSXError: if the model is not asked by classes or knows the label, a recording cannot be
-                used, or there are no clips to mix with.
+            TSXError: if the model is not queried by classes or knows the label, a recording cannot
+                be used, or there are no clips to mix with.
         """
         from tsx_espnet.few_shot.learn import learn_classes
 
@@ -167,29 +156,31 @@ class TargetSoundExtractor:
         )
         return losses
 
-    def embed(self, asked) -> ConditionEmbedding:
-        """The embedding of ``{condition: value}``, one entry."""
+    def embed_keywords(self, keywords: Mapping[str, Any]) -> ConditionEmbedding:
+        """The embedding of the keywords of a call; those that are None or False do not count."""
+        asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
+        for name in list(asked):
+            if asked[name] is None or asked[name] is False:
+                del asked[name]
+        return self.embed(asked)
+
+    def embed(self, asked: Mapping[str, Any]) -> ConditionEmbedding:
+        """The embedding of ``{condition: value}``, one entry.
+
+        Raises:
+            TSXError: for no or several conditions, one that the model does not know, or a value
+                that it cannot have.
+        """
         if len(asked) != 1:
             found = ", ".join(asked) or "none"
             raise TSXError(f"expected exactly one of {', '.join(self.conditions)}, found {found}")
         ((name, value),) = asked.items()
         if name not in self.conditions:
             raise TSXError(
-                f"this model cannot be asked by {name}; it knows {', '.join(self.conditions)}"
+                f"this model cannot be queried by {name}; it knows {', '.join(self.conditions)}"
             )
-        if name == ENROLLMENT:
-            return embed_recordings(self.experiment, value)
-        table = self.vocabulary.text_table
-        if name == "text" and (table is None or value not in table):
-            array = self._embed_phrase(value)
-        elif value == NOT_APPLICABLE:
-            raise TSXError(f"{name}: expected something to ask for, found {value!r}")
-        else:
-            array = self.vocabulary.encode(name, value)
-        value_tensor = torch.from_numpy(array)[None].to(self._device)
-        lengths = torch.tensor([len(array)], device=self._device)
         with torch.no_grad():
-            return self.model.conditioners[name](value_tensor, lengths)
+            return self.experiment.embed(name, find(name).query(value))
 
     @property
     def _device(self) -> torch.device:
@@ -197,8 +188,6 @@ class TargetSoundExtractor:
 
     def _embed_phrase(self, phrase: str) -> np.ndarray:
         table = self.vocabulary.text_table
-        if not phrase.strip():
-            raise TSXError("text: expected a phrase, found an empty one")
         if table is None:
             raise TSXError("this experiment has no text_embeddings.safetensors, so no text model")
         if self._language_model is None:

@@ -246,3 +246,11 @@ def test_a_mistake_ends_as_one_line(tmp_path):
     )
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+def test_the_clip_of_the_target_is_noted(experiment):
+    """Mixtures that share it are not independent: the verdicts of a study draw clips."""
+    run(experiment, "--skip_bss")
+    assert {(row.mixture, row.clip) for row in scores_of(experiment)} == {
+        (f"mix{number:05d}", f"clip{number}_0") for number in range(6)
+    }

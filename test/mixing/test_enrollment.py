@@ -10,7 +10,7 @@ import scipy.stats
 import soundfile
 
 from tsx_espnet.bin.mix import main
-from tsx_espnet.enrollment import enrollment_paths
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.mixture_set import data_table

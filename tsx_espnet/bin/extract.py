@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Sequence
 
 from tsx_espnet.cli import CommandParser
+from tsx_espnet.conditions import ASKED
 from tsx_espnet.errors import TSXError, run_command
 
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24"}
@@ -16,25 +17,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="tsx-extract", description=__doc__)
     parser.add_argument("mixture", help="the recording, any format libsndfile reads")
     parser.add_argument("--model", required=True, help="directory of a trained experiment")
-    asked = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(
+    query = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(
         required=True
     )
-    asked.add_argument("--text", help="what it sounds like, in words")
-    asked.add_argument(
-        "--class_label", help="a label the model was trained on, or one that was added to it"
-    )
-    asked.add_argument(
-        "--enrollment",
-        nargs="+",
-        metavar="FILE",
-        help="recordings of such a sound, one or several; their embeddings are averaged",
-    )
-    asked.add_argument("--energy", help="low or high: the softer or the louder sound")
-    asked.add_argument("--harmonicity", help="harmonic or percussive")
-    asked.add_argument("--order", help="first or second to be heard")
-    asked.add_argument(
-        "--unconditional", action="store_true", help="two sounds in any order (a model of PIT)"
-    )
+    for condition in ASKED.values():
+        option = dict(condition.option)
+        if condition.values is not None:
+            option["metavar"] = f"{{{','.join(condition.values)}}}"
+        query.add_argument(f"--{condition.keyword}", help=condition.help, **option)
     parser.add_argument("-o", "--out", required=True, help="the extracted sound, .wav or .flac")
     parser.add_argument("--rest", help="everything else, .wav or .flac")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
@@ -101,13 +91,12 @@ def main(argv: Sequence[str] = None) -> None:
         check_mixture(mixture, fs)
     except TSXError as error:
         raise TSXError(f"{args.mixture}: {error}") from None
-    names = ("text", "class_label", "enrollment", "energy", "harmonicity", "order")
+    keywords = [condition.keyword for condition in ASKED.values()]
     tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
     target, rest = tsx(
         mixture,
         fs,
-        **{name: getattr(args, name) for name in names},
-        unconditional=args.unconditional,
+        **{keyword: getattr(args, keyword) for keyword in keywords},
         progress=lambda segments: progress(segments, "extracting"),
     )
     check_peak(args.out, target)

@@ -17,7 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--mixtures", required=True, help="the mixture set")
     parser.add_argument("--out", required=True, help="directory of the estimates")
     parser.add_argument(
-        "--conditions", help="query by these of the model's conditions: A,B (default: all)"
+        "--conditions", help="of the model's conditions, those to query by: A,B (default: all)"
     )
     parser.add_argument(
         "--num_enrollments",
@@ -37,7 +37,7 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
     """Those of ``known`` that are named in ``A,B``, in the order of ``known``.
 
     Raises:
-        TSXError: naming the one that the model does not know.
+        TSXError: naming the one that the model cannot be queried by.
     """
     if names is None:
         return known

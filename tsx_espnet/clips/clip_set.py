@@ -9,9 +9,9 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Se
 import numpy as np
 
 from tsx_espnet.audio import AudioFile
-from tsx_espnet.captions import parse_captions
 from tsx_espnet.clips.energies import FILE, FRAME_BYTES, num_frames, read_energies
 from tsx_espnet.conditions import hop_length
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, PathLike, digest, read_marker, read_table, size_of
 

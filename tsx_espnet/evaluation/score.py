@@ -175,6 +175,7 @@ def score_mixture(
             condition=condition,
             value=values[condition],
             label=mixtures.label(name),
+            clip=mixtures.plans[name].sources[mixtures.plans[name].target].clip,
             silent=silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],

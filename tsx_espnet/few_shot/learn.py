@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions.enrollment import Recordings, recording_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import (
     CONFIG,
@@ -20,13 +21,7 @@ from tsx_espnet.experiment import (
     save_experiment,
 )
 from tsx_espnet.few_shot.adaptation import adapt
-from tsx_espnet.few_shot.classes import (
-    Recordings,
-    add_classes,
-    check_new_labels,
-    recording_paths,
-    start_embeddings,
-)
+from tsx_espnet.few_shot.classes import add_classes, check_new_labels, start_embeddings
 from tsx_espnet.few_shot.mixtures import (
     AdaptationMixture,
     AdaptationOptions,

@@ -20,7 +20,7 @@ import numpy as np
 
 from tsx_espnet.audio import audio_length, read_audio
 from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
-from tsx_espnet.enrollment import enrollment_paths
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.tables import DONE, PathLike, read_table
@@ -52,7 +52,7 @@ ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the
 
 def query_entries() -> Tuple[DataEntry, ...]:
     """A row for each condition there is by now."""
-    return tuple(DataEntry(f"utt2{name}", name, "text", name) for name in CONDITIONS)
+    return tuple(DataEntry(one.file, name, "text", name) for name, one in CONDITIONS.items())
 
 
 def data_table() -> Tuple[DataEntry, ...]:
