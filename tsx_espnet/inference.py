@@ -12,7 +12,7 @@ from tsx_espnet.conditions import by_keyword, find
 from tsx_espnet.conditions.enrollment import Recordings
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
-from tsx_espnet.few_shot.options import AdaptationOptions
+from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
 from tsx_espnet.segments import Progress, by_segments

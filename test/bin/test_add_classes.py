@@ -16,8 +16,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import average_embedding
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.tables import read_table
 
 FS = 8000
@@ -128,7 +128,7 @@ def test_finished_work_is_left_alone_and_other_work_is_refused(add, exp, clips, 
     for same in (clips["new"], moved):
         capsys.readouterr()
         add("--clips", same)
-        assert "already done (2 new classes)" in capsys.readouterr().out
+        assert "already done (2 new classes" in capsys.readouterr().out
     shutil.copytree(exp, tmp_path / "exp")
     state = torch.load(exp / "valid.loss.ave.pth")
     torch.save({name: 2 * value for name, value in state.items()}, tmp_path / "exp" / "latest.pth")
@@ -139,7 +139,7 @@ def test_finished_work_is_left_alone_and_other_work_is_refused(add, exp, clips, 
         ("--model_file", "latest.pth"): "model",
     }
     for options, name in others.items():
-        with pytest.raises(TSXError, match=rf"that were added differently \({name}\)"):
+        with pytest.raises(TSXError, match=rf"holds classes made differently \({name}: "):
             add("--clips", clips["new"], *options, exp=tmp_path / "exp")
     with pytest.raises(TSXError, match="holds an experiment already; choose another directory"):
         add("--clips", clips["new"], out=exp)
@@ -167,7 +167,7 @@ def test_interrupted_work_is_taken_up_again(add, clips, tmp_path, monkeypatch, c
     given = ("--clips", clips["new"], "--adapt_clips", clips["train"], *SHORT)
     undisturbed, grown = add(*given), tmp_path / "again"
     names = {path.name for path in undisturbed.iterdir()}
-    for number in range(1, len(names)):
+    for number in range(1, len(names) + 1):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(os, "replace", after(number))
             add(*given, out=grown)

@@ -12,8 +12,8 @@ from tsx_espnet.few_shot.adaptation import adapt, new_labels
 from tsx_espnet.few_shot.classes import add_classes
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.tables import mark_done, read_table, write_table
 
 FS = 8000
@@ -275,7 +275,7 @@ def test_fixed_sets_that_cannot_be(written, tmp_path):
         FixedMixtures(tmp_path, ("Siren", "Gong"), FS)
     with pytest.raises(TSXError, match=r"utt2class: mix0000\d: expected a target of a new class"):
         FixedMixtures(written, ("Siren",), FS)
-    with pytest.raises(TSXError, match="expected 16000 Hz mono as the model"):
+    with pytest.raises(TSXError, match="expected 16000 Hz, found 8000 Hz"):
         FixedMixtures(written, ("Siren", "Gong"), 2 * FS)
     spoilt = copy_of(written, tmp_path / "set")
     wavs = read_table(spoilt / "wav.scp")
@@ -287,5 +287,5 @@ def test_fixed_sets_that_cannot_be(written, tmp_path):
     del wavs["mix00004"]
     write_table(spoilt / "spk1.scp", wavs)
     mark_done(spoilt)
-    with pytest.raises(TSXError, match="spk1.scp: no line for mixture 'mix00004'"):
+    with pytest.raises(TSXError, match="spk1.scp: not the mixtures of wav.scp: 1 of 6"):
         FixedMixtures(spoilt, ("Siren", "Gong"), FS)

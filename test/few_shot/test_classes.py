@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +145,19 @@ def test_random_classes_added_one_after_the_other_differ(experiment):
     first = start_embeddings(experiment, {"Siren": ()}, "random")
     second = start_embeddings(add_classes(experiment, first), {"Gong": ()}, "random")
     assert not torch.equal(first["Siren"], second["Gong"])
+
+
+def test_random_starts_of_other_recordings_differ(experiment, recordings, tmp_path):
+    """Runs of several draws of K recordings, or of several K, all began at the same vectors."""
+    moved = tmp_path / "moved.wav"
+    moved.write_bytes(Path(recordings[0]).read_bytes())
+    one, same, more, other = (
+        start_embeddings(experiment, {"Siren": own}, "random")["Siren"]
+        for own in (recordings[:1], [moved], recordings, recordings[1:2])
+    )
+    assert torch.equal(one, same)
+    for start in (more, other):
+        assert (one - start).abs().min() > 0
 
 
 def test_average_starts(experiment, recordings):

@@ -110,7 +110,7 @@ def test_estimates_sum_to_the_mixture(finished):
 
 def test_a_second_run_leaves_finished_work_alone(finished, run):
     mini, _ = finished
-    kept = ["downloads/**/*.wav", "dump/**/*.wav", "dump/**/*.ark", "dump/text/*.safetensors"]
+    kept = ["downloads/**/*.wav", "dump/**/*.wav", "dump/**/*.f32", "dump/text/*.safetensors"]
     kept += [f"{EXP}/infer/**/*.wav", f"{EXP}/infer/**/scores.csv", f"{EXP}/*epoch.pth"]
     files = [path for pattern in kept for path in mini.glob(pattern)]
     before = {path: path.stat().st_mtime_ns for path in files}

@@ -6,7 +6,7 @@ from typing import Optional, Sequence
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.few_shot.options import AdaptationOptions
+from tsx_espnet.few_shot.mixtures import AdaptationOptions
 
 ADAPTATION = {
     "num_mixtures": "with --adapt_clips",
@@ -74,7 +74,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     import torch
 
-    from tsx_espnet.few_shot.learn import write_grown_experiment
+    from tsx_espnet.few_shot.learn import GrownExperiment
 
     torch.set_num_threads(args.num_threads)
     adaptation = None
@@ -84,7 +84,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             clips=args.adapt_clips,
             **{name: getattr(args, name) for name in ADAPTATION if hasattr(args, name)},
         )
-    write_grown_experiment(
+    GrownExperiment(
         args.exp,
         args.out,
         args.clips or {args.label: args.recordings},
@@ -92,8 +92,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         adaptation,
         seed=args.seed,
         model_file=args.model_file,
-        device="cuda" if args.ngpu > 0 else "cpu",
-    )
+    ).learn("cuda" if args.ngpu > 0 else "cpu")
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ def main(argv: Sequence[str] = None) -> None:
 
     import soundfile
 
+    from tsx_espnet.cli import progress
     from tsx_espnet.inference import TargetSoundExtractor, check_mixture
-    from tsx_espnet.progress import progress
 
     try:
         mixture, fs = soundfile.read(args.mixture, dtype="float32")

@@ -7,7 +7,6 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.mixture_set import describe_difference
 from tsx_espnet.evaluation.scores import (
     FILE,
     ORACLE,
@@ -18,6 +17,7 @@ from tsx_espnet.evaluation.scores import (
     read_scores,
 )
 from tsx_espnet.evaluation.statistics import Mean, mean_of
+from tsx_espnet.mixing.mixture_set import describe_difference
 from tsx_espnet.tables import PathLike, read_facts
 
 INFER = "infer"  # <exp>/infer/<test set> holds estimates and scores

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.mixture_set import MixtureSet, read_mono
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import PathLike, read_facts, read_table, read_yaml
 
 CONFIG = "config.yaml"
@@ -140,8 +140,9 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
     clips, labels = {s.clip for s in sources}, {s.labels[0] for s in sources}
     sizes = f"{len(plans)} mixtures of {len(clips)} clips, {len(labels)} classes"
     pairs.append(("test", sizes))
-    signal, rate = read_mono(mixtures.audio["mixture"][mixtures.ids[0]])
-    pairs.append(("test audio", f"{rate} Hz, {len(signal) / rate:g} s (first mixture)"))
+    first = mixtures.plans[mixtures.ids[0]]
+    seconds = first.num_samples / first.fs
+    pairs.append(("test audio", f"{first.fs} Hz, {seconds:g} s (first mixture)"))
     for name, values, unit in (
         ("test level difference", [abs(plan.snr) for plan in plans], " dB"),
         ("test overlap", [100 * plan.overlap for plan in plans], " %"),

@@ -19,7 +19,6 @@ from tsx_espnet.evaluation.markdown import (
     plain,
     summary_table,
 )
-from tsx_espnet.evaluation.mixture_set import MixtureSet
 from tsx_espnet.evaluation.provenance import (
     History,
     describe_config,
@@ -42,6 +41,7 @@ from tsx_espnet.evaluation.statistics import (
     by_label,
     unprocessed,
 )
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import PathLike, atomic_write, remove_leftovers
 
 RESULTS = "RESULTS.md"

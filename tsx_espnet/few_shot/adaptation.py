@@ -16,12 +16,11 @@ import torch
 
 from tsx_espnet.build import build_criterions
 from tsx_espnet.checks import check_at_least
+from tsx_espnet.cli import progress
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.classes import class_conditioner
-from tsx_espnet.few_shot.mixtures import AdaptationMixture
-from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.progress import progress
+from tsx_espnet.few_shot.mixtures import AdaptationMixture, AdaptationOptions
 
 MAX_GRADIENT = 5.0  # norm
 SNR = ({"name": "snr"},)  # Eq. 6

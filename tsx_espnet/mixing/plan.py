@@ -157,7 +157,7 @@ def read_plans(path: PathLike) -> List[Plan]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; run the mix stage (stage 3)")
+        raise TSXError(f"{path}: no such file")
     plans, seen = [], set()
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, start=1):

@@ -13,11 +13,11 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.cli import no_option
-from tsx_espnet.contract import MIXTURE, path_name_type
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
+from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, read_yaml
 

@@ -25,12 +25,12 @@ from torch.multiprocessing import ProcessExitedException
 from tsx_espnet import parts
 from tsx_espnet.build import build_model, check_conf
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.contract import data_names
 from tsx_espnet.distributed import is_first
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
+from tsx_espnet.mixing.mixture_set import data_names
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.clips import hpss
-from tsx_espnet.clips.hpss import hpss_energies, soft_mask
+from tsx_espnet.clips import energies
+from tsx_espnet.clips.energies import hpss_energies, soft_mask
 
 FS = 8000
 
@@ -20,7 +20,7 @@ def ratio(audio):
 def test_the_mask_is_the_one_of_librosa(frames, bins, seed):
     magnitude = np.random.default_rng(seed).exponential(size=(frames, bins)).astype(np.float32)
     magnitude[magnitude < 0.3] = 0
-    expected, _ = librosa.decompose.hpss(magnitude.T, kernel_size=hpss.KERNEL, mask=True)
+    expected, _ = librosa.decompose.hpss(magnitude.T, kernel_size=energies.KERNEL, mask=True)
     np.testing.assert_allclose(soft_mask(magnitude).T, expected, atol=1e-6)
 
 
@@ -32,7 +32,7 @@ def test_energies_are_those_of_librosa():
     two_sided = np.full(257, 2.0)
     two_sided[[0, -1]] = 1
     scale = 80 / (512 * np.sum(librosa.filters.get_window("hann", 512) ** 2))
-    parts = librosa.decompose.hpss(spectrum, kernel_size=hpss.KERNEL)
+    parts = librosa.decompose.hpss(spectrum, kernel_size=energies.KERNEL)
     for found, part in zip(hpss_energies(audio, FS), parts):
         np.testing.assert_allclose(found, scale * two_sided @ np.abs(part) ** 2, rtol=1e-4)
 
@@ -58,14 +58,14 @@ def test_energies_have_the_unit_of_frame_energies_and_their_place():
 
 
 def test_silence_has_no_energy_and_no_nan():
-    for energies in hpss_energies(np.zeros(FS), FS):
-        np.testing.assert_array_equal(energies, 0)
+    for part in hpss_energies(np.zeros(FS), FS):
+        np.testing.assert_array_equal(part, 0)
 
 
 def test_long_clips_are_analysed_in_blocks_that_do_not_show(monkeypatch):
     audio = np.random.default_rng(0).standard_normal(FS)
     whole = hpss_energies(audio, FS)
-    monkeypatch.setattr(hpss, "BLOCK", 17)
+    monkeypatch.setattr(energies, "BLOCK", 17)
     np.testing.assert_allclose(hpss_energies(audio, FS), whole, rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from tsx_espnet.audio import HEADER_BYTES, wav_bytes, write_float_wav
 from tsx_espnet.bin.mix import main
 from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing import dataset_files
+from tsx_espnet.mixing import set_writer
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import read_table
@@ -71,7 +71,7 @@ def test_files_of_a_set(whole):
 def test_parts_make_the_same_set(command, whole):
     for job in (3, 1):
         command("parts", "--num_jobs", 3, "--job", job)
-    with pytest.raises(TSXError, match=r"2\.jsonl: this part is not finished; run --num_jobs 3"):
+    with pytest.raises(TSXError, match=r"parts\.3/2: this part is not finished; run --num_jobs 3"):
         command("parts", "--num_jobs", 3, "--merge")
     command("parts", "--num_jobs", 3, "--job", 2)
     parts = command("parts", "--num_jobs", 3, "--merge")
@@ -117,7 +117,7 @@ def test_a_killed_run_is_continued(command, whole, monkeypatch):
         write_float_wav(path, samples, fs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_files, "write_float_wav", die_at_the_20th_file)
+        patch.setattr(set_writer, "write_float_wav", die_at_the_20th_file)
         with pytest.raises(Killed):
             command("killed")
     killed = written[0].parents[2]
@@ -161,9 +161,9 @@ def test_a_foreign_directory_is_not_touched(command, whole):
 def test_a_part_with_lines_missing(command, whole):
     folder = command("short", "--num_jobs", 2, "--job", 1)
     command("short", "--num_jobs", 2, "--job", 2)
-    part = folder / "parts.2" / "1.jsonl"
+    part = folder / "parts.2" / "1" / "mixtures.jsonl"
     part.write_text("".join(part.read_text().splitlines(True)[:-1]))
-    with pytest.raises(TSXError, match=r"1\.jsonl: expected 6 mixtures, found 5"):
+    with pytest.raises(TSXError, match=r"1/mixtures\.jsonl: expected 6 mixtures, found 5"):
         command("short", "--num_jobs", 2, "--merge")
 
 
@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_no_table_behind(command, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_files, "write_plans", full)
+        patch.setattr(set_writer, "write_plans", full)
         with pytest.raises(TSXError, match="full: No space left on device"):
             command("full", number=2)
     assert (command("full", number=2) / ".done").exists()
@@ -204,11 +204,11 @@ def test_a_full_disk_leaves_no_table_behind(command, monkeypatch):
 
 def test_super_classes_in_a_file(corpus, superclasses, tmp_path):
     (tmp_path / "mine.json").write_text(json.dumps({k: list(v) for k, v in superclasses.items()}))
-    config = dataset_files_config(tmp_path / "mine.json")
+    config = config_of(tmp_path / "mine.json")
     assert set(Sampler(corpus, config).superclasses) == {"Animal", "Water", "Vehicle"}
 
 
-def dataset_files_config(path):
+def config_of(path):
     from tsx_espnet.mixing.config import MixingConfig
 
     return MixingConfig(duration=1.0, strategy="same", superclasses=str(path))
