@@ -1,11 +1,12 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
-from typing import List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import soxr
 import torch
 
+from tsx_espnet.audio import check_samples
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -14,9 +15,12 @@ from tsx_espnet.few_shot.classes import Recordings, embed_recordings
 from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
-from tsx_espnet.segments import Progress, by_segments
 from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
+
+SEGMENT = 20.0  # seconds
+CROSSFADE = 1.0  # seconds
+Progress = Callable[[List[int]], Iterable[int]]
 
 
 class TargetSoundExtractor:
@@ -113,13 +117,65 @@ class TargetSoundExtractor:
             UNCONDITIONAL: ANY if unconditional else None,
         }
         condition = self.embed({name: value for name, value in asked.items() if value is not None})
-        mixture = check_mixture(mixture, fs)
-        channels = np.atleast_2d(mixture.T)
-        target = np.stack(
-            [self._extract(channel, fs, condition, progress) for channel in channels]
-        )
-        target = target.T.reshape(mixture.shape)
-        return target, mixture - target
+        mixture = check_samples(mixture, fs)
+        columns = mixture.reshape(len(mixture), -1)
+        recording = self._recording(fs, columns.shape[1], condition)
+        target, rest = recording.push(columns, last=True, progress=progress)
+        return target.reshape(mixture.shape), rest.reshape(mixture.shape)
+
+    def stream(
+        self, blocks: Iterable[np.ndarray], fs: float, **condition
+    ) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        """Target and rest of a recording that arrives in blocks, from a file or a microphone.
+
+        Joined, they are what the call with the whole recording returns. Memory does not grow with
+        the length of the recording; a sound comes out about 20 s after it went in.
+
+        >>> blocks = soundfile.blocks("long.wav", blocksize=65536)  # doctest: +SKIP
+        >>> for target, rest in tsx.stream(blocks, 44100, text="rain"):  # doctest: +SKIP
+        ...     file.write(target)
+
+        Args:
+            blocks: of shape (n,) or (n, channels) each, of any lengths n.
+            fs: sampling rate in Hz.
+            condition: exactly one, as in the call.
+
+        Returns:
+            an iterator over (target, rest), float32; their lengths add up to that of the blocks
+
+        Raises:
+            TSXError: as the call does; for what is wrong with a block, once it is reached.
+        """
+        asked = {
+            "class" if name == "class_label" else name: ANY if name == UNCONDITIONAL else value
+            for name, value in condition.items()
+            if value is not None and value is not False
+        }
+        return self._stream(blocks, fs, self.embed(asked))
+
+    def _stream(self, blocks, fs, condition) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        recording, shape, gathered = None, (), []
+        for block in blocks:
+            block = np.asarray(block)
+            if block.ndim and not len(block):
+                continue
+            block = check_samples(block, fs)
+            if recording is None:
+                shape = block.shape[1:]
+                recording = self._recording(fs, block[0].size, condition)
+            if block.shape[1:] != shape:
+                wanted = f"(n, {shape[0]})" if shape else "(n,)"
+                raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
+            gathered.append(block.reshape(len(block), -1))
+            if sum(map(len, gathered)) >= fs:  # a second at a time, however small the blocks
+                target, rest = recording.push(np.concatenate(gathered))
+                gathered = []
+                if len(target):
+                    yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+        if recording is None:
+            check_samples(np.zeros(0), fs)  # raises
+        target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
+        yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
 
     def add_class(
         self,
@@ -205,45 +261,72 @@ class TargetSoundExtractor:
             self._language_model = LanguageModel(table.language_model, table.pooling)
         return self._language_model.embed([phrase.strip()])
 
-    def _extract(
-        self, channel: np.ndarray, fs: int, condition: ConditionEmbedding, progress: Progress
-    ) -> np.ndarray:
-        x = channel if fs == self.fs else soxr.resample(channel, fs, self.fs)
-        if len(x) == 0:  # shorter than one sample at the model's rate
-            return np.zeros_like(channel)
-
+    def _recording(self, fs: float, channels: int, condition: ConditionEmbedding) -> "_Recording":
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 mixture = torch.from_numpy(part)[None].to(self._device)
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
-        target = by_segments(x, self.fs, extract, progress)
-        if fs == self.fs:
-            return target
-        return fit_length(soxr.resample(target, self.fs, fs), len(channel))
+        return _Recording(extract, self.fs, fs, channels)
 
 
-def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
-    """The mixture as float32 (T,) or (T, channels).
+class _Recording:
+    """One recording on its way through a model: resampled, and cut into segments.
 
-    Raises:
-        TSXError: saying what is wrong with it.
+    Neighbouring segments of 20 s share one second, over which one is faded into the next.
+
+    Args:
+        extract: (n,) -> (n,), for any n up to 20 s at the model's rate.
+        model_fs: the model's rate in Hz.
+        fs: the recording's.
     """
-    mixture = np.asarray(mixture)
-    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
-        raise TSXError(
-            "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {mixture.dtype} {mixture.shape}"
-        )
-    with np.errstate(over="ignore"):
-        mixture = mixture.astype(np.float32)
-    if not np.isfinite(mixture).all():
-        raise TSXError("mixture: found NaN or infinite samples")
-    if not 0 < fs < np.inf:
-        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return mixture
 
+    def __init__(
+        self, extract: Callable[[np.ndarray], np.ndarray], model_fs: int, fs: float, channels: int
+    ):
+        self.extract = extract
+        self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
+        self.resample = fs != model_fs
+        if self.resample:
+            self.down = soxr.ResampleStream(fs, model_fs, channels, dtype="float32")
+            self.up = soxr.ResampleStream(model_fs, fs, channels, dtype="float32")
+        nothing = np.zeros((0, channels), dtype=np.float32)
+        self.mixture = self.target = nothing  # at fs, not given back yet
+        self.heard = nothing  # at the model's rate, not extracted yet
+        self.tail: Optional[np.ndarray] = None  # to be faded into the next segment
 
-def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cut or zero-pad (T',) samples to (length,)."""
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+    def push(
+        self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """As much of target and rest as is ready: (n, channels) -> (m, channels) each."""
+        self.mixture = np.concatenate([self.mixture, block])
+        heard = self.down.resample_chunk(block, last) if self.resample else block
+        target = self._segments(heard, last, progress)
+        if self.resample:
+            target = self.up.resample_chunk(target, last)
+        target = np.concatenate([self.target, target])
+        ready = len(self.mixture) if last else min(len(self.mixture), len(target))
+        mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
+        self.target = target[ready:]
+        target = np.pad(target[:ready], ((0, max(0, ready - len(target))), (0, 0)))
+        return target, mixture - target
+
+    def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
+        heard = np.concatenate([self.heard, heard])
+        if last and not len(heard):  # shorter than one sample at the model's rate
+            return heard
+        # a segment that is not the last one has a successor, which needs more than the fade
+        end = max(1, len(heard) - self.fade) if last else max(0, len(heard) - self.segment)
+        hop = self.segment - self.fade
+        starts = list(range(0, end, hop))
+        self.heard = heard[len(starts) * hop :]
+        targets = [heard[:0]]
+        for start in progress(starts) if starts else ():
+            part = heard[start : start + self.segment]
+            target = np.stack([self.extract(channel) for channel in part.T], axis=1) + 0.0
+            if self.tail is not None:
+                rise = np.linspace(0, 1, self.fade, dtype=np.float32)[:, None]
+                target[: self.fade] = self.tail * (1 - rise) + target[: self.fade] * rise
+            self.tail = target[hop:]
+            targets.append(target if last and start == starts[-1] else target[:hop])
+        return np.concatenate(targets)
