@@ -88,7 +88,7 @@ tsx() { # STAGE STOP_STAGE: as far as this script is to do them
 
 tsx 1 1
 if [ -n "${noise}" ] && [ "${stage}" -eq 1 ]; then
-    ${python} -m tsx_espnet.bin.prepare_noise --noise "${noise}" --data "${datadir}/noise"
+    ${python} -m tsx_espnet.bin.prepare noise --noise "${noise}" --data "${datadir}/noise"
 fi
 tsx 2 2
 if [ -n "${noise}" ] && [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then format noise; fi
