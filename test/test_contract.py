@@ -9,13 +9,13 @@ from tsx_espnet.mixing import dataset_files
 
 def test_a_row_for_every_file_that_stage_3_writes():
     written = set(dataset_files.AUDIO) | {f"utt2{name}" for name in CONDITIONS}
-    assert {row.file for row in contract.TABLE} == written
+    assert {row.file for row in contract.table()} == written
 
 
 def test_names_are_unique_and_loaders_are_espnets():
-    names = [row.name for row in contract.TABLE]
+    names = [row.name for row in contract.table()]
     assert len(set(names)) == len(names)
-    assert {row.type for row in contract.TABLE} <= set(DATA_TYPES)
+    assert {row.type for row in contract.table()} <= set(DATA_TYPES)
 
 
 def test_what_a_batch_needs():

@@ -14,7 +14,6 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.captions import parse_captions
 from tsx_espnet.clips.ark import read_matrix
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.clips.clip_tables import read_clip_tables
@@ -22,8 +21,9 @@ from tsx_espnet.clips.datadir import DataDir
 from tsx_espnet.clips.format import format_set
 from tsx_espnet.clips.recording import UnusableClip, read_clip
 from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
+from tsx_espnet.conditions.enrollment import enrollment_paths, read_recording
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
-from tsx_espnet.enrollment import enrollment_paths, read_recording
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.mixture_set import read_mono
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores

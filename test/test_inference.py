@@ -305,8 +305,8 @@ def test_two_or_no_conditions(tsx):
         ({"order": "last"}, "unknown order 'last'; nearest known: 'first'"),
         ({"harmonicity": "tonal"}, "unknown harmonicity 'tonal'; nearest known: "),
         ({"text": " "}, "text: expected a phrase, found an empty one"),
-        ({"energy": "n/a"}, "energy: expected something to ask for, found 'n/a'"),
-        ({"class_label": "n/a"}, "class: expected something to ask for, found 'n/a'"),
+        ({"energy": "n/a"}, "energy: expected something to query by, found 'n/a'"),
+        ({"class_label": "n/a"}, "class: expected something to query by, found 'n/a'"),
     ],
 )
 def test_unknown_values(tsx, asked, message):
@@ -319,7 +319,7 @@ def test_a_condition_the_model_does_not_have(make_experiment, tmp_path):
     conditions = {"energy": {}, "class": {}}
     tsx = TargetSoundExtractor.load(make_experiment(tmp_path / "exp", conditions=conditions))
     assert tsx.conditions == ("energy", "class")
-    with pytest.raises(TSXError, match="cannot be asked by text; it knows energy, class"):
+    with pytest.raises(TSXError, match="cannot be queried by text; it knows energy, class"):
         tsx(noise(100), FS, text="rain")
 
 
@@ -380,9 +380,9 @@ def test_a_model_that_is_asked_for_nothing(make_experiment, tsx, tmp_path):
     separator = TargetSoundExtractor.load(exp)
     one, two = separator(noise(500), FS, unconditional=True)
     np.testing.assert_allclose(one + two, noise(500), atol=1e-5)
-    with pytest.raises(TSXError, match="cannot be asked by text; it knows unconditional"):
+    with pytest.raises(TSXError, match="cannot be queried by text; it knows unconditional"):
         separator(noise(500), FS, text="rain")
-    with pytest.raises(TSXError, match="cannot be asked by unconditional; it knows energy"):
+    with pytest.raises(TSXError, match="cannot be queried by unconditional; it knows energy"):
         tsx(noise(500), FS, unconditional=True)
 
 
@@ -446,7 +446,7 @@ def test_what_is_no_enrollment(tsx, enrollment, message):
 def test_a_model_that_takes_no_enrollments(make_experiment, tmp_path, recordings):
     exp = make_experiment(tmp_path / "exp", conditions={"energy": {}, "class": {}})
     tsx = TargetSoundExtractor.load(exp)
-    with pytest.raises(TSXError, match="cannot be asked by enrollment; it knows energy, class"):
+    with pytest.raises(TSXError, match="cannot be queried by enrollment; it knows energy, class"):
         tsx(noise(100), FS, enrollment=recordings)
     with pytest.raises(TSXError, match="that takes enrollments, found one that knows energy"):
         tsx.add_class("my_dog", recordings)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tsx_espnet.audio import write_float_wav
-from tsx_espnet.conditions import CONDITIONS, NOT_APPLICABLE
+from tsx_espnet.conditions import CONDITIONS, NOT_APPLICABLE, find
+from tsx_espnet.conditions.condition import unknown_value
 from tsx_espnet.errors import TSXError
-from tsx_espnet.vocabulary import Vocabulary, unknown_value
+from tsx_espnet.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_text_is_a_row_of_the_table(vocabulary):
     np.testing.assert_array_equal(encoded, vocabulary.text_table.embeddings[2:3])
     with pytest.raises(TSXError, match=r"no text embedding of 'rains'; nearest: \['rain'\]"):
         vocabulary.encode("text", "rains")
-    with pytest.raises(TSXError, match="stage 4"):
+    with pytest.raises(TSXError, match="text needs a table of embeddings: tsx_espnet.bin.embed"):
         Vocabulary().encode("text", "rain")
 
 
@@ -66,8 +67,12 @@ def test_several_enrollments_are_told_apart_but_never_an_array(vocabulary):
 
 
 def test_number_of_values(vocabulary):
-    assert [vocabulary.num_values(name) for name in ("energy", "order", "class")] == [2, 2, 3]
-    assert Vocabulary().num_values("class") == 0
+    def options(name, vocabulary):
+        return find(name).conditioner_options("onehot", vocabulary)
+
+    names = ("energy", "order", "class")
+    assert [options(name, vocabulary)["num_values"] for name in names] == [2, 2, 3]
+    assert options("class", Vocabulary()) == {"num_values": 0}
 
 
 @pytest.mark.parametrize(

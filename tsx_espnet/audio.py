@@ -15,6 +15,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
 HEADER_BYTES = 58
+MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 # what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
 UNREADABLE = (RuntimeError, TypeError, ValueError, OSError)
 BLOCK = 2**18  # samples read at a time, as a header may promise more than there is

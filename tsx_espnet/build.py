@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import torch
 
-from tsx_espnet.conditions import UNCONDITIONAL
+from tsx_espnet.conditions import find as find_condition
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
@@ -142,17 +142,17 @@ def build_conditioner(
     """The conditioner of one condition.
 
     Args:
-        conf: its kind and its options.
+        conf: its kind, by default the usual one of the condition, and its options.
         conditioner_conf: kind -> options that ``conf`` does not give.
+
+    Raises:
+        TSXError: if there is no such condition.
     """
+    condition = find_condition(name)
     options = dict(conf or {})
-    usual = {"text": "text", "enrollment": "enrollment", UNCONDITIONAL: "null"}
-    kind = options.pop("conditioner", usual.get(name, "onehot"))
-    options = {**((conditioner_conf or {}).get(kind) or {}), **options}
-    if kind == "onehot":
-        options.setdefault("num_values", vocabulary.num_values(name))
-    elif kind == "text" and vocabulary.text_table is not None:
-        options.setdefault("input_dim", vocabulary.text_table.dim)
+    kind = options.pop("conditioner", condition.conditioner)
+    usual = (conditioner_conf or {}).get(kind) or {}
+    options = {**condition.conditioner_options(kind, vocabulary), **usual, **options}
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 

@@ -10,7 +10,7 @@ import soundfile
 
 from tsx_espnet.audio import UNREADABLE
 from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
-from tsx_espnet.enrollment import enrollment_paths
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, read_table
 

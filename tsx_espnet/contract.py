@@ -19,22 +19,27 @@ class DataEntry:
 MIXTURE = DataEntry("wav.scp", "speech_mix", "sound", required=True)
 TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", required=True)
 OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", required=False)
-CONDITION_ENTRIES = tuple(
-    DataEntry(f"utt2{name}", name, "text", required=False) for name in CONDITIONS
-)
-TABLE = (MIXTURE, TARGET, OTHER, *CONDITION_ENTRIES)
+
+
+def table() -> Tuple[DataEntry, ...]:
+    """All rows: the audio, and a row for each condition there is by now."""
+    conditions = (
+        DataEntry(condition.file, name, "text", required=False)
+        for name, condition in CONDITIONS.items()
+    )
+    return (MIXTURE, TARGET, OTHER, *conditions)
 
 
 def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
     """Names a batch must (or may) have; at inference there are no references."""
-    rows = [row for row in TABLE if not (inference and row in (TARGET, OTHER))]
+    rows = [row for row in table() if not (inference and row in (TARGET, OTHER))]
     return tuple(row.name for row in rows if row.required == required)
 
 
 def path_name_type(directory: str, conditions: Tuple[str, ...]) -> List[Tuple[str, str, str]]:
-    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set, asking for ``conditions``."""
+    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set, queried by ``conditions``."""
     return [
         (f"{directory}/{row.file}", row.name, row.type)
-        for row in TABLE
-        if row not in CONDITION_ENTRIES or row.name in conditions
+        for row in table()
+        if row in (MIXTURE, TARGET, OTHER) or row.name in conditions
     ]

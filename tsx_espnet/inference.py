@@ -1,30 +1,27 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
-from typing import Callable, Iterable, Iterator, List, Optional, Tuple
+import dataclasses
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
-import soxr
 import torch
 
 from tsx_espnet.audio import check_samples
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.conditions import by_keyword, find
+from tsx_espnet.conditions.enrollment import Recordings
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
-from tsx_espnet.few_shot.classes import Recordings, embed_recordings
 from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
+from tsx_espnet.segments import Progress, RecordingInSegments
 from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
-SEGMENT = 20.0  # seconds
-CROSSFADE = 1.0  # seconds
-Progress = Callable[[List[int]], Iterable[int]]
-
 
 class TargetSoundExtractor:
-    """Extracts the sound a condition asks for, of a loaded ``experiment``.
+    """Extracts the sound that a condition describes, with a loaded ``experiment``.
 
     >>> tsx = TargetSoundExtractor.load("exp/oct")  # doctest: +SKIP
     >>> target, rest = tsx(mixture, 44100, text="a dog barking")  # doctest: +SKIP
@@ -33,7 +30,8 @@ class TargetSoundExtractor:
     """
 
     def __init__(self, experiment: Experiment):
-        self.experiment = experiment
+        vocabulary = dataclasses.replace(experiment.vocabulary, embed_phrase=self._embed_phrase)
+        self.experiment = experiment._replace(vocabulary=vocabulary)
         self.fs = int(experiment.config["fs"])
         self._language_model: Optional[LanguageModel] = None
 
@@ -62,7 +60,7 @@ class TargetSoundExtractor:
 
     @property
     def conditions(self) -> Tuple[str, ...]:
-        """What the model can be asked by."""
+        """What the model can be queried by."""
         return tuple(self.experiment.config["conditions"])
 
     def __call__(
@@ -70,14 +68,8 @@ class TargetSoundExtractor:
         mixture: np.ndarray,
         fs: int,
         *,
-        text: Optional[str] = None,
-        class_label: Optional[str] = None,
-        enrollment: Optional[Recordings] = None,
-        energy: Optional[str] = None,
-        harmonicity: Optional[str] = None,
-        order: Optional[str] = None,
-        unconditional: bool = False,
         progress: Progress = lambda segments: segments,
+        **condition: Any,
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Target and rest of a recording, by exactly one condition.
 
@@ -89,42 +81,35 @@ class TargetSoundExtractor:
         Args:
             mixture: (T,) or (T, channels), any level.
             fs: sampling rate in Hz.
-            text: what it sounds like, in words.
-            class_label: one of the labels the model was trained on, or one that was added.
-            enrollment: the path of a recording of such a sound, or several, whose embeddings are
-                averaged; any rate, any number of channels.
-            energy: ``low`` or ``high``.
-            harmonicity: ``percussive`` or ``harmonic``.
-            order: ``first`` or ``second``.
-            unconditional: ask for nothing (a model trained with PIT): two sounds, in any order, not
-                the same one in every channel and every segment of a long recording.
             progress: wraps the list of segments while they are worked on.
+            condition: one of these, or of the conditions that plugins register:
+
+                - ``text``: what it sounds like, in words
+                - ``class_label``: a label the model was trained on, or one that was added
+                - ``enrollment``: the path of a recording of such a sound, or several, whose
+                  embeddings are averaged; any rate, any number of channels
+                - ``energy``: ``low`` or ``high``
+                - ``harmonicity``: ``percussive`` or ``harmonic``
+                - ``order``: ``first`` or ``second``
+                - ``unconditional=True``: no query (a model trained with PIT); two sounds, in any
+                  order, not the same one in every channel and every segment of a long recording
 
         Returns:
             target, rest: float32 with the shape of ``mixture``; target + rest = mixture
 
         Raises:
-            TSXError: for no or several conditions, an unknown value, an enrollment that cannot be
-                read, or a mixture that is empty or holds NaN or infinity.
+            TSXError: for no or several conditions, an unknown condition or value, an enrollment
+                that cannot be read, or a mixture that is empty or holds NaN or infinity.
         """
-        asked = {
-            "text": text,
-            "class": class_label,
-            ENROLLMENT: enrollment,
-            "energy": energy,
-            "harmonicity": harmonicity,
-            "order": order,
-            UNCONDITIONAL: ANY if unconditional else None,
-        }
-        condition = self.embed({name: value for name, value in asked.items() if value is not None})
+        embedding = self.embed_keywords(condition)
         mixture = check_samples(mixture, fs)
         columns = mixture.reshape(len(mixture), -1)
-        recording = self._recording(fs, columns.shape[1], condition)
+        recording = self._recording(fs, columns.shape[1], embedding)
         target, rest = recording.push(columns, last=True, progress=progress)
         return target.reshape(mixture.shape), rest.reshape(mixture.shape)
 
     def stream(
-        self, blocks: Iterable[np.ndarray], fs: float, **condition
+        self, blocks: Iterable[np.ndarray], fs: float, **condition: Any
     ) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         """Target and rest of a recording that arrives in blocks, from a file or a microphone.
 
@@ -146,14 +131,9 @@ class TargetSoundExtractor:
         Raises:
             TSXError: as the call does; for what is wrong with a block, once it is reached.
         """
-        asked = {
-            "class" if name == "class_label" else name: ANY if name == UNCONDITIONAL else value
-            for name, value in condition.items()
-            if value is not None and value is not False
-        }
-        return self._stream(blocks, fs, self.embed(asked))
+        return self._stream(blocks, fs, self.embed_keywords(condition))
 
-    def _stream(self, blocks, fs, condition) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    def _stream(self, blocks, fs, embedding) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         recording, shape, gathered = None, (), []
         for block in blocks:
             block = np.asarray(block)
@@ -162,7 +142,7 @@ class TargetSoundExtractor:
             block = check_samples(block, fs)
             if recording is None:
                 shape = block.shape[1:]
-                recording = self._recording(fs, block[0].size, condition)
+                recording = self._recording(fs, block[0].size, embedding)
             if block.shape[1:] != shape:
                 wanted = f"(n, {shape[0]})" if shape else "(n,)"
                 raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
@@ -191,7 +171,7 @@ class TargetSoundExtractor:
         batch_size: int = AdaptationOptions.batch_size,
         seed: int = 0,
     ) -> List[float]:
-        """Learn a new class from a few recordings; then ``class_label=label`` asks for it.
+        """Learn a new class from a few recordings; then ``class_label=label`` queries it.
 
         All that the model could do before stays as it is, to the last bit. If anything fails,
         there is no new class.
@@ -212,8 +192,8 @@ class TargetSoundExtractor:
             the mean loss of each epoch of the adaptation; nothing without
 
         Raises:
-            TSXError: if the model is not asked by classes or knows the label, a recording cannot be
-                used, or there are no clips to mix with.
+            TSXError: if the model is not queried by classes or knows the label, a recording cannot
+                be used, or there are no clips to mix with.
         """
         from tsx_espnet.few_shot.learn import learn_classes
 
@@ -223,29 +203,31 @@ class TargetSoundExtractor:
         )
         return losses
 
-    def embed(self, asked) -> ConditionEmbedding:
-        """The embedding of ``{condition: value}``, one entry."""
+    def embed_keywords(self, keywords: Mapping[str, Any]) -> ConditionEmbedding:
+        """The embedding of the keywords of a call; those that are None or False do not count."""
+        asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
+        for name in list(asked):
+            if asked[name] is None or asked[name] is False:
+                del asked[name]
+        return self.embed(asked)
+
+    def embed(self, asked: Mapping[str, Any]) -> ConditionEmbedding:
+        """The embedding of ``{condition: value}``, one entry.
+
+        Raises:
+            TSXError: for no or several conditions, one that the model does not know, or a value
+                that it cannot have.
+        """
         if len(asked) != 1:
             found = ", ".join(asked) or "none"
             raise TSXError(f"expected exactly one of {', '.join(self.conditions)}, found {found}")
         ((name, value),) = asked.items()
         if name not in self.conditions:
             raise TSXError(
-                f"this model cannot be asked by {name}; it knows {', '.join(self.conditions)}"
+                f"this model cannot be queried by {name}; it knows {', '.join(self.conditions)}"
             )
-        if name == ENROLLMENT:
-            return embed_recordings(self.experiment, value)
-        table = self.vocabulary.text_table
-        if name == "text" and (table is None or value not in table):
-            array = self._embed_phrase(value)
-        elif value == NOT_APPLICABLE:
-            raise TSXError(f"{name}: expected something to ask for, found {value!r}")
-        else:
-            array = self.vocabulary.encode(name, value)
-        value_tensor = torch.from_numpy(array)[None].to(self._device)
-        lengths = torch.tensor([len(array)], device=self._device)
         with torch.no_grad():
-            return self.model.conditioners[name](value_tensor, lengths)
+            return self.experiment.embed(name, find(name).query(value))
 
     @property
     def _device(self) -> torch.device:
@@ -253,80 +235,18 @@ class TargetSoundExtractor:
 
     def _embed_phrase(self, phrase: str) -> np.ndarray:
         table = self.vocabulary.text_table
-        if not phrase.strip():
-            raise TSXError("text: expected a phrase, found an empty one")
         if table is None:
             raise TSXError("this experiment has no text_embeddings.safetensors, so no text model")
         if self._language_model is None:
             self._language_model = LanguageModel(table.language_model, table.pooling)
         return self._language_model.embed([phrase.strip()])
 
-    def _recording(self, fs: float, channels: int, condition: ConditionEmbedding) -> "_Recording":
+    def _recording(
+        self, fs: float, channels: int, condition: ConditionEmbedding
+    ) -> RecordingInSegments:
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 mixture = torch.from_numpy(part)[None].to(self._device)
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
-        return _Recording(extract, self.fs, fs, channels)
-
-
-class _Recording:
-    """One recording on its way through a model: resampled, and cut into segments.
-
-    Neighbouring segments of 20 s share one second, over which one is faded into the next.
-
-    Args:
-        extract: (n,) -> (n,), for any n up to 20 s at the model's rate.
-        model_fs: the model's rate in Hz.
-        fs: the recording's.
-    """
-
-    def __init__(
-        self, extract: Callable[[np.ndarray], np.ndarray], model_fs: int, fs: float, channels: int
-    ):
-        self.extract = extract
-        self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
-        self.resample = fs != model_fs
-        if self.resample:
-            self.down = soxr.ResampleStream(fs, model_fs, channels, dtype="float32")
-            self.up = soxr.ResampleStream(model_fs, fs, channels, dtype="float32")
-        nothing = np.zeros((0, channels), dtype=np.float32)
-        self.mixture = self.target = nothing  # at fs, not given back yet
-        self.heard = nothing  # at the model's rate, not extracted yet
-        self.tail: Optional[np.ndarray] = None  # to be faded into the next segment
-
-    def push(
-        self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
-    ) -> Tuple[np.ndarray, np.ndarray]:
-        """As much of target and rest as is ready: (n, channels) -> (m, channels) each."""
-        self.mixture = np.concatenate([self.mixture, block])
-        heard = self.down.resample_chunk(block, last) if self.resample else block
-        target = self._segments(heard, last, progress)
-        if self.resample:
-            target = self.up.resample_chunk(target, last)
-        target = np.concatenate([self.target, target])
-        ready = len(self.mixture) if last else min(len(self.mixture), len(target))
-        mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
-        self.target = target[ready:]
-        target = np.pad(target[:ready], ((0, max(0, ready - len(target))), (0, 0)))
-        return target, mixture - target
-
-    def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
-        heard = np.concatenate([self.heard, heard])
-        if last and not len(heard):  # shorter than one sample at the model's rate
-            return heard
-        # a segment that is not the last one has a successor, which needs more than the fade
-        end = max(1, len(heard) - self.fade) if last else max(0, len(heard) - self.segment)
-        hop = self.segment - self.fade
-        starts = list(range(0, end, hop))
-        self.heard = heard[len(starts) * hop :]
-        targets = [heard[:0]]
-        for start in progress(starts) if starts else ():
-            part = heard[start : start + self.segment]
-            target = np.stack([self.extract(channel) for channel in part.T], axis=1) + 0.0
-            if self.tail is not None:
-                rise = np.linspace(0, 1, self.fade, dtype=np.float32)[:, None]
-                target[: self.fade] = self.tail * (1 - rise) + target[: self.fade] * rise
-            self.tail = target[hop:]
-            targets.append(target if last and start == starts[-1] else target[:hop])
-        return np.concatenate(targets)
+        return RecordingInSegments(extract, self.fs, fs, channels)

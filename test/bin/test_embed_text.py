@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsx_espnet import conditions
 from tsx_espnet.bin.embed_text import main, phrases_in
+from tsx_espnet.conditions import words
 from tsx_espnet.errors import TSXError
 from tsx_espnet.pretrained.language_model import LanguageModel
 from tsx_espnet.pretrained.text_table import TextTable
@@ -16,10 +16,10 @@ from tsx_espnet.pretrained.text_table import TextTable
 @pytest.fixture(autouse=True)
 def synonyms(tmp_path, monkeypatch):
     (tmp_path / "synonyms.json").write_text(json.dumps({"Bark": ["dog barking"]}))
-    monkeypatch.setattr(conditions, "SYNONYMS", tmp_path / "synonyms.json")
-    conditions._synonym_table.cache_clear()
+    monkeypatch.setattr(words, "SYNONYMS", tmp_path / "synonyms.json")
+    words._synonym_table.cache_clear()
     yield
-    conditions._synonym_table.cache_clear()
+    words._synonym_table.cache_clear()
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import pytest
 import soundfile
 
 from tsx_espnet.clips.clip_set import ClipSet, Strings, read_classes
-from tsx_espnet.conditions import read_signal_conditions
+from tsx_espnet.conditions import Sources, read_conditions
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.config import MixingConfig
 
 
 @pytest.fixture
@@ -222,7 +221,6 @@ def test_a_tone_is_harmonic_and_clicks_are_percussive():
     for samples in (tone, clicks):
         parts = hpss_energies(samples.astype(np.float32), 8000)
         tracks.append(np.stack([np.square(samples).reshape(-1, 80).sum(axis=1), *parts], axis=1))
-    read = [
-        read_signal_conditions(np.stack(tracks), 8000, n, MixingConfig().margins) for n in (0, 1)
-    ]
+    labels = (("Tone",), ("Click",))
+    read = [read_conditions(Sources(np.stack(tracks), 8000, n, labels)) for n in (0, 1)]
     assert [conditions["harmonicity"] for conditions in read] == ["harmonic", "percussive"]

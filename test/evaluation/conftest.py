@@ -59,7 +59,7 @@ def build(root, num_mixtures=6, duration=0.5, conditions=tuple(CONDITIONS), seed
                 "enrollment": f"{labels[0]}{index}.wav",
                 "class": labels[0],
                 "text": labels[0].lower(),
-            }.get(condition) or CONDITIONS[condition][index % 2]
+            }.get(condition) or CONDITIONS[condition].values[index % 2]
             values[condition][name] = value if applicable else NOT_APPLICABLE
             if not applicable or condition not in conditions:
                 continue

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tsx_espnet.bin.mix import main
-from tsx_espnet.enrollment import enrollment_paths
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import read_plans

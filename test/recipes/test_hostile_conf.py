@@ -48,7 +48,8 @@ def submit(tmp_path):
             timeout=30,
         )
         errors = end.stderr.decode(errors="replace")
-        return end.returncode, errors, (tmp_path / "words").read_text().splitlines()
+        words = (tmp_path / "words").read_text(errors="surrogateescape")
+        return end.returncode, errors, words.splitlines()
 
     return run
 

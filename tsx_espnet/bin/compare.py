@@ -4,6 +4,7 @@ import argparse
 from typing import Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
+from tsx_espnet.conditions import ASKED
 from tsx_espnet.errors import run_command
 
 
@@ -14,7 +15,7 @@ def get_parser() -> argparse.ArgumentParser:
         "experiments",
         nargs="+",
         metavar="EXP[:CONDITION]",
-        help="an experiment (stage 7), and what it is asked by; differences are to the first",
+        help="an experiment (stage 7), and what it is queried by; differences are to the first",
     )
     parser.add_argument(
         "--set", metavar="NAME", help="the test set (default: the only one that all have scored)"
@@ -22,8 +23,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--condition",
         metavar="NAME",
-        help="of the experiments that name none and have it: energy, harmonicity, order, class, "
-        "text, unconditional or oracle (default, and of the others: text, else their last)",
+        help=f"of the experiments that name none and have it: {', '.join(ASKED)} or oracle "
+        "(default, and of the others: text, else their last)",
     )
     parser.add_argument("--out", metavar="FILE", help="also write it to this file, as Markdown")
     return parser

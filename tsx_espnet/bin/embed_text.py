@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Embed every phrase the sources of some data directories can be asked by (stage 4)."""
+"""Embed every phrase by which the sources of some data directories can be queried (stage 4)."""
 
 import argparse
 from pathlib import Path
 from typing import List, Sequence
 
-from tsx_espnet.captions import parse_captions
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.conditions import phrases_of
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 from tsx_espnet.tables import read_table

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Sequence
 
 from tsx_espnet.cli import CommandParser
+from tsx_espnet.conditions import ASKED
 from tsx_espnet.errors import TSXError, run_command
 
 LARGEST_WAV = 4e9  # bytes
@@ -18,25 +19,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="tsx-extract", description=__doc__)
     parser.add_argument("mixture", help="the recording, any format libsndfile reads")
     parser.add_argument("--model", required=True, help="directory of a trained experiment")
-    asked = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(
+    query = parser.add_argument_group("what to extract (one of)").add_mutually_exclusive_group(
         required=True
     )
-    asked.add_argument("--text", help="what it sounds like, in words")
-    asked.add_argument(
-        "--class_label", help="a label the model was trained on, or one that was added to it"
-    )
-    asked.add_argument(
-        "--enrollment",
-        nargs="+",
-        metavar="FILE",
-        help="recordings of such a sound, one or several; their embeddings are averaged",
-    )
-    asked.add_argument("--energy", help="low or high: the softer or the louder sound")
-    asked.add_argument("--harmonicity", help="harmonic or percussive")
-    asked.add_argument("--order", help="first or second to be heard")
-    asked.add_argument(
-        "--unconditional", action="store_true", help="two sounds in any order (a model of PIT)"
-    )
+    for condition in ASKED.values():
+        option = dict(condition.option)
+        if condition.values is not None:
+            option["metavar"] = f"{{{','.join(condition.values)}}}"
+        query.add_argument(f"--{condition.keyword}", help=condition.help, **option)
     parser.add_argument("-o", "--out", required=True, help="the extracted sound, .wav or .flac")
     parser.add_argument("--rest", help="everything else, .wav or .flac")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
@@ -93,8 +83,8 @@ def main(argv: Sequence[str] = None) -> None:
     from tsx_espnet.inference import TargetSoundExtractor
     from tsx_espnet.progress import progress
 
-    names = ("text", "class_label", "enrollment", "energy", "harmonicity", "order", "unconditional")
-    condition = {name: getattr(args, name) for name in names}
+    keywords = [condition.keyword for condition in ASKED.values()]
+    condition = {keyword: getattr(args, keyword) for keyword in keywords}
     outputs = [args.out, args.rest] if args.rest else [args.out]
     length = 0
     with contextlib.ExitStack() as stack:

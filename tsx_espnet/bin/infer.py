@@ -19,13 +19,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--mixtures", required=True, help="the mixture set")
     parser.add_argument("--out", required=True, help="directory of the estimates")
     parser.add_argument(
-        "--conditions", help="what to ask by, of what the model can be asked by: A,B (default: all)"
+        "--conditions", help="of the model's conditions, those to query by: A,B (default: all)"
     )
     parser.add_argument(
         "--num_enrollments",
         type=int,
         metavar="K",
-        help="ask by the first K enrollments of each mixture (default: all it has)",
+        help="query by the first K enrollments of each mixture (default: all it has)",
     )
     parser.add_argument("--batch_size", type=int, default=8, help="mixtures at once")
     parser.add_argument("--audio_format", default="wav", choices=["wav", "flac"])
@@ -39,7 +39,7 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
     """Those of ``known`` that are named in ``A,B``, in the order of ``known``.
 
     Raises:
-        TSXError: naming the one that the model cannot be asked by.
+        TSXError: naming the one that the model cannot be queried by.
     """
     if names is None:
         return known

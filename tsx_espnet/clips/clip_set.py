@@ -9,11 +9,11 @@ import numpy as np
 import soundfile
 
 from tsx_espnet.audio import UNREADABLE
-from tsx_espnet.captions import parse_captions
 from tsx_espnet.clips.ark import read_matrix
 from tsx_espnet.clips.clip_tables import ClipRow, read_clip_tables
 from tsx_espnet.clips.strings import Strings
 from tsx_espnet.conditions import hop_length
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike
 

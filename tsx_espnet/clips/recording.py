@@ -6,13 +6,12 @@ from typing import Any, Iterator, Tuple
 
 import numpy as np
 
-from tsx_espnet.audio import write_audio
+from tsx_espnet.audio import MAX_RATE, MIN_RATE, write_audio
 from tsx_espnet.conditions import SOUNDING_FLOOR, hop_length, sounding
 from tsx_espnet.tables import PathLike
 
 FULL_SCALE = 32768  # one 16-bit step is 1 / FULL_SCALE
 MIN_SOUNDING = 0.1  # s
-MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
 STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
 BLOCK = 2**20  # samples read at a time, as a header may promise more than there is
 LONGEST = 2**30  # samples; a few kB of FLAC can hold as many

@@ -10,26 +10,23 @@ Interspeech 2021, section 3.
 """
 
 import copy
-import json
-from pathlib import Path
-from typing import Dict, Mapping, Sequence, Tuple, Union
+import dataclasses
+from typing import Dict, Mapping, Sequence
 
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditioner.onehot import OneHotConditioner
-from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, find
+from tsx_espnet.conditions.enrollment import Recordings
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.tables import PathLike
-from tsx_espnet.vocabulary import Vocabulary
 
 STARTS = ("average", "random")
-Recordings = Union[PathLike, Sequence[PathLike]]
 
 
 def embed_recordings(experiment: Experiment, recordings: Recordings) -> ConditionEmbedding:
-    """The condition of one mixture that is asked by K recordings, or by one.
+    """The condition of one mixture that is queried by K recordings, or by one.
 
     Shape: embedding (1, K, D); ``vector()`` is their mean, Eq. 8
 
@@ -42,30 +39,8 @@ def embed_recordings(experiment: Experiment, recordings: Recordings) -> Conditio
     if ENROLLMENT not in experiment.model.conditioners:
         known = ", ".join(experiment.model.conditioners)
         raise TSXError(f"expected a model that takes enrollments, found one that knows {known}")
-    paths = recording_paths(recordings)
-    if not paths:
-        raise TSXError("expected at least one recording of the sound, found none")
-    # a value that begins with [ is a list
-    paths = [f"./{path}" if path.startswith("[") else path for path in paths]
     with torch.no_grad():
-        return experiment.embed(ENROLLMENT, json.dumps(paths))
-
-
-def recording_paths(recordings: Recordings) -> Tuple[str, ...]:
-    """One path or several, as several.
-
-    Raises:
-        TSXError: if it is something else.
-    """
-    several = [recordings] if isinstance(recordings, (str, Path)) else recordings
-    if not isinstance(several, Sequence) or not all(isinstance(x, (str, Path)) for x in several):
-        found = type(recordings).__name__
-        raise TSXError(f"recordings: expected a path or a list of paths, found {found}")
-    paths = tuple(str(path) for path in several)
-    for path in paths:
-        if not path or path == NOT_APPLICABLE:
-            raise TSXError(f"recordings: expected the path of a recording, found {path!r}")
-    return paths
+        return experiment.embed(ENROLLMENT, find(ENROLLMENT).query(recordings))
 
 
 def average_embedding(experiment: Experiment, recordings: Recordings) -> torch.Tensor:
@@ -81,7 +56,7 @@ def random_embedding(experiment: Experiment, generator: torch.Generator) -> torc
     """A start as those the known classes had before training, standard normal: (D,).
 
     Raises:
-        TSXError: if the model is not asked by classes.
+        TSXError: if the model is not queried by classes.
     """
     size = class_conditioner(experiment).matrix().shape[1]
     return torch.randn(size, generator=generator)
@@ -113,7 +88,7 @@ def class_conditioner(experiment: Experiment) -> OneHotConditioner:
     """What holds the vectors of the classes.
 
     Raises:
-        TSXError: if the model is not asked by classes.
+        TSXError: if the model is not queried by classes.
     """
     conditioner = dict(experiment.model.conditioners.items()).get("class")
     if not isinstance(conditioner, OneHotConditioner):
@@ -137,7 +112,7 @@ def add_classes(experiment: Experiment, vectors: Mapping[str, torch.Tensor]) -> 
         vectors: label -> its row (D,).
 
     Raises:
-        TSXError: if the model is not asked by classes, knows a label already, or a vector has
+        TSXError: if the model is not queried by classes, knows a label already, or a vector has
             another size.
     """
     conditioner = class_conditioner(experiment)
@@ -163,5 +138,5 @@ def add_classes(experiment: Experiment, vectors: Mapping[str, torch.Tensor]) -> 
         **(config["conditions"]["class"] or {}),
         "num_new": model.conditioners["class"].new.num_embeddings,
     }
-    vocabulary = Vocabulary(classes, experiment.vocabulary.text_table, experiment.vocabulary.fs)
+    vocabulary = dataclasses.replace(experiment.vocabulary, classes=classes)
     return experiment._replace(config=config, vocabulary=vocabulary, model=model)

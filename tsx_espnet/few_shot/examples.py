@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Dict, Iterator, Mapping, Tuple, Union
 
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions.enrollment import Recordings, recording_paths
 from tsx_espnet.errors import TSXError
-from tsx_espnet.few_shot.classes import Recordings, recording_paths
 from tsx_espnet.tables import PathLike, read_table, write_table
 
 # label -> recordings, or a directory of formatted clips

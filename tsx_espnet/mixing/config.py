@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from tsx_espnet import checks
-from tsx_espnet.conditions import Margins, hop_length
+from tsx_espnet.conditions import CONDITIONS, find, hop_length
+from tsx_espnet.conditions.signal import Energy, Harmonicity, Order
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import BackgroundConfig
 from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
@@ -52,6 +53,8 @@ class MixingConfig:
         background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
         enrollments: how many other clips of the target's class go with a mixture.
         enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
+        margins: name -> margin of conditions that have no option of their own, in their own unit;
+            None: as they say themselves.
 
     Raises:
         TSXError: naming the option that is out of range.
@@ -64,9 +67,9 @@ class MixingConfig:
     onset_gap: Optional[Tuple[float, float]] = None
     min_sounding: float = 0.25
     level: float = -26.0
-    level_margin: float = 0.1
-    harmonicity_margin: float = 0.5
-    onset_margin: float = 0.1
+    level_margin: float = Energy.margin
+    harmonicity_margin: float = Harmonicity.margin
+    onset_margin: float = Order.margin
     class_level: str = "specific"
     text_variants: bool = False
     superclasses: Optional[str] = None
@@ -76,6 +79,7 @@ class MixingConfig:
     background: Optional[BackgroundConfig] = None
     enrollments: int = 0
     enrollment_duration: float = 10.0
+    margins: Optional[Mapping[str, float]] = None
 
     def __post_init__(self):
         checks.check_number(self, "duration", 0.1, LONGEST)
@@ -106,6 +110,7 @@ class MixingConfig:
         self._check_background()
         checks.check_integer(self, "enrollments", 0, 100)
         checks.check_number(self, "enrollment_duration", self.min_sounding, 600.0)
+        self._check_margins()
 
     def _check_background(self) -> None:
         if isinstance(self.background, Mapping):
@@ -118,9 +123,36 @@ class MixingConfig:
         if self.snr is None and self.background is None:
             raise TSXError("snr: null needs a background that levels are over, found none")
 
+    def _check_margins(self) -> None:
+        if self.margins is None:
+            return
+        if not isinstance(self.margins, Mapping):
+            found = checks.shown(self.margins)
+            raise TSXError(f"margins: expected 'condition: number' lines, found {found}")
+        for name, margin in self.margins.items():
+            try:
+                condition = find(str(name))
+            except TSXError as error:
+                raise TSXError(f"margins: {error}") from None
+            if condition.margin is None:
+                raise TSXError(f"margins: {name} has none")
+            if condition.margin_option is not None:
+                option = condition.margin_option
+                raise TSXError(f"margins: {name} has an option of its own, {option}")
+            number = isinstance(margin, (int, float)) and not isinstance(margin, bool)
+            if not (number and 0 <= margin < float("inf")):
+                found = checks.shown(margin)
+                raise TSXError(f"margins: {name}: expected a number from 0 on, found {found}")
+
     @property
-    def margins(self) -> Margins:
-        return Margins(self.level_margin, self.harmonicity_margin, self.onset_margin)
+    def condition_margins(self) -> Dict[str, float]:
+        """Condition -> the smallest difference that counts, of those for which it is set."""
+        named = {
+            name: getattr(self, condition.margin_option)
+            for name, condition in CONDITIONS.items()
+            if condition.margin_option is not None
+        }
+        return {**named, **(self.margins or {})}
 
     def with_noise(self, directory: PathLike) -> "MixingConfig":
         """The same with a background of the recordings of noise in ``directory``.
@@ -146,6 +178,10 @@ class MixingConfig:
                 continue
             if isinstance(value, BackgroundConfig):
                 value = value.to_dict()
+            if field.name == "margins":
+                if value is not None:  # the built-in ones have options of their own
+                    written["margins"] = dict(value)
+                continue
             written[field.name] = list(value) if isinstance(value, tuple) else value
         return written
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from tsx_espnet.audio import write_float_wav
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import CONDITIONS, ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.conditions import CONDITIONS, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.jobs import items_of_job
 from tsx_espnet.mixing.enrollment_files import excerpts_to_write, write_enrollment_table
@@ -230,10 +230,10 @@ def _merge(work: _Work, num_jobs: int) -> None:
     write_plans(out / PLANS, plans)
     for file, kind in AUDIO.items():
         write_table(out / file, {plan.id: audio_path(out, kind, plan.id) for plan in plans})
-    for name in CONDITIONS:
-        read = {plan.id: plan.conditions.get(name, NOT_APPLICABLE) for plan in plans}
-        if name != ENROLLMENT:
-            write_table(out / f"utt2{name}", read)
+    for name, condition in CONDITIONS.items():
+        if condition.planned:
+            read = {plan.id: plan.conditions.get(name, NOT_APPLICABLE) for plan in plans}
+            write_table(out / condition.file, read)
     write_enrollment_table(plans, work.examples, out)
     mark_done(out, **work.facts)
     clean(out, {plan.id for plan in plans})

@@ -1,11 +1,11 @@
-"""A mixture as data: which crop of which clip goes where, how loud, and what can be asked for."""
+"""A mixture as data: which crop of which clip goes where, how loud, what it is queried by."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
-from tsx_espnet.conditions import CONDITIONS, ENROLLMENT
+from tsx_espnet.conditions import CONDITIONS, PLUGINS
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing import fields
 from tsx_espnet.mixing.fields import MOST_SAMPLES
@@ -72,7 +72,7 @@ class Plan:
         num_samples: length of the mixture.
         sources: what is mixed.
         target: number of the wanted source.
-        conditions: name -> value of the conditions that apply, see ``condition.py``.
+        conditions: name -> value of the conditions that apply, see ``tsx_espnet.conditions``.
         snr: level of the target over that of all the rest together, in dB.
         overlap: of the sounding parts, see ``placement.py``.
         seed, epoch, index: what it was drawn from.
@@ -216,9 +216,12 @@ def _check_conditions(conditions: Any, where: str) -> None:
     if not isinstance(conditions, dict):
         raise TSXError(f"{where}: conditions: expected an object, found {conditions!r:.80}")
     for name, value in conditions.items():
-        if name not in CONDITIONS or name == ENROLLMENT:  # of that, the plan holds the clips
-            raise TSXError(f"{where}: conditions: no condition {name!r:.80}")
-        allowed = CONDITIONS[name]
+        if name not in CONDITIONS or not CONDITIONS[name].planned:
+            raise TSXError(
+                f"{where}: conditions: no condition {name!r:.80}: expected some of "
+                f"{', '.join(CONDITIONS)}, or of a module that {PLUGINS} names"
+            )
+        allowed = CONDITIONS[name].values
         if not fields.is_line(value) or (allowed and value not in allowed):
             expected = " or ".join(allowed) if allowed else "one line of text"
             raise TSXError(f"{where}: {name}: expected {expected}, found {value!r:.80}")

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import read_conditions
+from tsx_espnet.conditions import Sources, read_conditions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
@@ -160,17 +160,17 @@ class Sampler:
         tracks = [crop.track for crop in crops]
         layout = lay_out(rng, tracks, clips.fs, config, noise_energy)
         target = int(self._targets[rng.integers(len(self._targets))])
-        conditions = read_conditions(
+        sources = Sources(
             layout.tracks,
             clips.fs,
             target,
             labels,
-            config.margins,
             captions=[clips.captions(name) for name in names],
+            margins=config.condition_margins,
             class_level=config.class_level,
             text_variants=config.text_variants,
-            rng=rng,
         )
+        conditions = read_conditions(sources, rng)
         energy = layout.tracks[..., 0].sum(axis=1)
         rest = np.delete(energy, target).sum()
         if background is not None:
@@ -210,16 +210,16 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is asked for by; drawn last, so that they change no draw."""
-        asked = crops[target]
-        label = conditions.get("class", asked.label)
+        """Of the class that the target is queried by; drawn last, so that they change no draw."""
+        wanted = crops[target]
+        label = conditions.get("class", wanted.label)
         if self.examples is not None:
             return all_enrollments(self.examples, label)
         if not self.config.enrollments:
             return ()
-        foreign = {x for crop in crops for x in crop.labels}.difference(asked.labels)
+        foreign = {x for crop in crops for x in crop.labels}.difference(wanted.labels)
         candidates = self._clips_of[label]
-        return draw_enrollments(rng, self.clips, candidates, asked.clip, foreign, self.config)
+        return draw_enrollments(rng, self.clips, candidates, wanted.clip, foreign, self.config)
 
     def _placement(
         self, crop: _Crop, first: int, length: int, offset: int, gain: float

@@ -15,7 +15,6 @@ from tsx_espnet.tables import read_table, remove_leftovers, size_of
 
 PLANS = "mixtures.jsonl"
 AUDIO = {"wav.scp": "mixture", "spk1.scp": "target", "spk2.scp": "other"}
-TABLES = (*AUDIO, *(f"utt2{name}" for name in CONDITIONS))
 
 
 def audio_path(out: Path, kind: str, name: str) -> Path:
@@ -40,7 +39,7 @@ def find_damage(out: Path, number: int, examples: ClipSet) -> Optional[str]:
     try:
         plans = read_plans(out / PLANS)
         names = {plan.id for plan in plans}
-        for file in TABLES:
+        for file in (*AUDIO, *(condition.file for condition in CONDITIONS.values())):
             if read_table(out / file).keys() != names or len(plans) != number:
                 return f"{out / file}: expected {number} mixtures, those of {PLANS}"
         for plan in plans:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsx_espnet.captions import parse_captions
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
 
 

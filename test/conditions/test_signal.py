@@ -1,18 +1,13 @@
-"""Conditions against closed forms: sources whose energies per frame are chosen by hand."""
-
-import json
+"""Signal properties against closed forms: sources whose energies per frame are chosen by hand."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsx_espnet import conditions
-from tsx_espnet.conditions import CONDITIONS, Margins, read_conditions, sounding
-from tsx_espnet.errors import TSXError
+from tsx_espnet.conditions import CONDITIONS, Sources, read_conditions, sounding
 
 FS = 8000
-MARGINS = Margins(level=0.1, harmonicity=0.5, onset=0.1)
 LABELS = (("Bark", "Dog", "Animal"), ("Meow", "Cat", "Animal"))
 
 
@@ -26,16 +21,7 @@ def track(level=-20.0, ratio=0.0, onset=0, num_frames=100):
 
 def read(*tracks, target=0, labels=None, **options):
     labels = labels or [(f"L{n}",) for n in range(len(tracks))]
-    return read_conditions(np.stack(tracks), FS, target, labels, MARGINS, **options)
-
-
-def test_names_and_values():
-    names = ["energy", "harmonicity", "order", "enrollment", "class", "text"]
-    assert list(CONDITIONS) == names
-    assert conditions.values("harmonicity") == ("percussive", "harmonic")
-    assert conditions.values("class") is None
-    with pytest.raises(TSXError, match="no condition 'loudness': expected one of energy, harmon"):
-        conditions.values("loudness")
+    return read_conditions(Sources(np.stack(tracks), FS, target, labels, **options))
 
 
 def test_all_of_a_clear_mixture():
@@ -121,63 +107,10 @@ def test_the_two_sources_never_share_a_value(one, two):
     for name in first:
         assert first[name] != second[name]
         if name in ("energy", "harmonicity", "order"):
-            assert {first[name], second[name]} == set(CONDITIONS[name])
+            assert {first[name], second[name]} == set(CONDITIONS[name].values)
 
 
-def test_phrases():
-    assert conditions.phrase("Chirp_and_tweet") == "chirp and tweet"
-    assert conditions.phrase("Zipper_(clothing)") == "zipper clothing"
-    assert conditions.phrase("Tick-tock") == "tick-tock"
-
-
-@pytest.fixture
-def synonym_file(tmp_path, monkeypatch):
-    table = {"Bark": ["dog barking", "pet"], "Meow": ["pet"], "Dog": ["a dog"]}
-    (tmp_path / "synonyms.json").write_text(json.dumps(table))
-    monkeypatch.setattr(conditions, "SYNONYMS", tmp_path / "synonyms.json")
-    conditions._synonym_table.cache_clear()
-    yield
-    conditions._synonym_table.cache_clear()
-
-
-def test_synonyms(synonym_file):
-    assert conditions.synonyms("Bark") == ("dog barking", "pet")
-    assert conditions.synonyms("Unheard_of") == ()
-    expected = ("bark", "dog barking", "pet", "dog", "a dog", "A loud dog.")
-    assert conditions.phrases_of(["Bark", "Dog"], ["A loud dog."]) == expected
-
-
-def test_shipped_synonyms_are_lists_of_phrases():
-    conditions._synonym_table.cache_clear()
-    for label, phrases in conditions._synonym_table().items():
-        assert phrases and all(p == " ".join(p.split()) for p in phrases), label
-
-
-def draws(rng_seed=0, number=300, labels=LABELS, **options):
-    rng = np.random.default_rng(rng_seed)
-    return [read(track(), track(), labels=labels, rng=rng, **options) for _ in range(number)]
-
-
-def test_class_is_the_most_specific_or_any_that_only_the_target_has():
-    labels = (("Animal", "Bark", "Dog"), ("Growling", "Dog", "Animal"))
-    assert read(track(), track(), labels=labels)["class"] == "Bark"
-    assert {found["class"] for found in draws(class_level="any")} == {"Bark", "Dog"}
-    nested = (("Dog", "Animal"), ("Bark", "Dog", "Animal"))
-    assert read(track(), track(), labels=nested) == {}
-    assert read(track(), track(), labels=nested, target=1)["text"] == "bark"
-
-
-def test_text_in_training_is_any_phrase_that_fits_the_target_only(synonym_file):
-    found = {found["text"] for found in draws(text_variants=True)}
-    assert found == {"bark", "dog barking"}  # a "pet" is the cat too
-    plain = sum(found["text"] == "bark" for found in draws(text_variants=True))
-    assert 100 < plain < 200  # a kind is drawn, then one of the kind
-
-
-def test_captions(synonym_file):
-    captions = (["Both.", "A dog is barking.", "A hound."], ["Both."])
-    assert read(track(), track(), labels=LABELS, captions=captions)["text"] == "A dog is barking."
-    found = {found["text"] for found in draws(text_variants=True, captions=captions)}
-    assert found == {"bark", "dog barking", "A dog is barking.", "A hound."}
-    same = (("Sound",), ("Sound",))  # a corpus of captions needs no labels
-    assert read(track(), track(), labels=same, captions=captions) == {"text": "A dog is barking."}
+def test_margins_of_a_mixing_config_count():
+    tracks = track(-20), track(-21)
+    assert read(*tracks, margins={"energy": 1.1}).get("energy") is None
+    assert read(*tracks, margins={"energy": 0.9, "harmonicity": 9})["energy"] == "high"

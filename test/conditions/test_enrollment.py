@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tsx_espnet.enrollment import enrollment_paths, read_recording
+from tsx_espnet.conditions.enrollment import enrollment_paths, read_recording
 from tsx_espnet.errors import TSXError
 
 

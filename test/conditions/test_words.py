@@ -1,0 +1,75 @@
+"""Classes and texts: what belongs to the target alone, and what is drawn of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tsx_espnet.conditions import Sources, phrase, phrases_of, read_conditions, synonyms, words
+
+LABELS = (("Bark", "Dog", "Animal"), ("Meow", "Cat", "Animal"))
+
+
+def read(labels=LABELS, target=0, rng=None, **options):
+    """The conditions of sources that do not differ as signals."""
+    tracks = np.ones((len(labels), 100, 3))
+    return read_conditions(Sources(tracks, 8000, target, labels, **options), rng)
+
+
+def test_phrases():
+    assert phrase("Chirp_and_tweet") == "chirp and tweet"
+    assert phrase("Zipper_(clothing)") == "zipper clothing"
+    assert phrase("Tick-tock") == "tick-tock"
+
+
+@pytest.fixture
+def synonym_file(tmp_path, monkeypatch):
+    table = {"Bark": ["dog barking", "pet"], "Meow": ["pet"], "Dog": ["a dog"]}
+    (tmp_path / "synonyms.json").write_text(json.dumps(table))
+    monkeypatch.setattr(words, "SYNONYMS", tmp_path / "synonyms.json")
+    words._synonym_table.cache_clear()
+    yield
+    words._synonym_table.cache_clear()
+
+
+def test_synonyms(synonym_file):
+    assert synonyms("Bark") == ("dog barking", "pet")
+    assert synonyms("Unheard_of") == ()
+    expected = ("bark", "dog barking", "pet", "dog", "a dog", "A loud dog.")
+    assert phrases_of(["Bark", "Dog"], ["A loud dog."]) == expected
+
+
+def test_shipped_synonyms_are_lists_of_phrases():
+    words._synonym_table.cache_clear()
+    for label, phrases in words._synonym_table().items():
+        assert phrases and all(p == " ".join(p.split()) for p in phrases), label
+
+
+def draws(rng_seed=0, number=300, labels=LABELS, **options):
+    rng = np.random.default_rng(rng_seed)
+    return [read(labels, rng=rng, **options) for _ in range(number)]
+
+
+def test_class_is_the_most_specific_or_any_that_only_the_target_has():
+    labels = (("Animal", "Bark", "Dog"), ("Growling", "Dog", "Animal"))
+    assert read(labels)["class"] == "Bark"
+    assert {found["class"] for found in draws(class_level="any")} == {"Bark", "Dog"}
+    nested = (("Dog", "Animal"), ("Bark", "Dog", "Animal"))
+    assert read(nested) == {}
+    assert read(nested, target=1)["text"] == "bark"
+
+
+def test_text_in_training_is_any_phrase_that_fits_the_target_only(synonym_file):
+    found = {found["text"] for found in draws(text_variants=True)}
+    assert found == {"bark", "dog barking"}  # a "pet" is the cat too
+    plain = sum(found["text"] == "bark" for found in draws(text_variants=True))
+    assert 100 < plain < 200  # a kind is drawn, then one of the kind
+
+
+def test_captions(synonym_file):
+    captions = (["Both.", "A dog is barking.", "A hound."], ["Both."])
+    assert read(captions=captions)["text"] == "A dog is barking."
+    found = {found["text"] for found in draws(text_variants=True, captions=captions)}
+    assert found == {"bark", "dog barking", "A dog is barking.", "A hound."}
+    same = (("Sound",), ("Sound",))  # a corpus of captions needs no labels
+    assert read(same, captions=captions) == {"text": "A dog is barking."}

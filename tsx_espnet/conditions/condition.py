@@ -1,0 +1,185 @@
+"""What a condition is: the base class, and the sources of a mixture that it is read off."""
+
+import dataclasses
+import difflib
+import functools
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tsx_espnet.errors import TSXError
+
+if TYPE_CHECKING:
+    from tsx_espnet.vocabulary import Vocabulary
+
+NOT_APPLICABLE = "n/a"
+NO_VALUE = -1
+ANY = "any"  # the value of what is not queried, whatever the mixture
+SOUNDING_RANGE = 40.0  # dB under the loudest frame
+SOUNDING_FLOOR = -60.0  # dB re full scale
+
+
+def hop_length(fs: int) -> int:
+    """Samples of a 10 ms frame, the grid of all energies, at ``fs`` Hz."""
+    return round(fs / 100)
+
+
+def sounding(energy: np.ndarray, fs: int) -> np.ndarray:
+    """Frames loud enough to be heard.
+
+    Shape: energy (..., F), sum of squares of each 10 ms frame -> bool (..., F)
+
+    A frame sounds if it lies within 40 dB of the loudest frame and above -60 dB re full scale.
+    """
+    floor = hop_length(fs) * 10 ** (SOUNDING_FLOOR / 10)
+    loudest = energy.max(axis=-1, keepdims=True, initial=0.0)
+    return energy > np.maximum(loudest * 10 ** (-SOUNDING_RANGE / 10), floor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """The sources of a mixture, as conditions are read off them.
+
+    Args:
+        tracks: (M, F, 3), total, harmonic and percussive energy of each 10 ms frame of each source
+            as it stands in the mixture, gains applied.
+        fs: sampling rate in Hz.
+        target: number of the target among the sources.
+        labels: labels of each source, most specific first.
+        captions: captions of each source.
+        margins: condition -> smallest difference that counts; of those left out, their own.
+        class_level: ``specific``: the class is the target's most specific label that no other
+            source has; ``any``: one of those labels, drawn.
+        text_variants: draw the text among phrase, synonyms and captions.
+    """
+
+    tracks: np.ndarray
+    fs: int
+    target: int
+    labels: Sequence[Sequence[str]]
+    captions: Optional[Sequence[Sequence[str]]] = None
+    margins: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    class_level: str = "specific"
+    text_variants: bool = False
+
+    @functools.cached_property
+    def energy(self) -> np.ndarray:
+        """(M, 3): total, harmonic and percussive energy over the mixture."""
+        return self.tracks.sum(axis=1, dtype=np.float64)
+
+    @functools.cached_property
+    def sounding(self) -> np.ndarray:
+        """(M, F) bool: the frames in which each source can be heard."""
+        return sounding(self.tracks[..., 0], self.fs)
+
+    @property
+    def hop(self) -> int:
+        """Samples of a frame."""
+        return hop_length(self.fs)
+
+
+class Condition:
+    """One way to say which sound of a mixture is wanted.
+
+    A subclass sets the attributes, and overrides the steps in which it differs from a condition
+    with a closed set of values, embedded as one trainable vector each.
+
+    Attributes:
+        name: in yaml, tables and files, as in ``utt2<name>`` of a mixture set.
+        values: all there are, in the order of their vectors; None: open (a text, a recording).
+        help: one line for ``--help``.
+        keyword: of ``TargetSoundExtractor`` and, as ``--keyword``, of ``tsx-extract``; by default
+            the name.
+        option: how argparse reads that option, where it is not one string.
+        margin: smallest difference between sources that counts; None for what has no differences.
+        margin_option: option of the mixing config that sets it; None: ``margins: {name: ...}``.
+        conditioner: kind of the conditioner where the method does not name one.
+        queried: False if nothing is looked up in a mixture set, as there is no query.
+        planned: False if the value is not in the plan of a mixture.
+    """
+
+    name: str = ""
+    values: Optional[Tuple[str, ...]] = None
+    help: str = ""
+    keyword: str = ""
+    option: Mapping[str, Any] = {}
+    margin: Optional[float] = None
+    margin_option: Optional[str] = None
+    conditioner: str = "onehot"
+    queried: bool = True
+    planned: bool = True
+
+    def __init__(self) -> None:
+        self.keyword = self.keyword or self.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__qualname__}()"
+
+    @property
+    def file(self) -> Optional[str]:
+        """The table of a mixture set that holds the value for every mixture."""
+        return f"utt2{self.name}" if self.queried else None
+
+    def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
+        """The value that tells the target from every other source; None: not applicable.
+
+        Args:
+            rng: for what is drawn.
+        """
+        return None
+
+    def query(self, asked: Any) -> str:
+        """The value that a user means by ``asked``.
+
+        Raises:
+            TSXError: if it cannot be one.
+        """
+        if not isinstance(asked, str):
+            found = type(asked).__name__
+            raise TSXError(f"{self.name}: expected a string, found {found}")
+        if asked == NOT_APPLICABLE:
+            raise TSXError(f"{self.name}: expected something to query by, found {asked!r}")
+        return asked
+
+    def split(self, value: str) -> List[str]:
+        """The values that ``value`` stands for, each of which is encoded by itself."""
+        return [value]
+
+    def known(self, vocabulary: "Vocabulary") -> Optional[Tuple[str, ...]]:
+        """All values of a model; None for an open condition."""
+        return self.values
+
+    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
+        """What the conditioner takes for ``value``.
+
+        Shape:
+            (1,) int64, the number of the value, ``-1`` for "not applicable"
+
+        Raises:
+            TSXError: if the value is unknown, with the nearest known ones.
+        """
+        if value == NOT_APPLICABLE:
+            return np.array([NO_VALUE])
+        known = self.known(vocabulary)
+        if value not in known:
+            raise TSXError(unknown_value(self.name, value, known))
+        return np.array([known.index(value)])
+
+    def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
+        """Options of a conditioner of this ``kind`` that follow from the vocabulary."""
+        known = self.known(vocabulary)
+        return {"num_values": len(known)} if kind == "onehot" and known is not None else {}
+
+
+def unknown_value(condition: str, value: str, known: Sequence[str]) -> str:
+    """The message for an unknown value, naming the nearest known ones.
+
+    >>> unknown_value("class", "bark", ["Bark", "Meow"])
+    "unknown class 'bark'; nearest known: 'Bark'"
+    """
+    folded = {name.lower(): name for name in known}
+    asked = value.lower().replace(" ", "_")
+    nearest = difflib.get_close_matches(asked, folded, n=3, cutoff=0.5)
+    nearest += [name for name in folded if asked in name and name not in nearest][:3]
+    names = [folded[name] for name in nearest[:3]] or list(known)[:10]
+    return f"unknown {condition} {value!r}; nearest known: {', '.join(map(repr, names))}"

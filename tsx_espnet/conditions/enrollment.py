@@ -1,0 +1,124 @@
+"""Enrollments: recordings of the kind of sound that is wanted.
+
+In a mixture set, ``utt2enrollment`` holds the path of a recording for every mixture, or a JSON list
+of several: ``["dog1.wav", "dog2.wav"]``.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import soundfile
+import soxr
+
+from tsx_espnet.audio import MAX_RATE, MIN_RATE, UNREADABLE
+from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, parse_json
+
+if TYPE_CHECKING:
+    from tsx_espnet.vocabulary import Vocabulary
+
+Recordings = Union[PathLike, Sequence[PathLike]]
+
+
+class Enrollment(Condition):
+    """Recordings of other instances of the target, found by whoever mixes: the plan has them."""
+
+    name = "enrollment"
+    help = "recordings of such a sound, one or several; their embeddings are averaged"
+    option = {"nargs": "+", "metavar": "FILE"}
+    conditioner = "enrollment"
+    planned = False
+
+    def query(self, asked: Recordings) -> str:
+        paths = recording_paths(asked)
+        if not paths:
+            raise TSXError("expected at least one recording of the sound, found none")
+        # a value that begins with [ is a list
+        return json.dumps([f"./{path}" if path.startswith("[") else path for path in paths])
+
+    def split(self, value: str) -> List[str]:
+        return enrollment_paths(value)
+
+    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
+        """The samples of one recording, at the rate of the vocabulary.
+
+        Shape:
+            (T,) float32, T = 0 for "not applicable"
+
+        Raises:
+            TSXError: if it cannot be read, or ``value`` names several.
+        """
+        if value == NOT_APPLICABLE:
+            return np.zeros(0, dtype=np.float32)
+        path, *more = enrollment_paths(value)
+        if more:
+            raise TSXError(f"expected one enrollment a mixture, found {1 + len(more)}: {value:.80}")
+        return read_recording(path, vocabulary.fs)
+
+
+def recording_paths(recordings: Recordings) -> Tuple[str, ...]:
+    """One path or several, as several.
+
+    Raises:
+        TSXError: if it is something else.
+    """
+    several = [recordings] if isinstance(recordings, (str, Path)) else recordings
+    if not isinstance(several, Sequence) or not all(isinstance(x, (str, Path)) for x in several):
+        found = type(recordings).__name__
+        raise TSXError(f"recordings: expected a path or a list of paths, found {found}")
+    paths = tuple(str(path) for path in several)
+    for path in paths:
+        if not path or path == NOT_APPLICABLE:
+            raise TSXError(f"recordings: expected the path of a recording, found {path!r}")
+    return paths
+
+
+def enrollment_paths(value: str) -> List[str]:
+    """The recordings that a value names.
+
+    >>> enrollment_paths("my dog.wav"), enrollment_paths('["a.wav", "b.wav"]')
+    (['my dog.wav'], ['a.wav', 'b.wav'])
+
+    Raises:
+        TSXError: if it begins as a list and is none, or an empty one.
+    """
+    if not value.startswith("["):
+        return [value]
+    try:
+        paths = parse_json(value)
+    except ValueError:
+        paths = None
+    if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
+        raise TSXError(f"enrollment: expected a path or a JSON list of paths, found {value!r:.80}")
+    return paths
+
+
+def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
+    """The samples of a recording of any rate, at ``fs`` Hz; its channels are averaged.
+
+    Shape:
+        (T,) float32
+
+    Raises:
+        TSXError: if it cannot be read, or holds no samples, NaN or infinity.
+    """
+    if not os.path.isfile(path):
+        raise TSXError(f"{path}: no such file")
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (*UNREADABLE, MemoryError) as error:
+        raise TSXError(f"{path}: cannot be read: {error}") from None
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise TSXError(f"{path}: cannot be read: its header says {rate} Hz")
+    samples = samples.mean(axis=1)
+    if fs is not None and fs != rate:
+        samples = soxr.resample(samples, rate, fs)
+    if len(samples) == 0:
+        raise TSXError(f"{path}: holds no samples")
+    if not np.isfinite(samples).all():
+        raise TSXError(f"{path}: holds NaN or infinite samples")
+    return samples

@@ -1,0 +1,156 @@
+"""Queries in words: the class of a sound, and a text.
+
+The class is a label that no other source has; the text that label in words, a synonym of it, or a
+caption of the clip. ``utt2captions`` holds captions, a JSON list of texts for each clip.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition, Sources
+from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import parse_json
+
+if TYPE_CHECKING:
+    from tsx_espnet.vocabulary import Vocabulary
+
+SYNONYMS = Path(__file__).parents[1] / "data" / "synonyms.json"
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class ClassLabel(Condition):
+    """A label of the target that no other source has."""
+
+    name = "class"
+    keyword = "class_label"
+    help = "a label the model was trained on, or one that was added to it"
+
+    def known(self, vocabulary: "Vocabulary") -> Tuple[str, ...]:
+        return vocabulary.classes
+
+    def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
+        """The most specific such label, or with ``class_level`` any, one drawn."""
+        own = unshared(sources.labels, sources.target)
+        if not own:
+            return None
+        return own[rng.integers(len(own))] if sources.class_level == "any" else own[0]
+
+
+class Text(Condition):
+    """A phrase that fits the target alone."""
+
+    name = "text"
+    help = "what it sounds like, in words"
+    conditioner = "text"
+
+    def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
+        """The first caption of its own, else its most specific label as a phrase.
+
+        With ``text_variants`` a kind of text is drawn (label, synonym, caption; those there are),
+        then one of that kind.
+        """
+        target, labels = sources.target, sources.labels
+        own_captions = unshared(sources.captions, target) if sources.captions else []
+        own_labels = unshared(labels, target)[:1]
+        plain = [phrase(label) for label in own_labels]
+        if not sources.text_variants or rng is None:
+            return next(iter(own_captions + plain), None)
+        # a phrase that also fits another source would query both
+        others = {text for m, row in enumerate(labels) if m != target for text in phrases_of(row)}
+        other_words = [word for label in own_labels for word in synonyms(label)]
+        other_words = [word for word in other_words if word not in others]
+        kinds = [kind for kind in (plain, other_words, own_captions) if kind]
+        if not kinds:
+            return None
+        kind = kinds[rng.integers(len(kinds))]
+        return kind[rng.integers(len(kind))]
+
+    def query(self, asked: Any) -> str:
+        phrase = super().query(asked)
+        if not phrase.strip():
+            raise TSXError("text: expected a phrase, found an empty one")
+        return phrase
+
+    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
+        """The vectors of a phrase.
+
+        Shape:
+            (L, E) float32, L = 0 for "not applicable"
+
+        Raises:
+            TSXError: if there is no table of vectors, or the phrase has none and no language model
+                makes them.
+        """
+        table = vocabulary.text_table
+        if value == NOT_APPLICABLE and table is not None:
+            return np.zeros((0, table.dim), dtype=np.float32)
+        if vocabulary.embed_phrase is not None and (table is None or value not in table):
+            return vocabulary.embed_phrase(value)
+        if table is None:
+            raise TSXError("text needs a table of embeddings: tsx_espnet.bin.embed_text makes one")
+        return table[value][np.newaxis]
+
+    def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
+        table = vocabulary.text_table
+        return {"input_dim": table.dim} if kind == "text" and table is not None else {}
+
+
+def phrase(label: str) -> str:
+    """A label in words.
+
+    >>> phrase("Chirp_and_tweet"), phrase("Fill_(with_liquid)")
+    ('chirp and tweet', 'fill with liquid')
+    """
+    return " ".join(re.sub(r"[()]", " ", label.replace("_", " ")).lower().split())
+
+
+@functools.lru_cache(maxsize=None)
+def _synonym_table() -> Dict[str, Tuple[str, ...]]:
+    if not SYNONYMS.is_file():
+        return {}
+    table = json.loads(SYNONYMS.read_text(encoding="utf-8"))
+    return {label: tuple(phrases) for label, phrases in table.items()}
+
+
+def synonyms(label: str) -> Tuple[str, ...]:
+    """Other phrases for a label; none for a label that the table does not hold."""
+    return _synonym_table().get(label, ())
+
+
+def phrases_of(labels: Sequence[str], captions: Sequence[str] = ()) -> Tuple[str, ...]:
+    """Every phrase by which a source of these labels and captions can be queried, each once."""
+    found = [text for label in labels for text in (phrase(label), *synonyms(label))]
+    return tuple(dict.fromkeys(found + list(captions)))
+
+
+def unshared(items: Sequence[Sequence[str]], target: int) -> List[str]:
+    """What the target has and no other source has, in the target's order."""
+    others = {item for m, owned in enumerate(items) if m != target for item in owned}
+    return [item for item in items[target] if item not in others]
+
+
+def parse_captions(text: str, where: str) -> Tuple[str, ...]:
+    """The captions of a clip, each as one line with single spaces.
+
+    All captions are read here: the text of a mixture is looked up, letter by letter, among the
+    phrases that were embedded.
+
+    >>> parse_captions('["A dog  barks.", " "]', "utt2captions: clip1")
+    ('A dog barks.',)
+
+    Raises:
+        TSXError: naming ``where``, if ``text`` is not a JSON list of texts.
+    """
+    try:
+        captions = parse_json(text)
+    except ValueError:
+        captions = None
+    if not isinstance(captions, list) or not all(isinstance(item, str) for item in captions):
+        raise TSXError(f"{where}: expected a JSON list of captions, found {text!r:.80}")
+    lines = (" ".join(_CONTROL.sub(" ", caption).split()) for caption in captions)
+    return tuple(line for line in lines if line and line != NOT_APPLICABLE)
