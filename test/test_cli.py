@@ -6,6 +6,7 @@ import pkgutil
 import pytest
 
 import tsx_espnet.bin
+from tsx_espnet.bin.prepare import PREPARE
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.errors import TSXError
 
@@ -16,18 +17,26 @@ COMMANDS = [
 ]
 
 
+# of the commands that have them: "prepare noise"
+SUBCOMMANDS = [f"prepare {corpus}" for corpus in PREPARE]
+
+
 def error_of(command, *words):
+    command, *subcommand = command.split()
     module = importlib.import_module(f"tsx_espnet.bin.{command}")
     with pytest.raises(TSXError) as error:
-        module.main(list(words))
+        module.main([*subcommand, *words])
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SUBCOMMANDS])
 def test_every_option_of_every_command(command):
     """Whatever else is missing, and never taken for the option it abbreviates."""
-    parser = importlib.import_module(f"tsx_espnet.bin.{command}").get_parser()
+    module, *subcommand = command.split()
+    parser = importlib.import_module(f"tsx_espnet.bin.{module}").get_parser()
+    for name in subcommand:
+        parser = parser._subparsers._group_actions[0].choices[name]
     options = [name for action in parser._actions for name in action.option_strings]
     for option in (name for name in options if name.startswith("--")):
         assert error_of(command, option + "x", "1") == (
@@ -43,6 +52,11 @@ def test_what_argparse_finds_is_one_line_too():
     words = ["--data", "x", "--out", "y", "--fs", "fast"]
     assert error_of("format", *words) == "argument --fs: invalid int value: 'fast'"
     assert "invalid choice: 'max'" in error_of("embed_text", "--pooling", "max")
+
+
+def test_a_corpus_that_there_is_not():
+    assert "invalid choice: 'fsd50'" in error_of("prepare", "fsd50", "--data", "x")
+    assert "the following arguments are required: CORPUS" in error_of("prepare")
 
 
 def test_right_options_are_taken():

@@ -91,7 +91,11 @@ def options_of():
             return set(re.findall(r"^  --(\w+)", "\n".join(found), re.M))
         module = "extract" if program == "tsx-extract" else program.rpartition(".")[2]
         parser = importlib.import_module(f"tsx_espnet.bin.{module}").get_parser()
-        return {name.lstrip("-") for action in parser._actions for name in action.option_strings}
+        parsers = [parser]
+        if parser._subparsers is not None:
+            parsers += parser._subparsers._group_actions[0].choices.values()
+        actions = [action for one in parsers for action in one._actions]
+        return {name.lstrip("-") for action in actions for name in action.option_strings}
 
     def remember(program):
         if program not in known:

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 
 from tsx_espnet import TargetSoundExtractor
@@ -199,6 +201,89 @@ def test_no_click_where_segments_meet(tsx, monkeypatch):
     target, _ = tsx(noise(45 * FS), FS, energy="high")
     assert target[0] == target[-1] == 1 and target[25 * FS] == -1
     assert np.abs(np.diff(target)).max() <= 2 / (FS - 1) + 1e-6
+
+
+def in_blocks(samples, size):
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def joined(stream):
+    return tuple(np.concatenate(parts) for parts in zip(*stream))
+
+
+@pytest.mark.parametrize("fs, size", [(8000, 1000), (8000, 200001), (44100, 65536), (11025, 30011)])
+@pytest.mark.parametrize("seconds", [0.01, 20, 20.001, 39, 45.3])
+@pytest.mark.parametrize("channels", [None, 2])
+def test_a_stream_is_the_call(tsx, fs, size, seconds, channels):
+    mixture = noise(round(seconds * fs), channels)
+    expected = tsx(mixture, fs, class_label="Rain")
+    found = joined(tsx.stream(in_blocks(mixture, size), fs, class_label="Rain"))
+    for one, other in zip(found, expected):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=1e-6 if fs != FS else 0, rtol=0)
+    np.testing.assert_array_equal(found[1], mixture - found[0])
+
+
+@pytest.mark.parametrize("fs", [4000, 11025, 44100, 48000])
+def test_resampling_in_blocks_is_resampling_at_once(through, fs):
+    """Against soxr's function for whole arrays, there and back."""
+    mixture = noise(30 * fs + 123)
+    target, _ = joined(through.stream(in_blocks(mixture, 5000), fs, energy="high"))
+    expected = soxr.resample(soxr.resample(mixture, fs, FS), FS, fs)[: len(mixture)]
+    assert len(target) == len(mixture)
+    np.testing.assert_allclose(target[: len(expected)], expected, atol=1e-6, rtol=0)
+
+
+def test_a_stream_without_end(tsx):
+    """Of a microphone, some blocks are empty; what was heard comes back some 20 s later."""
+    block, empty = noise(480), noise(0)
+    heard = []
+
+    def microphone():
+        for _ in range(FS):
+            heard.append(len(block))
+            yield from (block, empty)
+
+    stream = tsx.stream(microphone(), FS, energy="high")
+    target, rest = next(stream)
+    assert len(target) == len(rest) == 19 * FS
+    assert 20 * FS < sum(heard) < 21.1 * FS
+
+
+@pytest.mark.parametrize("fs", [8000, 44100])
+def test_the_memory_of_a_stream_does_not_grow(through, fs):
+    peaks = []
+    for seconds in (60, 240):
+        blocks = (noise(fs, seed=second) for second in range(seconds))
+        tracemalloc.start()
+        length = sum(len(target) for target, _ in through.stream(blocks, fs, energy="high"))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert length == seconds * fs
+    assert peaks[1] < 1.05 * peaks[0] < 1.05 * 10 * 4 * 20 * fs
+
+
+def test_what_is_wrong_with_a_stream(tsx):
+    def never():
+        raise AssertionError("a condition is checked before the first block is asked for")
+        yield
+
+    with pytest.raises(TSXError, match="unknown class 'Barck'"):
+        tsx.stream(never(), FS, class_label="Barck")
+    with pytest.raises(TSXError, match="expected exactly one of .*, found text, energy"):
+        tsx.stream(never(), FS, text="rain", energy="low")
+    for blocks, message in (
+        ([], r"mixture: expected floating point samples .* found float64 \(0,\)"),
+        ([noise(0)], "mixture: expected floating point samples"),
+        ([noise(9, 2), noise(9)], r"expected blocks of shape \(n, 2\), found \(9,\)"),
+        ([noise(9), noise(9, 1)], r"expected blocks of shape \(n,\), found \(9, 1\)"),
+        ([noise(9), np.array([np.nan])], "mixture: found NaN or infinite samples"),
+        ([noise(9), np.zeros(9, dtype=int)], r"found int64 \(9,\)"),
+    ):
+        with pytest.raises(TSXError, match=message):
+            list(tsx.stream(blocks, FS, energy="low"))
+    with pytest.raises(TSXError, match="fs: expected a sampling rate in Hz, found 0"):
+        list(tsx.stream([noise(9)], 0, energy="low"))
 
 
 def test_two_or_no_conditions(tsx):

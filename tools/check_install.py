@@ -5,7 +5,7 @@ import importlib.metadata
 import sys
 
 PACKAGES = ("espnet", "torch", "torchaudio", "numpy", "soundfile", "transformers", "tsx_espnet")
-ESPNET_VERSION = "202511"
+OLDEST_ESPNET = "202511"
 
 
 def main() -> None:
@@ -16,8 +16,8 @@ def main() -> None:
         except importlib.metadata.PackageNotFoundError:
             sys.exit(f"error: {package} is not installed; run 'pip install -e .' or 'make install'")
     found = importlib.metadata.version("espnet")
-    if found != ESPNET_VERSION:
-        sys.exit(f"error: expected espnet {ESPNET_VERSION}, found {found}")
+    if found < OLDEST_ESPNET:
+        sys.exit(f"error: expected espnet {OLDEST_ESPNET} or later, found {found}")
 
     import torch
 

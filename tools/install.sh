@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${VENV:-.venv}
-oldest=3.9 newest=3.11 # of Python: ESPnet 202511 imports distutils
+oldest=3.10 newest=3.13 # of Python
 needed=8               # GB of disk, most of it torch with CUDA
 
 die() {
@@ -30,7 +30,7 @@ find_python() {
             "expected Python ${oldest} to ${newest}"
         echo "${PYTHON}" && return
     fi
-    for name in python3 python3.11 python3.10 python3.9; do
+    for name in python3 python3.13 python3.12 python3.11 python3.10; do
         if supported "${name}"; then echo "${name}" && return; fi
     done
     die "found no Python ${oldest} to ${newest} (python3 is $(python3 --version 2>&1 || true));" \

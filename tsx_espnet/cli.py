@@ -36,8 +36,8 @@ class CommandParser(argparse.ArgumentParser):
         known = list(self._option_string_actions)
         for word in sys.argv[1:] if args is None else args:
             option = word.partition("=")[0]
-            if option == "--":
-                break
+            if option == "--" or (self._subparsers is not None and not word.startswith("-")):
+                break  # the rest is for the subcommand
             if option.startswith("--") and option not in known:
                 self.error(no_option(option, known, "--help"))
         return super().parse_known_args(args, namespace)

@@ -1,12 +1,12 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
 import dataclasses
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
-import soxr
 import torch
 
+from tsx_espnet.audio import check_samples
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import by_keyword, find
 from tsx_espnet.conditions.enrollment import Recordings
@@ -15,7 +15,7 @@ from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
 from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
-from tsx_espnet.segments import Progress, by_segments
+from tsx_espnet.segments import Progress, RecordingInSegments
 from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
@@ -102,13 +102,60 @@ class TargetSoundExtractor:
                 that cannot be read, or a mixture that is empty or holds NaN or infinity.
         """
         embedding = self.embed_keywords(condition)
-        mixture = check_mixture(mixture, fs)
-        channels = np.atleast_2d(mixture.T)
-        target = np.stack(
-            [self._extract(channel, fs, embedding, progress) for channel in channels]
-        )
-        target = target.T.reshape(mixture.shape)
-        return target, mixture - target
+        mixture = check_samples(mixture, fs)
+        columns = mixture.reshape(len(mixture), -1)
+        recording = self._recording(fs, columns.shape[1], embedding)
+        target, rest = recording.push(columns, last=True, progress=progress)
+        return target.reshape(mixture.shape), rest.reshape(mixture.shape)
+
+    def stream(
+        self, blocks: Iterable[np.ndarray], fs: float, **condition: Any
+    ) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        """Target and rest of a recording that arrives in blocks, from a file or a microphone.
+
+        Joined, they are what the call with the whole recording returns. Memory does not grow with
+        the length of the recording; a sound comes out about 20 s after it went in.
+
+        >>> blocks = soundfile.blocks("long.wav", blocksize=65536)  # doctest: +SKIP
+        >>> for target, rest in tsx.stream(blocks, 44100, text="rain"):  # doctest: +SKIP
+        ...     file.write(target)
+
+        Args:
+            blocks: of shape (n,) or (n, channels) each, of any lengths n.
+            fs: sampling rate in Hz.
+            condition: exactly one, as in the call.
+
+        Returns:
+            an iterator over (target, rest), float32; their lengths add up to that of the blocks
+
+        Raises:
+            TSXError: as the call does; for what is wrong with a block, once it is reached.
+        """
+        return self._stream(blocks, fs, self.embed_keywords(condition))
+
+    def _stream(self, blocks, fs, embedding) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        recording, shape, gathered = None, (), []
+        for block in blocks:
+            block = np.asarray(block)
+            if block.ndim and not len(block):
+                continue
+            block = check_samples(block, fs)
+            if recording is None:
+                shape = block.shape[1:]
+                recording = self._recording(fs, block[0].size, embedding)
+            if block.shape[1:] != shape:
+                wanted = f"(n, {shape[0]})" if shape else "(n,)"
+                raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
+            gathered.append(block.reshape(len(block), -1))
+            if sum(map(len, gathered)) >= fs:  # a second at a time, however small the blocks
+                target, rest = recording.push(np.concatenate(gathered))
+                gathered = []
+                if len(target):
+                    yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+        if recording is None:
+            check_samples(np.zeros(0), fs)  # raises
+        target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
+        yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
 
     def add_class(
         self,
@@ -194,45 +241,12 @@ class TargetSoundExtractor:
             self._language_model = LanguageModel(table.language_model, table.pooling)
         return self._language_model.embed([phrase.strip()])
 
-    def _extract(
-        self, channel: np.ndarray, fs: int, condition: ConditionEmbedding, progress: Progress
-    ) -> np.ndarray:
-        x = channel if fs == self.fs else soxr.resample(channel, fs, self.fs)
-        if len(x) == 0:  # shorter than one sample at the model's rate
-            return np.zeros_like(channel)
-
+    def _recording(
+        self, fs: float, channels: int, condition: ConditionEmbedding
+    ) -> RecordingInSegments:
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 mixture = torch.from_numpy(part)[None].to(self._device)
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
-        target = by_segments(x, self.fs, extract, progress)
-        if fs == self.fs:
-            return target
-        return fit_length(soxr.resample(target, self.fs, fs), len(channel))
-
-
-def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
-    """The mixture as float32 (T,) or (T, channels).
-
-    Raises:
-        TSXError: saying what is wrong with it.
-    """
-    mixture = np.asarray(mixture)
-    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
-        raise TSXError(
-            "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {mixture.dtype} {mixture.shape}"
-        )
-    with np.errstate(over="ignore"):
-        mixture = mixture.astype(np.float32)
-    if not np.isfinite(mixture).all():
-        raise TSXError("mixture: found NaN or infinite samples")
-    if not 0 < fs < np.inf:
-        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return mixture
-
-
-def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cut or zero-pad (T',) samples to (length,)."""
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+        return RecordingInSegments(extract, self.fs, fs, channels)

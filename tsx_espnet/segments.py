@@ -1,37 +1,72 @@
-"""Recordings of any length: worked on in segments that are faded into each other."""
+"""Recordings of any length, in constant memory: segments that are faded into each other."""
 
-from typing import Callable, Iterable, List
+from typing import Callable, Iterable, List, Optional, Tuple
 
 import numpy as np
+import soxr
 
 SEGMENT = 20.0  # seconds
 CROSSFADE = 1.0  # seconds
 Progress = Callable[[List[int]], Iterable[int]]
 
 
-def by_segments(
-    samples: np.ndarray,
-    fs: int,
-    extract: Callable[[np.ndarray], np.ndarray],
-    progress: Progress = lambda starts: starts,
-) -> np.ndarray:
-    """What ``extract`` makes of ``samples``, 20 s at a time, of which neighbours share one second.
+class RecordingInSegments:
+    """One recording on its way through a model: resampled, and cut into segments.
 
-    Shape: (T,) -> (T,)
+    Neighbouring segments of 20 s share one second, over which one is faded into the next.
 
     Args:
-        fs: sampling rate in Hz.
-        extract: (n,) -> (n,), for any n up to 20 s; its result is changed.
-        progress: wraps the list of the first samples of the segments.
+        extract: (n,) -> (n,), for any n up to 20 s at the model's rate.
+        model_fs: the model's rate in Hz.
+        fs: the recording's.
     """
-    segment, fade = int(SEGMENT * fs), int(CROSSFADE * fs)
-    target = np.zeros_like(samples)
-    starts = list(range(0, max(1, len(samples) - fade), segment - fade))
-    for start in progress(starts):
-        estimate = extract(samples[start : start + segment])
-        if start > 0:
-            rise = np.linspace(0, 1, fade, dtype=np.float32)[: len(estimate)]
-            estimate[:fade] *= rise
-            target[start : start + fade] *= 1 - rise
-        target[start : start + segment] += estimate
-    return target
+
+    def __init__(
+        self, extract: Callable[[np.ndarray], np.ndarray], model_fs: int, fs: float, channels: int
+    ):
+        self.extract = extract
+        self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
+        self.resample = fs != model_fs
+        if self.resample:
+            self.down = soxr.ResampleStream(fs, model_fs, channels, dtype="float32")
+            self.up = soxr.ResampleStream(model_fs, fs, channels, dtype="float32")
+        nothing = np.zeros((0, channels), dtype=np.float32)
+        self.mixture = self.target = nothing  # at fs, not given back yet
+        self.heard = nothing  # at the model's rate, not extracted yet
+        self.tail: Optional[np.ndarray] = None  # to be faded into the next segment
+
+    def push(
+        self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """As much of target and rest as is ready: (n, channels) -> (m, channels) each."""
+        self.mixture = np.concatenate([self.mixture, block])
+        heard = self.down.resample_chunk(block, last) if self.resample else block
+        target = self._segments(heard, last, progress)
+        if self.resample:
+            target = self.up.resample_chunk(target, last)
+        target = np.concatenate([self.target, target])
+        ready = len(self.mixture) if last else min(len(self.mixture), len(target))
+        mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
+        self.target = target[ready:]
+        target = np.pad(target[:ready], ((0, max(0, ready - len(target))), (0, 0)))
+        return target, mixture - target
+
+    def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
+        heard = np.concatenate([self.heard, heard])
+        if last and not len(heard):  # shorter than one sample at the model's rate
+            return heard
+        # a segment that is not the last one has a successor, which needs more than the fade
+        end = max(1, len(heard) - self.fade) if last else max(0, len(heard) - self.segment)
+        hop = self.segment - self.fade
+        starts = list(range(0, end, hop))
+        self.heard = heard[len(starts) * hop :]
+        targets = [heard[:0]]
+        for start in progress(starts) if starts else ():
+            part = heard[start : start + self.segment]
+            target = np.stack([self.extract(channel) for channel in part.T], axis=1) + 0.0
+            if self.tail is not None:
+                rise = np.linspace(0, 1, self.fade, dtype=np.float32)[:, None]
+                target[: self.fade] = self.tail * (1 - rise) + target[: self.fade] * rise
+            self.tail = target[hop:]
+            targets.append(target if last and start == starts[-1] else target[:hop])
+        return np.concatenate(targets)

@@ -115,11 +115,31 @@ score() { # EXP MIXTURES ESTIMATES
 # log_end FILE: what espnet2.bin.launch printed before it repeats the whole log.
 log_end() { sed -e "/^Command .* returned non-zero/,\$d" -e '/ INFO: /d' "$1" | tail -n 15; }
 
-# training_threads: ${num_threads}, or what suits where training runs: a share of the CPU cores.
+# free_cores: the CPU cores that other work leaves idle, at best in three looks of half a second; all,
+# where there is no /proc. OpenMP's threads spin while they wait for each other: on cores that are
+# busy, two of them are several times slower than one (tools/bench/training.py threads).
+free_cores() {
+    local cores look
+    cores=$(getconf _NPROCESSORS_ONLN)
+    [ -r /proc/stat ] || { echo "${cores}" && return; }
+    for look in 0 0.5 0.5 0.5; do
+        sleep "${look}"
+        head -n 1 /proc/stat
+    done | awk -v cores="${cores}" '
+        { idle = $5 + $6; all = 0; for (i = 2; i <= 9; i++) all += $i }
+        NR > 1 && all > before { share = (idle - rest) / (all - before); if (share > most) most = share }
+        { rest = idle; before = all }
+        END { print int(cores * most + 0.5) }'
+}
+
+# training_threads: ${num_threads}, or what suits where training runs: a share of the CPU cores, of
+# those that are free.
 training_threads() {
     local cores=1
     if [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
-        cores=$(($(getconf _NPROCESSORS_ONLN) / share))
+        local free
+        cores=$(($(getconf _NPROCESSORS_ONLN) / share)) free=$(free_cores)
+        cores=$((cores < free ? cores : free))
     fi
     if [ "${num_threads}" -gt 0 ]; then cores=${num_threads}; fi
     echo $((cores > 0 ? cores : 1))

@@ -84,7 +84,7 @@ tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
-    [ -z "${noise}" ] || ${python} -m tsx_espnet.bin.prepare_noise --noise "${noise}" \
+    [ -z "${noise}" ] || ${python} -m tsx_espnet.bin.prepare noise --noise "${noise}" \
         --data "${datadir}/noise" --mixing_config "${mix_config}"
     follow -- local/data.sh --datadir "${datadir}" --nj "${nj}" --python "${python}" \
         "${options_forwarded[@]}"

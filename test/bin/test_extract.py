@@ -124,6 +124,25 @@ def test_beyond_full_scale_survives_in_wav(run, tmp_path):
     np.testing.assert_allclose(sum(parts), soundfile.read(tmp_path / "loud.wav")[0], atol=1e-5)
 
 
+def test_long_files_are_what_the_extractor_says(run, tiny_experiment, tmp_path):
+    """Read, extracted and written piece by piece; beyond what WAV can hold, as RF64."""
+    samples = 0.1 * np.random.default_rng(0).standard_normal((45 * 11025, 2))
+    soundfile.write(tmp_path / "long.flac", samples, 11025)
+    run("--energy", "high", "-o", "a.wav", "--rest", "b.wav", source=tmp_path / "long.flac")
+    samples, fs = soundfile.read(tmp_path / "long.flac", dtype="float32")
+    expected = TargetSoundExtractor.load(tiny_experiment)(samples, fs, energy="high")
+    for name, part in zip(("a.wav", "b.wav"), expected):
+        found, _ = soundfile.read(name, dtype="float32")
+        np.testing.assert_allclose(found, part, atol=1e-6, rtol=0)
+
+
+def test_beyond_four_gigabytes_it_is_rf64(run, monkeypatch):
+    monkeypatch.setattr(extract, "LARGEST_WAV", 7999)
+    run("--energy", "high", "-o", "a.wav", "--rest", "b.wav")
+    assert Path("a.wav").read_bytes()[:4] == b"RF64"
+    assert soundfile.info("a.wav").frames == 2000
+
+
 def test_nothing_is_overwritten_without_force(run, fails):
     Path("out.wav").write_text("mine")
     said = fails("--energy", "low", "-o", "out.wav")
@@ -181,8 +200,8 @@ def make_source(path, kind):
         ("directory", "no such file"),
         ("empty", "not a recording that can be read: "),
         ("text", "not a recording that can be read: "),
-        ("no samples", "mixture: expected floating point samples"),
-        ("not a number", "mixture: found NaN or infinite samples"),
+        ("no samples", "a recording without samples"),
+        ("not a number", "found NaN or infinite samples"),
     ],
 )
 def test_a_bad_recording_is_named(fails, tmp_path, kind, message):
@@ -190,6 +209,27 @@ def test_a_bad_recording_is_named(fails, tmp_path, kind, message):
     make_source(path, kind)
     said = fails("--energy", "low", "-o", "out.wav", source=path)
     assert said.startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize(
+    "suffix, message",
+    [
+        (".wav", "truncated, it has 30000 of 60044 bytes"),
+        (".flac", "cannot be read beyond sample 0 of 30000: "),
+        (".mp3", "truncated, it has "),
+    ],
+)
+def test_a_header_that_promises_more_than_there_is(fails, tmp_path, suffix, message):
+    path = tmp_path / f"cut{suffix}"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(30000), 16000)
+    path.write_bytes(path.read_bytes()[:30000] if suffix == ".wav" else halved(path))
+    said = fails("--energy", "low", "-o", "out.wav", "--rest", "rest.wav", source=path)
+    assert said.startswith(f"{path}: {message}")
+
+
+def halved(path):
+    data = path.read_bytes()
+    return data[: len(data) // 2]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +277,17 @@ def test_a_full_disk_leaves_nothing(fails, monkeypatch):
     monkeypatch.setattr("tsx_espnet.tables.os.replace", full)
     said = fails("--energy", "low", "-o", "out.wav")
     assert said == "out.wav: cannot be written: No space left on device"
+
+
+def test_a_disk_that_fills_up_leaves_nothing(tiny_experiment, tmp_path):
+    """A limit on the size of files fails as a full disk does: libsndfile would not say so."""
+    soundfile.write(tmp_path / "long.wav", 0.1 * np.ones(40000), 8000)
+    command = f"ulimit -f 64; exec {sys.executable} -m tsx_espnet.bin.extract long.wav --energy low"
+    command += f" --model '{tiny_experiment}' -o a.wav --rest b.wav"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "error: b.wav: cannot be written: File too large"
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
 def test_as_a_process(tiny_experiment, mixture, tmp_path):

@@ -8,17 +8,20 @@ import sys
 import pytest
 
 import tsx_espnet.bin
+from tsx_espnet.bin.prepare import PREPARE
 
 COMMANDS = sorted(module.name for module in pkgutil.iter_modules(tsx_espnet.bin.__path__))
+COMMANDS += [f"prepare {corpus}" for corpus in PREPARE]
 PROGRAM = """
 import contextlib, importlib, io, json, sys
 found = {}
 for name in sys.argv[1:]:
-    module = importlib.import_module(f"tsx_espnet.bin.{name}")
+    command, *words = name.split()
+    module = importlib.import_module(f"tsx_espnet.bin.{command}")
     out, code = io.StringIO(), 0
     with contextlib.redirect_stdout(out):
         try:
-            module.main(["--help"])
+            module.main([*words, "--help"])
         except SystemExit as exit:
             code = exit.code or 0
     heavy = ("torch", "librosa", "scipy", "matplotlib", "transformers", "espnet2", "pandas")

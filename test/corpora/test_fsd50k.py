@@ -1,6 +1,6 @@
 import pytest
 
-from tsx_espnet.bin import prepare_fsd50k as command
+from tsx_espnet.bin import prepare as command
 from tsx_espnet.corpora.fsd50k import prepare
 from tsx_espnet.errors import TSXError
 
@@ -47,7 +47,7 @@ def refusal(root, tmp_path):
 
 
 def test_the_corpus_as_it_ships(root, tmp_path, capsys):
-    command.main(["--fsd50k", str(root), "--data", str(tmp_path / "data")])
+    command.main(["fsd50k", "--fsd50k", str(root), "--data", str(tmp_path / "data")])
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{tmp_path}/data/train: 2 clips"
     expected = {
@@ -142,7 +142,7 @@ def test_a_few_missing_files_are_counted_and_many_are_an_incomplete_download(
         (audio / f"{number}.wav").unlink()
     assert prepare(root, tmp_path / "data") == {"train": (97, 3), "valid": (1, 0), "test": (1, 0)}
     assert "100 " not in (tmp_path / "data" / "train" / "wav.scp").read_text()
-    command.main(["--fsd50k", str(root), "--data", str(tmp_path / "data")])
+    command.main(["fsd50k", "--fsd50k", str(root), "--data", str(tmp_path / "data")])
     assert "97 clips, 3 left out as their audio file is missing" in capsys.readouterr().out
     (audio / "103.wav").unlink()
     message = refusal(root, tmp_path / "other")

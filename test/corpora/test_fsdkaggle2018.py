@@ -2,7 +2,7 @@
 
 import pytest
 
-from tsx_espnet.bin import prepare_fsdkaggle2018 as command
+from tsx_espnet.bin import prepare as command
 from tsx_espnet.corpora.fsdkaggle2018 import prepare
 from tsx_espnet.errors import TSXError
 
@@ -66,7 +66,7 @@ def refusal(root, tmp_path, **options):
 
 def test_the_corpus_as_it_ships(root, tmp_path, capsys):
     data = tmp_path / "data"
-    command.main(["--fsdkaggle2018", str(root), "--data", str(data)])
+    command.main(["fsdkaggle2018", "--fsdkaggle2018", str(root), "--data", str(data)])
     out = capsys.readouterr().out.splitlines()
     assert out == [
         f"{data}/train: 29 clips of 4 classes",
@@ -126,7 +126,15 @@ def test_flags(root, tmp_path):
 
 
 def test_small_classes_are_left_out_and_named(root, tmp_path, capsys):
-    words = ["--fsdkaggle2018", str(root), "--data", str(tmp_path / "data"), "--min_clips", "2"]
+    words = [
+        "fsdkaggle2018",
+        "--fsdkaggle2018",
+        str(root),
+        "--data",
+        str(tmp_path / "data"),
+        "--min_clips",
+        "2",
+    ]
     command.main(words)
     assert "classes left out (--min_clips 2): Oboe" in capsys.readouterr().out
     assert set(count(read(tmp_path / "data" / "train"))) == {"Bark", "Meow", "Gong"}
@@ -149,7 +157,15 @@ class TestNewClasses:
 
     def test_examples(self, root, tmp_path):
         data = tmp_path / "data"
-        words = ["--fsdkaggle2018", str(root), "--data", str(data), "--new_classes", "Meow"]
+        words = [
+            "fsdkaggle2018",
+            "--fsdkaggle2018",
+            str(root),
+            "--data",
+            str(data),
+            "--new_classes",
+            "Meow",
+        ]
         command.main(words)  # 1, 5 and 10, as in the paper
         sets = {number: read(data / f"new_enroll_{number}") for number in (1, 5, 10)}
         train = read(data / "new_train")
@@ -222,7 +238,15 @@ class TestNewClasses:
 
     def test_of_fsd50k(self, root, fsd50k, tmp_path):
         data = tmp_path / "data"
-        words = ["--fsdkaggle2018", str(root), "--data", str(data), "--fsd50k", str(fsd50k)]
+        words = [
+            "fsdkaggle2018",
+            "--fsdkaggle2018",
+            str(root),
+            "--data",
+            str(data),
+            "--fsd50k",
+            str(fsd50k),
+        ]
         command.main([*words, "--new_classes", "Siren,Car", "--examples", "1"])
         assert read(data / "new_train") == {
             "fsd50k_1": ("Siren", f"{fsd50k}/FSD50K.dev_audio/1.wav"),
@@ -291,7 +315,7 @@ def test_a_clip_or_two_missing_are_counted_and_more_are_an_incomplete_download(
     root, tmp_path, capsys
 ):
     (root / "FSDKaggle2018.audio_train" / "00000003.wav").unlink()
-    command.main(["--fsdkaggle2018", str(root), "--data", str(tmp_path / "one")])
+    command.main(["fsdkaggle2018", "--fsdkaggle2018", str(root), "--data", str(tmp_path / "one")])
     out = capsys.readouterr().out
     assert "1 clips of the train set left out as their audio file is missing" in out
     (root / "FSDKaggle2018.audio_train" / "00000004.wav").unlink()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tsx_espnet.bin.prepare_noise import main
+from tsx_espnet.bin.prepare import main
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.clips.format import format_set
 from tsx_espnet.corpora.noise import prepare
@@ -24,7 +24,7 @@ def root(tmp_path):
 
 
 def test_recordings_in_folders(root, tmp_path, capsys):
-    main(["--noise", str(root), "--data", str(tmp_path / "data")])
+    main(["noise", "--noise", str(root), "--data", str(tmp_path / "data")])
     assert capsys.readouterr().out == f"{tmp_path}/data: 3 recordings of noise\n"
     wavs = read_table(tmp_path / "data" / "wav.scp")
     assert list(wavs) == ["c", "room_1_Noise_a_", "room_1_b"]

@@ -1,6 +1,9 @@
 """tools/install.sh with a stand-in for Python: which one it takes, when it acts or refuses."""
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,8 +43,8 @@ def install(run, tmp_path):
     install.source, install.programs, install.calls = source, programs, tmp_path / "calls"
     # What these tests look at must not hang on how full the disk below them is.
     add_df(programs, gigabytes=100)
-    for name in ("python3", "python3.11", "python3.10", "python3.9"):
-        add_python(programs, name, "3.13.1", supported=False)
+    for name in ("python3", *(f"python3.{minor}" for minor in (9, 10, 11, 12, 13))):
+        add_python(programs, name, "3.14.1", supported=False)
     return install
 
 
@@ -99,16 +102,32 @@ def test_a_failed_check_leaves_no_stamp(install):
 
 def test_takes_a_supported_python_where_python3_is_too_new(install):
     add_python(install.programs, "python3.10", "3.10.13")
+    add_python(install.programs, "python3.12", "3.12.1")
     result = install(VENV="my env")
     assert result.returncode == 0, result.stderr
-    assert "making my env with Python 3.10.13" in result.stdout
+    assert "making my env with Python 3.12.1" in result.stdout
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.10", "3.13", "3.14"])
+def test_the_bounds_are_those_of_setup_py(python):
+    """Asked of the script's own check, with this Python said to be another one."""
+    script = (ROOT / "tools/install.sh").read_text()
+    low, high = re.search(r"oldest=(\S+) newest=(\S+)", script).groups()
+    wanted = re.search(r'python_requires="(.*)"', (ROOT / "setup.py").read_text())[1]
+    assert wanted == f">={low},<3.{int(high.split('.')[1]) + 1}"
+    number = tuple(map(int, python.split(".")))
+    check = (
+        script.split("<<'END'\n")[1].split("\nEND")[0].replace("sys.version_info[:2]", str(number))
+    )
+    done = subprocess.run([sys.executable, "-", low, high], input=check, text=True)
+    assert (done.returncode == 0) == ((3, 10) <= number <= (3, 13))
 
 
 def test_says_which_pythons_will_do(install):
     result = install()
     assert result.returncode == 1
     assert result.stderr == (
-        "install.sh: found no Python 3.9 to 3.11 (python3 is Python 3.13.1); "
+        "install.sh: found no Python 3.10 to 3.13 (python3 is Python 3.14.1); "
         "install one and name it: PYTHON=/path/to/python3.11\n"
     )
 
@@ -119,7 +138,7 @@ def test_a_named_python_is_taken_or_refused(install):
     assert missing.stderr == "install.sh: no program 'no-such-python' (PYTHON)\n"
     unfit = install(PYTHON="python3.11")
     assert unfit.returncode == 1
-    assert "PYTHON=python3.11 is Python 3.13.1: expected Python 3.9 to 3.11" in unfit.stderr
+    assert "PYTHON=python3.11 is Python 3.14.1: expected Python 3.10 to 3.13" in unfit.stderr
 
 
 def test_too_little_disk(install):
@@ -143,7 +162,7 @@ def test_a_full_disk_does_not_stop_an_environment_that_has_torch(install):
 def test_an_environment_of_another_python_is_refused(install):
     add_python(install.programs, "python3", "3.11.7")
     (install.source / ".venv/bin").mkdir(parents=True)
-    add_python(install.source / ".venv/bin", "python", "3.13.1", supported=False)
+    add_python(install.source / ".venv/bin", "python", "3.14.1", supported=False)
     result = install()
     assert result.returncode == 1
-    assert ".venv holds Python 3.13.1: remove it, or choose another VENV" in result.stderr
+    assert ".venv holds Python 3.14.1: remove it, or choose another VENV" in result.stderr

@@ -285,7 +285,7 @@ def test_recorded_noise_goes_into_the_mixing(recipes, run):
         result = run(directory, "./run.sh", *words, *stages)
         assert result.returncode == 0, result.stderr
     asked = (directory / "asked").read_text().splitlines()
-    (prepared,) = [line for line in asked if "bin.prepare_noise" in line]
+    (prepared,) = [line for line in asked if "bin.prepare noise" in line]
     assert "--noise some noise --data data/noise --mixing_config conf/mix_random_sound" in prepared
     assert any("bin.format --data data/noise --out dump/8k/noise" in line for line in asked)
     mixed = [line for line in asked if "bin.mix" in line]

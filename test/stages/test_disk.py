@@ -85,13 +85,7 @@ def preparations(tmp_path_factory, tiny_experiment):
     import numpy as np
     import soundfile
 
-    from tsx_espnet.bin import (
-        pack,
-        prepare_fsd50k,
-        prepare_fsdkaggle2018,
-        prepare_mini,
-        prepare_noise,
-    )
+    from tsx_espnet.bin import pack, prepare
 
     root = tmp_path_factory.mktemp("corpora")
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, 800)
@@ -127,23 +121,39 @@ def preparations(tmp_path_factory, tiny_experiment):
         "pack": ([pack.main, ["--exp", str(tiny_experiment), "--out", str(out / "x.zip")]], out),
         "prepare_mini": (
             [
-                prepare_mini.main,
-                ["--out", str(out / "m"), "--data", str(out / "data"), "--clips_per_class", "10"],
+                prepare.main,
+                [
+                    "mini",
+                    "--out",
+                    str(out / "m"),
+                    "--data",
+                    str(out / "data"),
+                    "--clips_per_class",
+                    "10",
+                ],
             ],
             out,
         ),
         "prepare_noise": (
-            [prepare_noise.main, ["--noise", str(root / "noise"), "--data", str(out / "noise")]],
+            [prepare.main, ["noise", "--noise", str(root / "noise"), "--data", str(out / "noise")]],
             out,
         ),
         "prepare_fsd50k": (
-            [prepare_fsd50k.main, ["--fsd50k", str(fsd), "--data", str(out / "data")]],
+            [prepare.main, ["fsd50k", "--fsd50k", str(fsd), "--data", str(out / "data")]],
             out,
         ),
         "prepare_fsdkaggle2018": (
             [
-                prepare_fsdkaggle2018.main,
-                ["--fsdkaggle2018", str(kaggle), "--data", str(out / "data"), "--min_clips", "0"],
+                prepare.main,
+                [
+                    "fsdkaggle2018",
+                    "--fsdkaggle2018",
+                    str(kaggle),
+                    "--data",
+                    str(out / "data"),
+                    "--min_clips",
+                    "0",
+                ],
             ],
             out,
         ),

@@ -1,71 +1,131 @@
 #!/usr/bin/env python3
-"""Time of a training step of the extractor on processors, with and without glibc keeping memory.
+"""Time of a training step of the extractor on CPU cores under several settings of the environment.
 
-glibc hands the memory of large freed tensors back to the system, so every step takes it anew, page
-by page. Each setting runs in a process of its own, in turns; the peer is glibc's default.
+``malloc``: glibc hands the memory of large freed tensors back to the system, so every step takes it
+anew, page by page; the peer is glibc's default.
 
-    python tools/bench/training.py --num_threads 2
+``threads``: threads of OpenMP wait for each other by spinning (libgomp's default) or asleep
+(passive); the peer is one thread. Where other work keeps the cores busy (``--busy N`` starts N such
+processes), a thread that spins holds the core that the one it waits for needs. ``chosen`` are as
+many threads as the recipes take: one for each core that is free at the start.
+
+Each setting has a process of its own; they take their steps in turns, so that a busy machine slows
+them alike, and the figures are medians of the ratios of steps that follow each other. The ratios of
+the fastest steps are those of an idle machine, if it was idle now and then.
+
+    python tools/bench/training.py malloc
+    python tools/bench/training.py threads
+    python tools/bench/training.py threads --busy 2
 """
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 KEEP = {"MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_MMAP_THRESHOLD_": "4294967296"}
+SETTINGS = {  # the first is the peer
+    "malloc": {"default": {}, "keep": KEEP},
+    "threads": {
+        "one thread": {**KEEP, "OMP_NUM_THREADS": "1"},
+        "spinning": KEEP,
+        "passive": {**KEEP, "OMP_WAIT_POLICY": "PASSIVE"},
+    },
+}
+VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", *KEEP)
 
 
-def step_seconds(num_threads: int, steps: int) -> float:
-    """Median wall time of a step: 256 bases of 16 ms, 4 blocks, 4 mixtures of 5 s at 8 kHz."""
+def work() -> None:
+    """Take a step for each line of standard input; print its wall time.
+
+    256 bases of 16 ms, 4 blocks, 4 mixtures of 5 s at 8 kHz.
+    """
     import torch
 
     from tsx_espnet.layers.sudormrf import SudoRMRF
 
-    torch.set_num_threads(num_threads)
     network = SudoRMRF(
         256, 2, 4, 96, 192, 6, activation="leaky_relu", nonlinear="sigmoid", condition_dim=128
     )
     feature, condition = torch.rand(4, 627, 256), torch.randn(4, 128)
-    seconds = []
-    for _ in range(steps):
+    for _ in sys.stdin:
         start = time.perf_counter()
         network(feature, condition).mean().backward()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+        print(time.perf_counter() - start, flush=True)
+
+
+class Worker:
+    """A process with a setting of its own."""
+
+    def __init__(self, setting, num_threads: int):
+        plain = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--worker"],
+            env={**plain, "OMP_NUM_THREADS": str(num_threads), **setting},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def step(self) -> float:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("compare", nargs="?", choices=SETTINGS, default="malloc")
     parser.add_argument("--num_threads", type=int, default=os.cpu_count())
-    parser.add_argument("--steps", type=int, default=20, help="of a run")
-    parser.add_argument("--runs", type=int, default=3, help="of each setting")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="processes beside it")
+    parser.add_argument("--steps", type=int, default=30, help="of each setting")
+    parser.add_argument("--warmup", type=int, default=2, help="further steps that do not count")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        seconds = step_seconds(args.num_threads, args.steps)
-        print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        work()
         return
-    plain = {name: value for name, value in os.environ.items() if name not in KEEP}
-    settings = {"default": plain, "keep": {**plain, **KEEP}}
-    command = [sys.executable, __file__, "--worker", "--num_threads", str(args.num_threads)]
-    ratios = []
-    for _ in range(args.runs):
-        found = {}
-        for name, environment in settings.items():
-            run = subprocess.run(
-                [*command, "--steps", str(args.steps)],
-                env=environment, check=True, capture_output=True, text=True,
-            )  # fmt: skip
-            seconds, memory = map(float, run.stdout.split()[-2:])
-            found[name] = seconds
-            print(f"{name:8} {1e3 * seconds:7.1f} ms a step, peak memory {memory:.0f} MB")
-        ratios.append(found["keep"] / found["default"])
-    print(f"keep / default: {statistics.median(ratios):.2f} (median of {args.runs} pairs)")
+    settings = dict(SETTINGS[args.compare])
+    peer = next(iter(settings))
+    spin = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(spin) for _ in range(args.busy)]
+    try:
+        if args.compare == "threads":
+            choose = f". {ROOT}/egs/TEMPLATE/lib.sh; share=1 num_threads=0 ngpu=0 cuda_cmd=run.pl"
+            found = subprocess.check_output(
+                ["bash", "-c", f"{choose}; training_threads"], text=True
+            )
+            settings["chosen"] = {**KEEP, "OMP_NUM_THREADS": found.strip()}
+            print(f"chosen: {found.strip()} threads")
+        seconds = {name: [] for name in settings}
+        workers = {name: Worker(own, args.num_threads) for name, own in settings.items()}
+        processes += [worker.process for worker in workers.values()]
+        for number in range(args.warmup + args.steps):
+            for name, worker in workers.items():
+                taken = worker.step()
+                if number >= args.warmup:
+                    seconds[name].append(taken)
+    finally:
+        for process in processes:
+            process.kill()
+    print(
+        f"{args.num_threads} threads, {os.cpu_count()} cores, {args.busy} busy processes, "
+        f"load average {os.getloadavg()[0]:.1f}"
+    )
+    for name, own in seconds.items():
+        ratios = [one / other for one, other in zip(own, seconds[peer])]
+        print(
+            f"{name:10} {1e3 * statistics.median(own):7.1f} ms a step, fastest "
+            f"{1e3 * min(own):6.1f}; to {peer}: median {statistics.median(ratios):.2f}, "
+            f"of the fastest {min(own) / min(seconds[peer]):.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 -o dog.wav --rest rest.wav"""
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Sequence
 
@@ -10,6 +11,7 @@ from tsx_espnet.cli import CommandParser
 from tsx_espnet.conditions import ASKED
 from tsx_espnet.errors import TSXError, run_command
 
+LARGEST_WAV = 4e9  # bytes
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24"}
 
 
@@ -53,59 +55,57 @@ def check_paths(args: argparse.Namespace) -> None:
         raise TSXError(f"{args.mixture}: no such file")
 
 
+def recording_writer(path: str, fs: int, channels: int, frames: int):
+    """A context whose function appends float samples to ``path``, without rescaling.
+
+    What WAV cannot hold, beyond 4 GB, becomes RF64. FLAC cannot hold samples beyond full scale.
+    """
+    from tsx_espnet.audio import audio_writer
+
+    container = Path(path).suffix[1:].upper()
+    if container == "WAV" and 4 * channels * frames > LARGEST_WAV:
+        container = "RF64"
+    return audio_writer(path, fs, channels, container, SUBTYPES[Path(path).suffix.lower()])
+
+
 def check_peak(path: str, samples) -> None:
     """Raise ``TSXError`` for what FLAC cannot hold: samples beyond full scale."""
-    peak = float(abs(samples).max())
+    peak = float(abs(samples).max(initial=0))
     if SUBTYPES[Path(path).suffix.lower()] != "FLOAT" and peak > 1:
         raise TSXError(f"{path}: peak {peak:.2f} is beyond full scale; write a .wav instead")
-
-
-def write(path: str, samples, fs: int) -> None:
-    """Write float samples without rescaling."""
-    import soundfile
-
-    from tsx_espnet.audio import write_audio
-
-    subtype = SUBTYPES[Path(path).suffix.lower()]
-    container = Path(path).suffix[1:].upper()
-    try:
-        write_audio(path, samples, fs, container, subtype)
-    except soundfile.LibsndfileError as error:  # more channels than FLAC holds, ...
-        raise TSXError(f"{path}: cannot be written: {error}") from None
 
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     check_paths(args)
 
-    import soundfile
-
+    from tsx_espnet.audio import AudioFile
     from tsx_espnet.cli import progress
-    from tsx_espnet.inference import TargetSoundExtractor, check_mixture
+    from tsx_espnet.inference import TargetSoundExtractor
 
-    try:
-        mixture, fs = soundfile.read(args.mixture, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise TSXError(f"{args.mixture}: not a recording that can be read: {error}") from None
-    try:
-        check_mixture(mixture, fs)
-    except TSXError as error:
-        raise TSXError(f"{args.mixture}: {error}") from None
     keywords = [condition.keyword for condition in ASKED.values()]
-    tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
-    target, rest = tsx(
-        mixture,
-        fs,
-        **{keyword: getattr(args, keyword) for keyword in keywords},
-        progress=lambda segments: progress(segments, "extracting"),
-    )
-    check_peak(args.out, target)
+    condition = {keyword: getattr(args, keyword) for keyword in keywords}
+    outputs = [args.out, args.rest] if args.rest else [args.out]
+    length = 0
+    with contextlib.ExitStack() as stack:
+        recording = stack.enter_context(AudioFile(args.mixture))
+        fs = recording.fs
+        tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
+        blocks = progress(
+            recording.blocks(whole=True), "extracting", recording.num_blocks or None
+        )
+        stream = tsx.stream(blocks, fs, **condition)
+        writers = [
+            stack.enter_context(recording_writer(path, fs, recording.channels, recording.frames))
+            for path in outputs
+        ]
+        for parts in stream:
+            length += len(parts[0])
+            for path, write, samples in zip(outputs, writers, parts):
+                check_peak(path, samples)
+                write(samples)
+    print(f"{args.out}: the target, {length / fs:.1f} s at {fs} Hz")
     if args.rest:
-        check_peak(args.rest, rest)
-    write(args.out, target, fs)
-    print(f"{args.out}: the target, {len(target) / fs:.1f} s at {fs} Hz")
-    if args.rest:
-        write(args.rest, rest, fs)
         print(f"{args.rest}: the rest")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from tsx_espnet.checks import did_you_mean
-from tsx_espnet.corpora.examples import EXAMPLES, choose_examples
-from tsx_espnet.corpora.fsd50k_classes import read_single_class_clips
+from tsx_espnet.corpora.examples import EXAMPLES, choose_examples, hold_out
+from tsx_espnet.corpora.fsd50k import read_single_class_clips
 from tsx_espnet.corpora.fsdkaggle2018_clips import (
     AUDIO,
     URL,
@@ -21,9 +21,7 @@ from tsx_espnet.corpora.fsdkaggle2018_clips import (
     check_corpus,
     read_clips,
 )
-from tsx_espnet.corpora.sets import SEEN, write_sets
-from tsx_espnet.corpora.split import hold_out
-from tsx_espnet.corpora.tables import present
+from tsx_espnet.corpora.tables import SEEN, present, write_sets
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike
 

@@ -1,12 +1,17 @@
-"""Tables that corpora ship with, and the audio files they name: read and checked."""
+"""The tables that a corpus ships with, read and checked, and the data directories made of it."""
 
 import csv
 import os
+import re
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Sequence, Tuple
+from typing import Collection, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import PathLike, write_table
 
+SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
+TABLES = ("utt2labels", "wav.scp")
+_EXAMPLES = re.compile(r"new_enroll_\d+(_draw\d+)?")  # see examples.py
 MAX_MISSING = 0.03  # of the clips of a set; above it the download is taken for incomplete
 
 
@@ -79,3 +84,20 @@ def check_layout(root: Path, folders: Sequence[str], files: Sequence[str], expec
     for name in files:
         if not (root / name).is_file():
             raise TSXError(f"{root / name}: no such file; {expected}")
+
+
+def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLike]]]) -> None:
+    """Write ``utt2labels`` and ``wav.scp`` of each set, and remove those of sets no longer there.
+
+    Args:
+        data: directory of the data directories.
+        sets: set -> clip -> labels with commas between them, and audio file.
+    """
+    data = Path(data)
+    for name, clips in sets.items():
+        for column, table in enumerate(TABLES):
+            write_table(data / name / table, {one: row[column] for one, row in clips.items()})
+    there = {path.name for path in data.iterdir() if _EXAMPLES.fullmatch(path.name)}
+    for name in {*SEEN, *NEW, *there}.difference(sets):
+        for table in TABLES:
+            (data / name / table).unlink(missing_ok=True)

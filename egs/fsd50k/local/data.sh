@@ -16,4 +16,4 @@ FSD50K.ground_truth. The corpus is record 4060432 of Zenodo: https://zenodo.org/
 END
     exit 2
 fi
-${python} -m tsx_espnet.bin.prepare_fsd50k --fsd50k "${fsd50k}" --data "${datadir}"
+${python} -m tsx_espnet.bin.prepare fsd50k --fsd50k "${fsd50k}" --data "${datadir}"

@@ -29,6 +29,6 @@ fi
 options=(--new_classes "${new_classes}" --examples "${examples}" --num_draws "${num_draws}")
 if [ -n "${fsd50k}" ]; then options+=(--fsd50k "${fsd50k}"); fi
 if ${verified_only}; then options+=(--verified_only); fi
-${python} -m tsx_espnet.bin.prepare_fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
+${python} -m tsx_espnet.bin.prepare fsdkaggle2018 --fsdkaggle2018 "${fsdkaggle2018}" \
     --data "${datadir}" --valid_share "${valid_share}" --min_clips "${min_clips}" \
     --test_usage "${test_usage}" "${options[@]}"

@@ -13,6 +13,6 @@ num_draws=1             # of these clips: further ones are new_enroll_K_draw1, .
 downloads=downloads     # where the sounds go
 . utils/parse_options.sh
 
-${python} -m tsx_espnet.bin.prepare_mini --out "${downloads}/mini" --data "${datadir}" \
+${python} -m tsx_espnet.bin.prepare mini --out "${downloads}/mini" --data "${datadir}" \
     --clips_per_class "${clips_per_class}" --num_jobs "${nj}" \
     --new_classes "${new_classes}" --examples "${examples}" --num_draws "${num_draws}"

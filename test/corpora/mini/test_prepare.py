@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tsx_espnet.bin.prepare_mini import main
+from tsx_espnet.bin.prepare import main
 from tsx_espnet.corpora.mini import prepare
 from tsx_espnet.corpora.mini.catalogue import CATALOGUE, generate
 from tsx_espnet.corpora.mini.prepare import prepare_mini, split_clips
@@ -90,7 +90,7 @@ def tables(directory):
 class TestNewClasses:
     def test_held_out_of_all_three_sets(self, corpus, tmp_path, capsys):
         out, data = corpus / "out", tmp_path / "data"
-        command = ["--out", str(out), "--data", str(data), "--clips_per_class", "10"]
+        command = ["mini", "--out", str(out), "--data", str(data), "--clips_per_class", "10"]
         main([*command, "--new_classes", "Siren,Drip"])
         printed = capsys.readouterr().out.splitlines()
         assert printed == [
@@ -148,7 +148,14 @@ class TestNewClasses:
         ],
     )
     def test_refusals(self, words, message, few_classes, tmp_path):
-        options = ["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d"), "--new_classes"]
+        options = [
+            "mini",
+            "--out",
+            str(tmp_path / "o"),
+            "--data",
+            str(tmp_path / "d"),
+            "--new_classes",
+        ]
         with pytest.raises(TSXError, match=message):
             main([*options, *words, "--clips_per_class=10"])
         assert not list(tmp_path.iterdir())
@@ -165,6 +172,7 @@ def test_split(count, sizes, few_classes):
 
 @pytest.mark.parametrize("option, value", [("clips_per_class", 9), ("seed", -1), ("num_jobs", 0)])
 def test_option_out_of_range(option, value, tmp_path):
+    paths = ["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d")]
     with pytest.raises(TSXError, match=rf"{option}: expected at least \d+, found {value}"):
-        main(["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d"), f"--{option}={value}"])
+        main(["mini", *paths, f"--{option}={value}"])
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from tsx_espnet.cli import progress
 from tsx_espnet.corpora.examples import choose_examples
 from tsx_espnet.corpora.mini.catalogue import CATALOGUE, VERSION, generate
 from tsx_espnet.corpora.mini.dsp import FS
-from tsx_espnet.corpora.sets import write_sets
+from tsx_espnet.corpora.tables import write_sets
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, PathLike, is_done, mark_done, remove_leftovers
 
