@@ -199,27 +199,6 @@ def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
     return samples if fs in (None, rate) else soxr.resample(samples, rate, fs)
 
 
-def check_samples(samples: np.ndarray, fs: float) -> np.ndarray:
-    """A mixture as float32 (T,) or (T, channels).
-
-    Raises:
-        TSXError: saying what is wrong with it.
-    """
-    samples = np.asarray(samples)
-    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or samples.size == 0:
-        raise TSXError(
-            "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {samples.dtype} {samples.shape}"
-        )
-    with np.errstate(over="ignore"):
-        samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise TSXError("mixture: found NaN or infinite samples")
-    if not 0 < fs < np.inf:
-        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return samples
-
-
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
     """A mono 32-bit float WAV file.
 

@@ -6,7 +6,6 @@ from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
 import numpy as np
 import torch
 
-from tsx_espnet.audio import check_samples
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import by_keyword, find
 from tsx_espnet.conditions.enrollment import Recordings
@@ -250,3 +249,24 @@ class TargetSoundExtractor:
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
         return RecordingInSegments(extract, self.fs, fs, channels)
+
+
+def check_samples(samples: np.ndarray, fs: float) -> np.ndarray:
+    """A mixture as float32 (T,) or (T, channels).
+
+    Raises:
+        TSXError: saying what is wrong with it.
+    """
+    samples = np.asarray(samples)
+    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or samples.size == 0:
+        raise TSXError(
+            "mixture: expected floating point samples of shape (T,) or (T, channels), "
+            f"found {samples.dtype} {samples.shape}"
+        )
+    with np.errstate(over="ignore"):
+        samples = samples.astype(np.float32)
+    if not np.isfinite(samples).all():
+        raise TSXError("mixture: found NaN or infinite samples")
+    if not 0 < fs < np.inf:
+        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
+    return samples

@@ -11,10 +11,10 @@ import torch
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.iterator import MixtureIterFactory
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import write_table
+from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.preprocessor import TSXPreprocessor
 from tsx_espnet.vocabulary import Vocabulary
 

@@ -162,7 +162,7 @@ def test_two_processes_learn_what_one_learns(start, run, train_args, tmp_path):
 
     # in one process the mixtures of the two batches of DDP: 3 and, not leaving one alone, 4
     hook = (
-        "from tsx_espnet.mixing.iterator import MixtureIterFactory as factory\n"
+        "from tsx_espnet.training.iterator import MixtureIterFactory as factory\n"
         "build = factory.build_iter\n"
         "def build_iter(self, epoch, shuffle=None):\n"
         "    self.batches = [list(range(3)), list(range(3, 7))]\n"

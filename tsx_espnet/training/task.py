@@ -29,12 +29,12 @@ from tsx_espnet.distributed import is_first
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.iterator import MixtureIterFactory
 from tsx_espnet.mixing.mixture_set import data_names
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.lock import locked
 from tsx_espnet.training.options import (
     OptionParser,
