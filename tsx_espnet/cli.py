@@ -6,7 +6,7 @@ from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from tqdm import tqdm
 
-from tsx_espnet.checks import did_you_mean
+from tsx_espnet.checks import check_at_least, did_you_mean
 from tsx_espnet.errors import TSXError
 
 Item = TypeVar("Item")
@@ -65,8 +65,7 @@ class Jobs(NamedTuple):
         Raises:
             TSXError: for a job number outside 1 .. ``num_jobs``.
         """
-        if args.num_jobs < 1:
-            raise TSXError(f"--num_jobs must be at least 1, found {args.num_jobs}")
+        check_at_least(1, num_jobs=args.num_jobs)
         if args.job is not None and not 1 <= args.job <= args.num_jobs:
             raise TSXError(f"--job must lie in 1 .. {args.num_jobs} (--num_jobs), found {args.job}")
         if args.merge and args.job is not None:

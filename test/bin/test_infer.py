@@ -63,7 +63,7 @@ def test_some_conditions_and_the_first_enrollments(infer, mixture_set, capsys):
         ("--conditions class,Energy", "--conditions: expected some of .*, found 'Energy'"),
         ("--conditions class,", "--conditions: expected some of .*, found ''"),
         ("--num_enrollments 2", "mix00001: expected 2 enrollments or more, found 1"),
-        ("--num_enrollments 0", "number of enrollments must be at least 1, found 0"),
+        ("--num_enrollments 0", "num_enrollments: expected at least 1, found 0"),
         (
             "--num_enrollments 1 --conditions class,text",
             "expected the condition enrollment in class, text",

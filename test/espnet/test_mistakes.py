@@ -132,7 +132,7 @@ def test_error_in_a_worker(fails, data, tmp_path, num_workers):
         path.unlink()
     last = fails("--train_clips", clips, "--num_workers", num_workers)
     assert last.startswith(f"error: {clips}/wav/")
-    assert last.endswith("(no such file); run the format stage (stage 2) again")
+    assert last.endswith("no such file; run the format stage (stage 2) again")
 
 
 def test_error_of_a_value_in_a_validation_worker(fails, data, tmp_path):

@@ -230,7 +230,7 @@ def test_drawn_mixtures_that_cannot_be(clips, tmp_path, format_clips):
         drawn(clips, labels=("Siren", "Hum"))
     with pytest.raises(TSXError, match="was trained on a fixed set of mixtures"):
         drawn(clips, mixing=None)
-    with pytest.raises(TSXError, match="number of mixtures must be at least 1, found 0"):
+    with pytest.raises(TSXError, match="num_mixtures: expected at least 1, found 0"):
         drawn(clips, number=0)
     other = format_clips(tmp_path / "other", {"Bark": 1, "Meow": 1}, 2 * FS)
     with pytest.raises(TSXError, match="expected 8000 Hz as the model, found 16000 Hz"):

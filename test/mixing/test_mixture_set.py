@@ -85,7 +85,7 @@ def test_tables_of_other_mixtures_are_refused(mixture_set):
     "conditions, number, message",
     [
         (("energy", "enrollment"), 2, "mix00001: expected 2 enrollments or more, found 1"),
-        (("energy", "enrollment"), 0, "number of enrollments must be at least 1, found 0"),
+        (("energy", "enrollment"), 0, "num_enrollments: expected at least 1, found 0"),
         (("energy",), 1, "expected the condition enrollment in energy"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_part_with_lines_missing(command, whole):
 
 
 def test_options(command, corpus_dir, tmp_path):
-    with pytest.raises(TSXError, match="number of mixtures must be at least 1, found 0"):
+    with pytest.raises(TSXError, match="num_mixtures: expected at least 1, found 0"):
         command("zero", number=0)
     with pytest.raises(TSXError, match="--config and --num_mixtures missing"):
         main(["--clips", str(corpus_dir), "--out", str(tmp_path / "out")])

@@ -16,6 +16,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
@@ -146,8 +147,7 @@ class DrawnMixtures(AbstractSequence):
         number: int = AdaptationOptions.num_mixtures,
         seed: int = 0,
     ):
-        if number < 1:
-            raise TSXError(f"number of mixtures must be at least 1, found {number}")
+        check_at_least(1, num_mixtures=number)
         mixing = _mixing_config(config)
         _check_clips(ClipSet(clips, [*known, *labels]), labels, int(config["fs"]))
         together = ClipSet([clips, examples], [*known, *labels])

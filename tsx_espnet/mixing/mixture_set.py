@@ -19,6 +19,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from tsx_espnet.audio import audio_length, read_audio
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
@@ -170,8 +171,7 @@ class MixtureSet:
         queries = {condition: dict(self.applicable(condition)) for condition in conditions}
         if num_enrollments is None:
             return queries
-        if num_enrollments < 1:
-            raise TSXError(f"number of enrollments must be at least 1, found {num_enrollments}")
+        check_at_least(1, num_enrollments=num_enrollments)
         if ENROLLMENT not in queries:
             listed = ", ".join(queries)
             raise TSXError(f"number of enrollments: expected the condition enrollment in {listed}")

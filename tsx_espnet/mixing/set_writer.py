@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 
 from tsx_espnet.audio import HEADER_BYTES, write_float_wav
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
@@ -34,8 +35,7 @@ def write_mixtures(
         TSXError: if ``out`` holds something else, a part is missing in the merge, or the disk is
             full.
     """
-    if num_mixtures < 1:
-        raise TSXError(f"number of mixtures must be at least 1, found {num_mixtures}")
+    check_at_least(1, num_mixtures=num_mixtures)
     width = max(5, len(str(num_mixtures)))
 
     def plan_of(number: int) -> Plan:
