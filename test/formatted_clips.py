@@ -2,7 +2,6 @@
 
 import json
 
-import kaldiio
 import numpy as np
 import pytest
 import soundfile
@@ -44,7 +43,7 @@ def write_clips(directory, clips, harmonic=None, captions=None):
     """
     (directory / "wav").mkdir(parents=True)
     tables = {name: {} for name in ("wav.scp", "utt2labels", "utt2num_samples", "utt2captions")}
-    matrices = {}
+    energies = {}
     for name, (samples, labels) in clips.items():
         path = directory / "wav" / f"{name}.wav"
         soundfile.write(path, samples.astype(np.int16), FS, subtype="PCM_16")
@@ -56,8 +55,8 @@ def write_clips(directory, clips, harmonic=None, captions=None):
         total = frame_energy(samples.astype(np.int16).astype(np.float64))
         share = (harmonic or {}).get(name, 0.5)
         matrix = np.stack([total, share * total, (1 - share) * total], axis=1)
-        matrices[name] = matrix.astype(np.float32)
-    kaldiio.save_ark(str(directory / "energies.ark"), matrices, scp=str(directory / "energies.scp"))
+        energies[name] = matrix.astype(np.float32)
+    np.concatenate([energies[name] for name in sorted(energies)]).tofile(directory / "energies.f32")
     for name, table in tables.items():
         if table:
             lines = [f"{key} {value}\n" for key, value in sorted(table.items())]

@@ -5,6 +5,7 @@ import torch
 
 from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
 from tsx_espnet.conditioner.enrollment import EnrollmentConditioner
+from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.tables import read_yaml
@@ -91,7 +92,7 @@ def test_what_a_condition_does_not_say_the_options_of_its_kind_do(vocabulary):
 
 
 def test_an_unknown_conditioner_is_named(vocabulary):
-    with pytest.raises(ValueError, match=r"--conditioner must be one of .*'onehot'.* clap"):
+    with pytest.raises(TSXError, match=r"--conditioner: expected one of .*onehot.* found 'clap'"):
         build_conditioner("text", {"conditioner": "clap"}, 4, vocabulary)
 
 
@@ -110,7 +111,7 @@ def test_the_callers_configuration_is_not_changed(vocabulary):
     ],
 )
 def test_an_espnet_extractor_must_take_our_embedding(conf, found):
-    with pytest.raises(ValueError, match=f"use_spk_emb: true and spk_emb_dim: 4 .*{found}"):
+    with pytest.raises(TSXError, match=f"use_spk_emb: true and spk_emb_dim: 4 .*{found}"):
         build_extractor("td_speakerbeam", 5, 4, conf)
 
 
@@ -132,23 +133,24 @@ def test_criterions():
 
 
 def test_a_wrapper_that_permutes_is_refused():
-    with pytest.raises(ValueError, match="--criterions si_sdr: expected wrapper fixed_order.* pit"):
+    with pytest.raises(TSXError, match="--criterions si_sdr: expected wrapper fixed_order.* pit"):
         build_criterions([{"name": "si_sdr", "wrapper": "pit"}])
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"encoder_conf": {"chanel": 4}}, "encoder_conf: conv has no option 'chanel'; it takes ch"),
-        ({"encoder_conf": {"channel": 4}}, "encoder_conf: conv needs kernel_size, stride"),
-        ({"decoder_conf": {"chanel": 4}}, "decoder_conf: conv has no option 'chanel'"),
-        ({"extractor_conf": {"blocks": 4}}, "extractor_conf: .*'blocks'; it takes num_blocks"),
-        ({"extractor_conf": {"input_dim": 4}}, "extractor_conf: .*'input_dim'"),
-        ({"objective_conf": {"warmup": 4}}, "objective_conf: oct has no option 'warmup'"),
-        ({"conditions": {"text": {}, "energy": {"dim": 4}}}, "conditioner_conf: onehot .*'dim'"),
-        ({"criterions": [{"name": "si_sdr", "conf": {"e": 1}}]}, "criterion_conf: si_sdr .*'e'"),
+        ({"encoder_conf": {"chanel": 4}}, "encoder_conf of conv: no option 'chanel'; did you mean"),
+        ({"encoder_conf": {"channel": 4}}, "encoder_conf of conv: missing: kernel"),
+        ({"decoder_conf": {"chanel": 4}}, "decoder_conf of conv: no option 'chanel'"),
+        ({"extractor_conf": {"blocks": 4}}, "extractor_conf of .*'blocks'; did you mean"),
+        ({"extractor_conf": {"input_dim": 4}}, "extractor_conf of .*'input_dim'; expected one of"),
+        ({"objective_conf": {"warmup": 4}}, "objective_conf of oct: no option 'warmup'"),
+        ({"conditions": {"text": {}, "energy": {"dim": 4}}}, "conditioner_conf of onehot: .*'dim'"),
+        ({"objective_conf": {"explore": 2}}, "objective_conf of oct: explore: expected 0"),
+        ({"criterions": [{"name": "si_sdr", "conf": {"e": 1}}]}, "criterion_conf of si_sdr: .*'e'"),
     ],
 )
-def test_a_misspelt_option_is_named(tiny_config, vocabulary, change, message):
-    with pytest.raises(ValueError, match=message):
+def test_an_option_amiss_is_named(tiny_config, vocabulary, change, message):
+    with pytest.raises(TSXError, match=message):
         build_model({**tiny_config, **change}, vocabulary)

@@ -44,7 +44,7 @@ def test_every_option_of_every_command(command):
         )
         if option[:-1] not in options:
             assert error_of(command, option[:-1] + "=1").startswith(f"no option {option[:-1]}; did")
-    assert error_of(command, "--zzz") == "no option --zzz (--help lists them)"
+    assert error_of(command, "--zzz") == "no option --zzz; --help lists them"
 
 
 def test_what_argparse_finds_is_one_line_too():

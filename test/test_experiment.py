@@ -196,3 +196,22 @@ def test_a_device_that_is_not_there(tiny_experiment, device):
     with pytest.raises(TSXError, match=f"device {device}: ") as error:
         load_experiment(tiny_experiment, device=device)
     assert "\n" not in str(error.value)
+
+
+def test_weights_of_conv_tasnet_by_the_names_that_espnet_gives_them(make_experiment, tmp_path):
+    from espnet2.enh.layers.tcn import TemporalConvNet
+
+    sizes = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2}
+    changes = {"extractor": "soundbeam", "extractor_conf": sizes}
+    directory = make_experiment(tmp_path / "exp", **changes)
+    theirs = TemporalConvNet(16, 8, 12, 3, 2, 2, 1, norm_type="GN", pre_mask_nonlinear="prelu")
+    state = torch.load(directory / WEIGHTS, weights_only=True)
+    state = {name: value for name, value in state.items() if ".tcn." not in name}
+    enrollment = load_experiment(directory).model.conditioners["enrollment"].state_dict()
+    state.update({f"conditioners.enrollment.{name}": enrollment[name] for name in enrollment})
+    theirs_state = {f"extractor.tcn.{name}": value for name, value in theirs.state_dict().items()}
+    saved(directory, {**state, **theirs_state})
+    tcn = load_experiment(directory).model.extractor.tcn
+    assert torch.equal(tcn.bottleneck.weight, theirs.network[1].weight)
+    contract = theirs.network[2][1][0].net[3].net[3]
+    assert torch.equal(tcn.stacks[1][0].contract.weight, contract.weight)

@@ -14,18 +14,16 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.clips.ark import read_matrix
-from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.clips.clip_tables import read_clip_tables
+from tsx_espnet.audio import audio_length, read_audio, read_recording
+from tsx_espnet.clips.clip_set import ClipSet, read_clip_tables
 from tsx_espnet.clips.datadir import DataDir
+from tsx_espnet.clips.energies import read_energies
 from tsx_espnet.clips.format import format_set
 from tsx_espnet.clips.recording import UnusableClip, read_clip
-from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
-from tsx_espnet.conditions.enrollment import enrollment_paths, read_recording
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.mixture_set import read_mono
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
@@ -110,7 +108,6 @@ def test_tables_of_formatted_clips(folder, data):
         "wav.scp": TABLE,
         "utt2labels": b"clip1 Bark\nclip2 Rain\n",
         "utt2num_samples": b"clip1 800\nclip2 900\n",
-        "energies.scp": b"clip1 /data/energies.ark:7\nclip2 /data/energies.ark:1024\n",
     }
     name = data.draw(st.sampled_from(sorted(good)))
     (folder / "formatted").mkdir(exist_ok=True)
@@ -119,7 +116,7 @@ def test_tables_of_formatted_clips(folder, data):
         (folder / "formatted" / file).write_bytes(spoil)
     (folder / "formatted/.done").write_text("{}")
     rows = attempt(read_clip_tables, folder / "formatted") or {}
-    assert all(0 < row.num_samples < 2**63 and 0 <= row.ark_offset < 2**63 for row in rows.values())
+    assert all(0 < row.num_samples < 2**63 for row in rows.values())
 
 
 @given(spoilt(YAML))
@@ -239,11 +236,11 @@ def test_csv_files_of_corpora(folder, corpora, data):
         assert table.is_dir() or table.name in ("wav.scp", "utt2labels")
 
 
-@given(st.binary(max_size=60), st.integers(-3, 100))
-def test_matrices(folder, data, offset):
-    (folder / "x.ark").write_bytes(data)
+@given(st.binary(max_size=60), st.integers(0, 9), st.integers(0, 2**40))
+def test_energies(folder, data, first, number):
+    (folder / "energies.f32").write_bytes(data)
     try:
-        assert read_matrix(folder / "x.ark", max(0, offset)).nbytes <= len(data)
+        assert read_energies(folder / "energies.f32", first, number).nbytes <= len(data)
     except (ValueError, OSError):  # for the caller to name the clip
         pass
 
@@ -253,9 +250,9 @@ def test_matrices(folder, data, offset):
 def test_recordings(folder, data):
     (folder / "x.wav").write_bytes(data)
     attempt(read_recording, folder / "x.wav", 8000)
-    attempt(mixture_length, str(folder / "x.wav"), 8000)
-    attempt(read_mixture, str(folder / "x.wav"))
-    attempt(read_mono, folder / "x.wav")
+    attempt(audio_length, folder / "x.wav", 8000)
+    attempt(read_audio, folder / "x.wav")
+    attempt(read_audio, folder / "x.wav", 8000, 512, "float64")
     try:
         read_clip(folder / "x.wav", 8000)
     except UnusableClip as reason:
@@ -266,7 +263,7 @@ def test_a_name_that_soundfile_takes_for_raw_samples(folder):
     """It raised TypeError for whatever ends in .raw, which none of the readers caught."""
     path = folder / "x.raw"
     path.write_bytes(bytes(800))
-    for read in (read_recording, read_mono, lambda path: mixture_length(str(path), 8000)):
+    for read in (read_recording, read_audio, lambda path: audio_length(path, 8000)):
         with pytest.raises(TSXError, match="x.raw: "):
             read(path)
 
@@ -282,12 +279,10 @@ class TestMemory:
         tracemalloc.stop()
         assert peak < ROOM
 
-    @pytest.mark.parametrize("rows, columns", [(2**31 - 1, 2**31 - 1), (2**31 - 1, 3), (-1, -9)])
-    def test_of_a_matrix(self, folder, rows, columns):
-        head = struct.pack("<6sici", b"\0BFM \4", rows, b"\4", columns)
-        (folder / "x.ark").write_bytes(head + bytes(36))
-        with pytest.raises(ValueError, match="expected a matrix"):
-            read_matrix(folder / "x.ark", 0)
+    def test_of_energies(self, folder):
+        (folder / "energies.f32").write_bytes(bytes(36))
+        with pytest.raises((ValueError, OSError)):
+            read_energies(folder / "energies.f32", 0, 2**40)
 
     @pytest.mark.parametrize(
         "change", [{"num_samples": 2**40}, {"fs": 10**7, "num_samples": 10**9}]
@@ -340,7 +335,7 @@ def make_clips_of_noise(folder):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
 def test_energies_that_cannot_be(make_clips_of_noise, folder, bad):
     """NaN came through to a plan that could not be written, after hours of drawing."""
-    path = folder / "clips" / "energies.ark"
+    path = folder / "clips" / "energies.f32"
     good = path.read_bytes()
     try:
         path.write_bytes(good[:-4] + struct.pack("<f", bad))
@@ -384,10 +379,10 @@ def test_what_is_no_file_is_never_waited_for(folder, monkeypatch, path):
     monkeypatch.chdir(folder)
     if not (folder / "pipe").exists():
         os.mkfifo(folder / "pipe")
-    for read in (read_recording, read_mono, lambda path: mixture_length(path, 8000)):
+    for read in (read_recording, read_audio, lambda path: audio_length(path, 8000)):
         with pytest.raises(TSXError, match="no such file"):
             read(path)
     with pytest.raises(UnusableClip):
         read_clip(path, 8000)
     with pytest.raises(FileNotFoundError):
-        read_matrix(path, 0)
+        read_energies(path, 0, 1)

@@ -507,7 +507,7 @@ def bad_recording(path):
         ("Dog", {"init": "mean"}, "init: expected average or random, found 'mean'"),
         ("Dog", {"recordings": []}, "class 'Dog': expected at least one recording, found none"),
         ("Dog", {"recordings": "gone.wav"}, "gone.wav: no such file"),
-        ("Dog", {"adapt": True, "num_epochs": 0}, "num_epochs must be at least 1, found 0"),
+        ("Dog", {"adapt": True, "num_epochs": 0}, "num_epochs: expected at least 1, found 0"),
         ("Dog", {"adapt": True, "num_mixtures": 0}, "number of mixtures must be at least 1"),
         ("Dog", {"adapt": True, "clips": "none"}, "none"),
     ],

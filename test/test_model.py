@@ -27,11 +27,11 @@ SPEAKERBEAM = {
     },
 }
 # small sizes of the registered extractors; any that is not here is built with its defaults
-SOUNDBEAM = {
-    "extractor": "soundbeam",
+CONV_TASNET = {
+    "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
 }
-CHANGES = {"sudormrf": {}, "soundbeam": SOUNDBEAM}
+CHANGES = {"sudormrf": {}, "conv_tasnet": CONV_TASNET}
 EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
 EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
 FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride
@@ -139,7 +139,9 @@ def test_nothing_is_moved(make_model, length, kernel_size, stride):
 
 
 @pytest.mark.parametrize("length", [1, 100, 400])
-@pytest.mark.parametrize("changes", [SPEAKERBEAM, SOUNDBEAM], ids=["td_speakerbeam", "soundbeam"])
+@pytest.mark.parametrize(
+    "changes", [SPEAKERBEAM, CONV_TASNET], ids=["td_speakerbeam", "conv_tasnet"]
+)
 def test_spectral_filterbank(make_model, length, changes):
     model = make_model(**STFT, **changes)
     mixture = noise(length=length)
@@ -192,9 +194,9 @@ def test_some_rows_of_a_batch(model):
 
 
 def test_what_all_conditions_share_is_computed_once_a_mixture(make_model):
-    model = make_model(**SOUNDBEAM)
+    model = make_model(**CONV_TASNET)
     sizes = []
-    for stack in model.extractor.tcn.network[2]:
+    for stack in model.extractor.tcn.stacks:
         sizes.append([])
         stack[0].register_forward_hook(
             lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
@@ -210,17 +212,17 @@ def test_what_all_conditions_share_is_computed_once_a_mixture(make_model):
 
 def test_two_paths_of_a_mixture_share_what_comes_before_the_condition(make_model):
     """SoundBeam's mixed training: one pass of the first stack, two of the others, as one batch."""
-    options = {"objective": "mixed", "criterions": [{"name": "snr"}], **SOUNDBEAM}
+    options = {"objective": "mixed", "criterions": [{"name": "snr"}], **CONV_TASNET}
     model = make_model(**options).train()
     sizes = []
-    for part in (model.encoder, *(stack[0] for stack in model.extractor.tcn.network[2])):
+    for part in (model.encoder, *(stack[0] for stack in model.extractor.tcn.stacks)):
         sizes.append([])
         part.register_forward_hook(
             lambda _, inputs, __, found=sizes[-1]: found.append(len(inputs[0]))
         )
     loss, _, _ = model(noise(4), noise(4, seed=1), **batch_of(model, 4))
     assert sizes == [[4], [4], [6]]  # nothing applies to the last mixture
-    first = model.extractor.tcn.network[2][0][0].net[0].weight
+    first = model.extractor.tcn.stacks[0][0].expand.weight
     (shared,) = torch.autograd.grad(loss, first)
 
     model.extractor.prepare = lambda feature, lengths: None  # each path by itself

@@ -7,6 +7,7 @@ import pytest
 
 import tsx_espnet
 from tsx_espnet import parts
+from tsx_espnet.errors import TSXError
 
 KINDS = ("extractor", "separator", "criterion")
 
@@ -40,9 +41,9 @@ def test_any_other_part_is_found_in_espnets_tables():
 
 
 def test_an_unknown_part_is_named():
-    with pytest.raises(ValueError, match=r"--objective must be one of .*'oct'.*--objective best"):
+    with pytest.raises(TSXError, match="--objective: expected one of .* oct, .*found 'best'"):
         parts.find("objective", "best")
-    with pytest.raises(ValueError, match="nonesuch"):
+    with pytest.raises(TSXError, match="nonesuch"):
         parts.find("separator", "nonesuch")
 
 
@@ -85,3 +86,11 @@ def test_a_foreign_class_under_our_name_is_an_error_that_names_both(kind, monkey
         assert f"{part.__module__}.{part.__qualname__}" in str(error.value)
     assert f"ESPnet's {kind} table" in str(error.value) and repr(name) in str(error.value)
     assert tables()[kind][name] is Foreign  # and it is left there
+
+
+def test_the_old_name_of_a_part_stays_readable():
+    tsx_espnet.register()
+    for kind, table in parts.ALIASES.items():
+        for old, new in table.items():
+            assert old not in parts.OURS[kind] and parts.find(kind, old) is parts.find(kind, new)
+            assert tables()[kind][old] is tables()[kind][new]

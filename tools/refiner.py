@@ -27,24 +27,24 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
 
     import numpy as np
-    import soundfile
     import torch
 
-    from tsx_espnet.estimates import ConditionedMixtures
     from tsx_espnet.experiment import load_experiment
+    from tsx_espnet.mixing.mixture_set import MIXTURE, MixtureSet
 
     experiment = load_experiment(args.exp)
     model = experiment.model
     if model.refiner is None or "text" not in model.conditioners:
         raise TSXError(f"{args.exp}: expected a model with a refiner and texts (--method octpp)")
-    mixtures = ConditionedMixtures(args.mixtures, ("text",))
-    names = mixtures.applicable("text")[: args.count]
-    texts = [experiment.vocabulary.encode("text", mixtures.values["text"][name]) for name in names]
+    mixtures = MixtureSet(args.mixtures)
+    values = mixtures.applicable("text")
+    names = list(values)[: args.count]
+    texts = [experiment.vocabulary.encode("text", values[name]) for name in names]
     size = len(names)
     with torch.no_grad():
         contexts = []
         for name in names:  # of any length
-            audio = torch.from_numpy(soundfile.read(mixtures.wavs[name], dtype="float32")[0])
+            audio = torch.from_numpy(mixtures.read(MIXTURE, name))
             contexts.append(model.encode(audio[None], torch.tensor([len(audio)])).context)
         condition = model.conditioners["text"](
             torch.from_numpy(np.stack(texts)), torch.ones(size).long()

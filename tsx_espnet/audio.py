@@ -1,113 +1,202 @@
-"""Audio files, written whole or not at all, and float WAV whose bytes depend on the samples alone.
+"""Audio files: read and checked in one place, written whole or not at all.
 
-libsndfile writes the time of day into the header of float files (its PEAK chunk), so that the same
-audio never gives the same file twice.
+A header may promise what is not there: memory follows what a file holds, block by block. libsndfile
+writes the time of day into float files (their PEAK chunk), so that the same audio never gives the
+same file twice; ``write_float_wav`` leaves that out.
 """
 
 import contextlib
 import os
 import struct
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import IO, Callable, Iterator, Optional, Tuple
 
 import numpy as np
+import soundfile
+import soxr
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
-HEADER_BYTES = 58
+HEADER_BYTES = 58  # of a float WAV, before its samples
 MIN_RATE, MAX_RATE = 1000, 768000  # Hz; anything else is a corrupt header
+STREAMED = 0x7FFF0000  # a RIFF size from here on means "unknown" (written to a pipe)
+BLOCK = 2**18  # samples, over all channels
+LONGEST = 2**30  # samples; a few kB of FLAC can hold as many
 # what soundfile raises: RuntimeErrors of its own, and TypeError for a name that ends in .raw
-UNREADABLE = (RuntimeError, TypeError, ValueError, OSError)
-BLOCK = 2**18  # samples read at a time, as a header may promise more than there is
-STREAMED = 0x7FFF0000  # a length from here on means "unknown" (written to a pipe)
+_UNREADABLE = (RuntimeError, TypeError, ValueError, OSError, MemoryError)
 
 
-class OpenRecording(NamedTuple):
-    """An audio file that is being read: rate in Hz, and (n, channels) float32 blocks."""
+class AudioError(TSXError):
+    """What is wrong with a recording.
 
-    fs: int
-    channels: int
-    frames: int  # as the header says; 0 if it does not
-    blocks: Iterator[np.ndarray]
+    Attributes:
+        kind: in a word or two: missing, empty, truncated, unreadable, too long, not finite, other.
+    """
+
+    def __init__(self, path: PathLike, kind: str, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.kind = kind
+
+
+class AudioFile:
+    """A recording that is open for reading; a context manager.
+
+    Attributes:
+        fs: its rate in Hz.
+        channels: how many.
+        frames: samples of each channel by the header; 0 if it does not say.
+
+    Raises:
+        AudioError: if there is no such file (a pipe is none), or it cannot be read.
+    """
+
+    def __init__(self, path: PathLike):
+        self.path = path
+        if not os.path.isfile(path):
+            raise self._fault("unreadable" if os.path.exists(path) else "missing", "no such file")
+        try:
+            if os.path.getsize(path) == 0:
+                raise self._fault("empty", "has 0 bytes")
+            self._file = soundfile.SoundFile(str(path))
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+        self.fs: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.frames: int = self._file.frames if self._file.frames < 2**62 else 0
+        self._block_length = max(1, BLOCK // self.channels)
+
+    def __enter__(self) -> "AudioFile":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def read(self, start: int, length: int) -> np.ndarray:
+        """At most ``length`` samples from ``start`` on: (T,) float32, or (T, channels)."""
+        try:
+            self._file.seek(start)
+            return self._file.read(length, dtype="float32")
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
 
     @property
     def num_blocks(self) -> int:
-        """How many there will be; 0 if the header does not say."""
-        return -(-self.frames // _block_length(self.channels))
+        """How many ``blocks`` there will be by the header; 0 if that does not say."""
+        return -(-self.frames // self._block_length)
 
+    def blocks(self, dtype: str = "float32", whole: bool = False) -> Iterator[np.ndarray]:
+        """What comes next, in blocks, the last one shorter.
 
-@contextlib.contextmanager
-def open_recording(path: PathLike) -> Iterator[OpenRecording]:
-    """A file of any format libsndfile reads, for reading once from the start.
+        Shape: (N, channels) each
 
-    Raises:
-        TSXError: naming the file, if there is none or it is no recording; from ``blocks``, if it
-            ends before its header says, is empty, or holds NaN or infinity.
-    """
-    import soundfile
+        Args:
+            whole: refuse a file that ends before its header says.
 
-    try:
-        size = os.path.getsize(path)
-        with open(path, "rb") as stream:
+        Raises:
+            AudioError: if it cannot be read, or holds NaN or infinity.
+        """
+        if whole:
+            self.check_length()
+        found = 0
+        while True:
+            try:
+                block = self._file.read(self._block_length, dtype=dtype, always_2d=True)
+            except _UNREADABLE as error:
+                raise self._unreadable(error, f" beyond sample {found}") from None
+            if not len(block):
+                break
+            bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+            if bad.size:
+                first = f"first at {found + bad[0]}"
+                raise self._fault("not finite", f"{bad.size} samples are NaN or infinite ({first})")
+            found += len(block)
+            yield block
+        if whole and found < self.frames:
+            raise self._fault("truncated", f"truncated, it has {found} of {self.frames} samples")
+        if whole and not found:
+            raise self._fault("empty", "holds no samples")
+
+    def check(self, fs: Optional[int], mono: bool) -> None:
+        """Raise ``AudioError`` for another rate than ``fs`` Hz, or for channels."""
+        if fs not in (None, self.fs):
+            raise self._fault("other", f"expected {fs} Hz, found {self.fs} Hz")
+        if mono and self.channels != 1:
+            raise self._fault("other", f"expected 1 channel, found {self.channels}")
+
+    def check_length(self) -> None:
+        """Raise ``AudioError`` for a WAV of fewer bytes than it says; libsndfile would not."""
+        with open(self.path, "rb") as stream:
             head = stream.read(12)
+            size = os.fstat(stream.fileno()).st_size
         declared = int.from_bytes(head[4:8], "little") + 8
-        if head[:4] == b"RIFF" and size + 8 < declared < STREAMED:  # libsndfile would not say
-            raise TSXError(f"{path}: truncated, it has {size} of {declared} bytes")
-        file = soundfile.SoundFile(path)
-    except FileNotFoundError:
-        raise TSXError(f"{path}: no such file") from None
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        raise TSXError(f"{path}: not a recording that can be read: {reason}") from None
-    with file:
-        frames = file.frames if file.frames < 2**62 else 0
-        yield OpenRecording(file.samplerate, file.channels, frames, _blocks(path, file, frames))
+        if head[:4] == b"RIFF" and size + 8 < declared < STREAMED:
+            raise self._fault("truncated", f"truncated, it has {size} of {declared} bytes")
+
+    def _unreadable(self, error: Exception, where: str = "") -> AudioError:
+        return self._fault("unreadable", f"cannot be read{where}: {' '.join(str(error).split())}")
+
+    def _fault(self, kind: str, reason: str) -> AudioError:
+        return AudioError(self.path, kind, reason)
 
 
-def _blocks(path: PathLike, file: Any, frames: int) -> Iterator[np.ndarray]:
-    found = 0
-    while True:
-        try:
-            block = file.read(_block_length(file.channels), dtype="float32", always_2d=True)
-        except UNREADABLE as error:
-            raise TSXError(
-                f"{path}: cannot be read beyond sample {found} of {frames}: {error}"
-            ) from None
-        if not len(block):
-            break
-        if not np.isfinite(block).all():
-            raise TSXError(f"{path}: found NaN or infinite samples")
-        found += len(block)
-        yield block
-    if found < frames:
-        raise TSXError(f"{path}: truncated, it has {found} of {frames} samples")
-    if not found:
-        raise TSXError(f"{path}: a recording without samples")
+def read_audio(
+    path: PathLike,
+    fs: Optional[int] = None,
+    length: Optional[int] = None,
+    dtype: str = "float32",
+    average: bool = False,
+) -> Tuple[np.ndarray, int]:
+    """A whole recording: (T,) samples and its rate in Hz.
 
-
-def _block_length(channels: int) -> int:
-    return max(1, BLOCK // channels)
-
-
-def check_samples(samples: np.ndarray, fs: float) -> np.ndarray:
-    """A mixture as float32 (T,) or (T, channels).
+    Args:
+        fs: the rate that is expected, in Hz.
+        length: the number of samples that is expected.
+        dtype: of the result.
+        average: the mean of its channels; otherwise one channel is expected.
 
     Raises:
-        TSXError: saying what is wrong with it.
+        AudioError: if it is missing, cannot be read, ends early, holds no samples, NaN or infinity,
+            or is not what is expected.
     """
-    samples = np.asarray(samples)
-    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or samples.size == 0:
-        raise TSXError(
-            "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {samples.dtype} {samples.shape}"
-        )
-    with np.errstate(over="ignore"):
-        samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise TSXError("mixture: found NaN or infinite samples")
-    if not 0 < fs < np.inf:
-        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return samples
+    with AudioFile(path) as audio:
+        audio.check_length()
+        if not MIN_RATE <= audio.fs <= MAX_RATE:
+            raise AudioError(path, "unreadable", f"its header says {audio.fs} Hz")
+        audio.check(fs, mono=not average)
+        parts, total = [np.zeros(0, dtype=dtype)], 0
+        for block in audio.blocks(dtype="float32" if average else dtype):
+            parts.append(block.mean(axis=1, dtype=dtype) if average else block[:, 0])
+            total += len(block)
+            if total > LONGEST:
+                raise AudioError(path, "too long", f"has more than {LONGEST} samples")
+    if not total:
+        raise AudioError(path, "empty", "holds no samples")
+    if length is not None and total != length:
+        raise AudioError(path, "other", f"expected {length} samples, found {total}")
+    return np.concatenate(parts), audio.fs
+
+
+def audio_length(path: PathLike, fs: int) -> int:
+    """Samples of a mono recording at ``fs`` Hz, by its header.
+
+    Raises:
+        AudioError: if it cannot be read, has no samples, or is not what is expected.
+    """
+    with AudioFile(path) as audio:
+        audio.check(fs, mono=True)
+        if audio.frames == 0:
+            raise AudioError(path, "empty", "holds no samples")
+        return audio.frames
+
+
+def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
+    """A recording of any rate and number of channels: their mean, at ``fs`` Hz, (T,) float32.
+
+    Raises:
+        AudioError: as ``read_audio``.
+    """
+    samples, rate = read_audio(path, average=True)
+    return samples if fs in (None, rate) else soxr.resample(samples, rate, fs)
 
 
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
@@ -140,7 +229,7 @@ def write_audio(path: PathLike, samples: np.ndarray, fs: int, container: str, su
     """Write (T,) or (T, channels) samples in a format of libsndfile, atomically.
 
     Raises:
-        TSXError: naming the file, if it cannot be written (disk full, ...).
+        TSXError: as ``audio_writer``.
     """
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     with audio_writer(path, fs, channels, container, subtype) as write:
@@ -154,11 +243,8 @@ def audio_writer(
     """A function that appends samples to a file, which is there once the block has succeeded.
 
     Raises:
-        TSXError: naming the file, if it cannot be written (disk full, ...), or the format cannot
-            hold it (nine channels in FLAC, ...).
+        TSXError: if it cannot be written, or the format cannot hold it (nine channels in FLAC).
     """
-    import soundfile
-
     with atomic_write(path, "wb") as stream:
         target = _Target(stream)
         try:
@@ -178,18 +264,36 @@ def audio_writer(
 class _Target:
     """A file for libsndfile, which would not say that the disk is full."""
 
-    def __init__(self, stream: Any):
-        self._write = stream.write
-        self.seek, self.tell, self.flush = stream.seek, stream.tell, stream.flush
-        self._error = None
+    def __init__(self, stream: IO[bytes]):
+        self._error: Optional[OSError] = None
+        self.tell = stream.tell
+        self.write = self._guarded(stream.write, len)
+        self.seek = self._guarded(stream.seek, abs)  # writes what is buffered
 
-    def write(self, data: bytes) -> int:
-        try:
-            return self._write(data)
-        except OSError as error:
-            self._error = self._error or error
-            return len(data)
+    def _guarded(self, call: Callable, claimed: Callable) -> Callable:
+        def attempt(first, *more):
+            try:
+                return call(first, *more)
+            except OSError as error:
+                self._error = self._error or error
+                return claimed(first)
+
+        return attempt
 
     def check(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
+    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
+
+    Raises:
+        TSXError: if FLAC would clip them, or the file cannot be written.
+    """
+    if str(path).endswith(".wav"):
+        write_float_wav(path, samples, fs)
+        return
+    if np.abs(samples).max() > 1:
+        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
+    write_audio(path, samples, fs, "FLAC", "PCM_24")

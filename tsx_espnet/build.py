@@ -5,7 +5,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import torch
 
+from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.conditions import find as find_condition
+from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
@@ -23,6 +25,9 @@ def build_model(
             ``embedding_dim``, ``consistency``, and for training ``objective`` and ``criterions``.
         vocabulary: sizes of the tables of the conditions.
         training: build the objective and the criterions too.
+
+    Raises:
+        TSXError: naming the option, if a part is unknown or one of its options is amiss.
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
@@ -48,7 +53,7 @@ def build_model(
             "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
         )
         if objective.needs_refiner and refiner is None:
-            raise ValueError(f"--objective {config['objective']} needs a --refiner, found none")
+            raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
         criterions = build_criterions(config["criterions"])
     return ESPnetTSXModel(
         encoder=encoder,
@@ -65,31 +70,29 @@ def build_model(
     )
 
 
-def make(kind: str, name: str, conf: Mapping[str, Any], **given: Any) -> Any:
+def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) -> Any:
     """A part from its ``conf`` and what is ``given`` by the rest of the model.
 
     Raises:
-        ValueError: if there is no such part, or ``conf`` has an option too many or too few.
+        TSXError: if there is no such part, or ``conf`` has an option too many, too few or amiss.
     """
     part = find(kind, name)
     conf = conf or {}
     check_conf(kind, name, part, conf, given)
-    return part(**given, **conf)
+    try:
+        return part(**given, **conf)
+    except ValueError as error:
+        raise TSXError(f"{kind}_conf of {name}: {error}") from None
 
 
 def check_conf(
     kind: str, name: str, part: type, conf: Mapping[str, Any], given: Iterable[str]
 ) -> None:
-    """Raise ``ValueError`` if ``part`` has no such option, or needs more than it is given."""
+    """Raise ``TSXError`` if ``part`` has no such option, or needs more than it is given."""
     takes = {option: need for option, need in options_of(part).items() if option not in given}
-    for option in conf:
-        if option not in takes:
-            raise ValueError(
-                f"{kind}_conf: {name} has no option {option!r}; it takes {', '.join(takes)}"
-            )
-    missing = [option for option, needed in takes.items() if needed and option not in conf]
-    if missing:
-        raise ValueError(f"{kind}_conf: {name} needs {', '.join(missing)}")
+    where = f"{kind}_conf of {name}"
+    check_names(conf, list(takes), where)
+    check_given(conf, [option for option, needed in takes.items() if needed], where)
 
 
 def options_of(part: type) -> Dict[str, bool]:
@@ -124,7 +127,7 @@ def build_extractor(
     if "use_spk_emb" in inspect.signature(extractor).parameters and (
         not conf.get("use_spk_emb") or size != embedding_dim
     ):
-        raise ValueError(
+        raise TSXError(
             f"--extractor {name} takes the condition as a speaker embedding: expected "
             f"extractor_conf use_spk_emb: true and spk_emb_dim: {embedding_dim} "
             f"(--embedding_dim), found {conf.get('use_spk_emb', False)} and {size}"
@@ -165,7 +168,7 @@ def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
     for spec in specs:
         wrapper = spec.get("wrapper", "fixed_order")
         if wrapper != "fixed_order":
-            raise ValueError(
+            raise TSXError(
                 f"--criterions {spec['name']}: expected wrapper fixed_order (the objective decides "
                 f"on the order of the sources), found {wrapper}"
             )

@@ -1,11 +1,15 @@
-"""The options of a command: argparse, but a mistake is one line that names the option."""
+"""What commands share: options, of which a mistake is one line that names it, and progress."""
 
 import argparse
-import difflib
 import sys
-from typing import Any, Optional, Sequence
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypeVar
 
+from tqdm import tqdm
+
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
+
+Item = TypeVar("Item")
 
 
 def no_option(option: str, known: Sequence[str], listing: str) -> str:
@@ -14,10 +18,7 @@ def no_option(option: str, known: Sequence[str], listing: str) -> str:
     >>> no_option("--clisp", ["--clips", "--out"], "--help")
     'no option --clisp; did you mean --clips?'
     """
-    near = difflib.get_close_matches(option, known, n=1)
-    return f"no option {option}" + (
-        f"; did you mean {near[0]}?" if near else f" ({listing} lists them)"
-    )
+    return f"no option {option}; {did_you_mean(option, known, f'{listing} lists them')}"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -46,19 +47,67 @@ class CommandParser(argparse.ArgumentParser):
         raise TSXError(message)
 
 
-def add_page_arguments(parser: argparse.ArgumentParser, tags: str) -> None:
-    """The options of a command that sets a paper's tables beside those of many experiments.
+class Jobs(NamedTuple):
+    """Which part of a work a process does: all of it, part ``job`` of ``num_jobs``, or the merge.
 
-    Args:
-        tags: how the experiments are named.
+    >>> Jobs(2).items("abcde", 1), Jobs(2).items("abcde", 2)
+    (['a', 'c', 'e'], ['b', 'd'])
     """
-    parser.add_argument(
-        "--exp", required=True, metavar="DIR", help=f"holds the experiments (stage 7), named {tags}"
+
+    num_jobs: int = 1
+    job: Optional[int] = None
+    merge: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Jobs":
+        """What ``add_job_arguments`` added.
+
+        Raises:
+            TSXError: for a job number outside 1 .. ``num_jobs``.
+        """
+        if args.num_jobs < 1:
+            raise TSXError(f"--num_jobs must be at least 1, found {args.num_jobs}")
+        if args.job is not None and not 1 <= args.job <= args.num_jobs:
+            raise TSXError(f"--job must lie in 1 .. {args.num_jobs} (--num_jobs), found {args.job}")
+        if args.merge and args.job is not None:
+            raise TSXError("--merge and --job exclude each other")
+        return cls(args.num_jobs, args.job, args.merge)
+
+    def numbers(self) -> range:
+        """The parts that this process does, from 1."""
+        if self.job is not None:
+            return range(self.job, self.job + 1)
+        return range(1, 1 if self.merge else self.num_jobs + 1)
+
+    def items(self, items: Sequence[Item], number: int) -> List[Item]:
+        """Every ``num_jobs``-th item, starting with the ``number``-th."""
+        return list(items[number - 1 :: self.num_jobs])
+
+
+ALL = Jobs()
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--num_jobs``, ``--job`` and ``--merge``.
+
+    Without any of them a command does the whole work. With ``--num_jobs N --job J`` it does its
+    part only; once all parts are done, ``--num_jobs N --merge`` puts them together.
+    """
+    group = parser.add_argument_group("several processes")
+    group.add_argument("--num_jobs", type=int, default=1, help="processes that share the work")
+    group.add_argument("--job", type=int, default=None, help="do only this part, 1 to NUM_JOBS")
+    group.add_argument("--merge", action="store_true", help="only put the finished parts together")
+
+
+def progress(items: Iterable[Item], title: str, total: Optional[int] = None) -> Iterator[Item]:
+    """Iterate over ``items``; a bar on a terminal, a line now and then in a log file."""
+    terminal = sys.stderr.isatty()
+    yield from tqdm(
+        items,
+        desc=title,
+        total=total,
+        file=sys.stderr,
+        mininterval=0.2 if terminal else 10.0,
+        ascii=not terminal,
+        dynamic_ncols=terminal,
     )
-    parser.add_argument("--size", metavar="NAME", help="only those named <NAME>_<method>_...")
-    parser.add_argument(
-        "--data_kind", choices=("synthetic", "recordings"), help="what the sounds are"
-    )
-    parser.add_argument("--title", help="of the file")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the Markdown file")
-    parser.add_argument("--figure", metavar="FILE", help="also draw Figure 2, as PNG")

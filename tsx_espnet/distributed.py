@@ -1,8 +1,8 @@
-"""What processes that train together tell each other."""
+"""What processes that train together tell each other, and their shares of a loss."""
 
 import argparse
 import os
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import torch
 from torch import distributed
@@ -11,7 +11,7 @@ from torch import distributed
 def is_first(args: argparse.Namespace) -> bool:
     """Whether a command with ESPnet's options is the only one, or the first of several processes.
 
-    To be asked before they have met.
+    To be called before they have met.
     """
     rank = args.dist_rank
     if rank is None and args.dist_launcher == "slurm":
@@ -32,12 +32,43 @@ def world_size() -> int:
     return 1
 
 
-def is_training_together() -> bool:
-    """True in a step of several processes; validation is each one's own affair."""
+def mean(losses: torch.Tensor, number: Optional[int] = None) -> torch.Tensor:
+    """Mean over the mixtures that count; zero, with nothing to learn, if none does.
+
+    Of processes that train together each gets its share of the mean over the mixtures of all of
+    them, which may count by different numbers: the sum of the shares is what one process would get.
+
+    Args:
+        losses: to be summed.
+        number: how many mixtures they stand for; by default one each.
+    """
+    number = losses.numel() if number is None else number
+    everywhere = _total(number, losses).item() if _training_together() else number
+    if number == 0:
+        # a copy: ESPnet divides the loss in place, which a leaf of the graph does not allow
+        return losses.new_zeros((), requires_grad=True).clone()
+    return losses.sum() / everywhere
+
+
+def weighed_by_espnet(loss: torch.Tensor, size: int, model: torch.nn.Module) -> torch.Tensor:
+    """A loss made of shares (see ``mean``), so that they still add up once ESPnet weighs them.
+
+    ESPnet weighs the loss of each process by the size of its batch. Where no mixture counts, the
+    loss still has a way to a parameter of ``model``: without any, this process would not take part
+    when gradients are exchanged, and the others would wait for ever.
+    """
+    if not _training_together():
+        return loss
+    anchor = next(weight for weight in model.parameters() if weight.requires_grad)
+    return loss * (_total(size, loss) / size) + 0.0 * anchor.sum()
+
+
+def _training_together() -> bool:
+    """True in a step of several processes; in validation each one is by itself."""
     return torch.is_grad_enabled() and world_size() > 1
 
 
-def total(number: float, like: torch.Tensor) -> torch.Tensor:
+def _total(number: float, like: torch.Tensor) -> torch.Tensor:
     """The sum of a number over all processes, a scalar on the device of ``like``."""
     number = torch.tensor(float(number), device=like.device)
     distributed.all_reduce(number)

@@ -10,6 +10,7 @@ import yaml
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.errors import TSXError
+from tsx_espnet.layers.tcn import TemporalConvNet, rename_espnets
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import PathLike, atomic_write, read_yaml
@@ -20,7 +21,7 @@ TEXT_TABLE = "text_embeddings.safetensors"
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"  # of the epoch before
 PREEMPTED = "preempted.pth"  # from within an epoch
-# what a training cannot change half-way and still be what its config.yaml says
+# what a run cannot change half-way and still be what its config.yaml says
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
@@ -76,7 +77,7 @@ def load_experiment(
         model = build_model(config, vocabulary, training=False)
     except KeyError as error:
         raise TSXError(f"{directory / CONFIG}: option {error} is missing") from None
-    except ValueError as error:
+    except TSXError as error:
         raise TSXError(f"{directory / CONFIG}: {error}") from None
     load_weights(model, weights)
     try:
@@ -117,10 +118,10 @@ def read_config(directory: Path) -> Dict[str, Any]:
 
 
 def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
-    """Refuse to go on with a training that was begun with another model, objective or mixing.
+    """Refuse to resume a run that was begun with another model, objective or mixing.
 
-    ESPnet would write the new configuration over that of the old training, and if all epochs are
-    done already, leave it at that.
+    ESPnet would write the new configuration over that of the old run and, if all epochs are done
+    already, leave it at that.
 
     Raises:
         TSXError: naming the option, what it was and what it is.
@@ -137,13 +138,13 @@ def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
             old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
             if old != new:
                 raise TSXError(
-                    f"{directory}: this training was begun with {name} {old}, now it is {new}; "
+                    f"{directory}: this run was begun with {name} {old}, now it is {new}; "
                     "choose another --output_dir (--tag of a recipe), or remove this one"
                 )
 
 
 def check_same_texts(directory: PathLike, texts: TextTable) -> None:
-    """Refuse to go on with a training that was begun with texts of another language model.
+    """Refuse to resume a run that was begun with texts of another language model.
 
     Raises:
         TSXError: with the model and the pooling that it was, and that it is.
@@ -157,7 +158,7 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
     )
     if old != new:
         raise TSXError(
-            f"{directory}: this training was begun with text embeddings of {old}, now they are of "
+            f"{directory}: this run was begun with text embeddings of {old}, now they are of "
             f"{new}; choose another --output_dir (--tag of a recipe), or remove this one"
         )
 
@@ -196,6 +197,9 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     ):
         raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
     state = {name: value for name, value in state.items() if not name.startswith("objective.")}
+    for prefix, module in model.named_modules():
+        if isinstance(module, TemporalConvNet):  # its weights were called as ESPnet's are
+            rename_espnets(state, f"{prefix}.")
     wrong = differences(model.state_dict(), state)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""

@@ -6,13 +6,12 @@ from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
 import numpy as np
 import torch
 
-from tsx_espnet.audio import check_samples
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import by_keyword, find
 from tsx_espnet.conditions.enrollment import Recordings
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
-from tsx_espnet.few_shot.options import AdaptationOptions
+from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
 from tsx_espnet.segments import Progress, RecordingInSegments
@@ -102,7 +101,7 @@ class TargetSoundExtractor:
                 that cannot be read, or a mixture that is empty or holds NaN or infinity.
         """
         embedding = self.embed_keywords(condition)
-        mixture = check_samples(mixture, fs)
+        mixture = check_mixture(mixture, fs)
         columns = mixture.reshape(len(mixture), -1)
         recording = self._recording(fs, columns.shape[1], embedding)
         target, rest = recording.push(columns, last=True, progress=progress)
@@ -139,7 +138,7 @@ class TargetSoundExtractor:
             block = np.asarray(block)
             if block.ndim and not len(block):
                 continue
-            block = check_samples(block, fs)
+            block = check_mixture(block, fs)
             if recording is None:
                 shape = block.shape[1:]
                 recording = self._recording(fs, block[0].size, embedding)
@@ -153,7 +152,7 @@ class TargetSoundExtractor:
                 if len(target):
                     yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
         if recording is None:
-            check_samples(np.zeros(0), fs)  # raises
+            check_mixture(np.zeros(0), fs)  # raises
         target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
         yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
 
@@ -250,3 +249,24 @@ class TargetSoundExtractor:
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
         return RecordingInSegments(extract, self.fs, fs, channels)
+
+
+def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
+    """The mixture as float32 (T,) or (T, channels).
+
+    Raises:
+        TSXError: saying what is wrong with it.
+    """
+    mixture = np.asarray(mixture)
+    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
+        raise TSXError(
+            "mixture: expected floating point samples of shape (T,) or (T, channels), "
+            f"found {mixture.dtype} {mixture.shape}"
+        )
+    with np.errstate(over="ignore"):
+        mixture = mixture.astype(np.float32)
+    if not np.isfinite(mixture).all():
+        raise TSXError("mixture: found NaN or infinite samples")
+    if not 0 < fs < np.inf:
+        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
+    return mixture

@@ -9,11 +9,10 @@ from torch.nn import functional
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.distributed import is_training_together, total
+from tsx_espnet.distributed import weighed_by_espnet
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.basic import level_of
 from tsx_espnet.layers.consistency import MixtureConsistency
-
-SILENCE = 1e-8
 
 
 class Encoded(NamedTuple):
@@ -25,8 +24,8 @@ class Encoded(NamedTuple):
         feature: (B, F, N).
         frames: (B,) lengths of the features.
         context: (B, C) the mixture as the refiner sees it; None without a refiner.
-        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition;
-            None if there is nothing such.
+        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition, or
+            None.
     """
 
     mixture: torch.Tensor
@@ -107,19 +106,9 @@ class ESPnetTSXModel(AbsESPnetModel):
             (speech_ref1, speech_ref2),
             self.distance,
         )
-        if is_training_together():
-            loss = self._share(loss, speech_mix.shape[0])
+        loss = weighed_by_espnet(loss, len(speech_mix), self)
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, speech_mix.shape[0]), loss.device)
-
-    def _share(self, loss: torch.Tensor, size: int) -> torch.Tensor:
-        """Of a process, so that the sum of all is the loss after ESPnet weighs them by batch size.
-
-        Where no mixture counts, the loss still has a way to a parameter: without any, this process
-        would not take part when gradients are exchanged, and the others would wait for ever.
-        """
-        anchor = next(weight for weight in self.parameters() if weight.requires_grad)
-        return loss * (total(size, loss) / size) + 0.0 * anchor.sum()
 
     def extract(
         self,
@@ -144,9 +133,7 @@ class ESPnetTSXModel(AbsESPnetModel):
 
     def encode(self, mixture: torch.Tensor, lengths: torch.Tensor) -> Encoded:
         """Features of mixtures (B, T) of ``lengths`` (B,) samples."""
-        samples = lengths.to(mixture.dtype).unsqueeze(1)
-        power = mixture.square().sum(dim=1, keepdim=True) / samples
-        level = power.clamp(min=SILENCE**2).sqrt()  # the gradient of sqrt is infinite at zero
+        level = level_of(mixture, lengths)
         scaled = mixture / level
         before, after = self._padding(mixture.shape[1])
         padded = functional.pad(scaled, (before, after))

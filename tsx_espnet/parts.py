@@ -8,15 +8,17 @@ import tempfile
 import warnings
 from typing import Dict, Iterator
 
+from tsx_espnet.errors import TSXError
+
 OURS: Dict[str, Dict[str, str]] = {
     "extractor": {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
-        "soundbeam": "tsx_espnet.extractor.soundbeam:SoundBeamExtractor",
+        "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
     },
-    "separator": {"sudormrf": "tsx_espnet.separator.sudormrf:SudoRMRFSeparator"},
+    "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
-        "null": "tsx_espnet.conditioner.null:NullConditioner",
+        "null": "tsx_espnet.conditioner.abs_conditioner:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
@@ -26,11 +28,14 @@ OURS: Dict[str, Dict[str, str]] = {
         "hct": "tsx_espnet.objective.hct:HCTObjective",
         "oct": "tsx_espnet.objective.oct:OCTObjective",
         "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
-        "pit": "tsx_espnet.objective.pit:PITObjective",
+        "pit": "tsx_espnet.objective.single:PITObjective",
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
-    "refiner": {"mixture": "tsx_espnet.refiner.mixture:MixtureRefiner"},
+    "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
 }
+
+# names of parts in configurations written before they were renamed
+ALIASES = {"extractor": {"soundbeam": "conv_tasnet"}}
 
 # Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.
 ESPNET: Dict[str, Dict[str, str]] = {
@@ -94,18 +99,29 @@ def quiet_imports() -> Iterator[None]:
                 os.close(original)
 
 
+def current_name(kind: str, name: str) -> str:
+    """What a part is called today.
+
+    >>> current_name("extractor", "soundbeam")
+    'conv_tasnet'
+    """
+    return ALIASES.get(kind, {}).get(name, name)
+
+
 def find(kind: str, name: str) -> type:
     """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
 
     Raises:
-        ValueError: if there is no such part.
+        TSXError: if there is no such part.
     """
+    name = current_name(kind, name)
     for table in (OURS, ESPNET):
         if name in table.get(kind, {}):
             return load(table[kind][name])
-    if kind in CHOICES:
-        return load(CHOICES[kind]).get_class(name)
-    raise ValueError(f"--{kind} must be one of {tuple(OURS[kind])}: --{kind} {name}")
+    known = load(CHOICES[kind]).classes if kind in CHOICES else OURS[kind]
+    if name not in known:
+        raise TSXError(f"--{kind}: expected one of {', '.join(known)}, found {name!r}")
+    return known[name]
 
 
 def register() -> None:
@@ -119,8 +135,8 @@ def register() -> None:
     """
     for kind in ("extractor", "separator", "criterion"):
         choices = load(CHOICES[kind])
-        for name, path in OURS[kind].items():
-            _add(choices.classes, name, load(path), f"ESPnet's {kind} table")
+        for name in (*OURS[kind], *ALIASES.get(kind, ())):
+            _add(choices.classes, name, find(kind, name), f"ESPnet's {kind} table")
     espnetez = sys.modules.get("espnetez.task")
     if espnetez is not None:
         _add(

@@ -1,6 +1,7 @@
 """Files of a data directory: read with line numbers in the errors, written whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -155,10 +156,36 @@ def is_done(directory: PathLike, **facts: Any) -> bool:
     return read_facts(directory) == json.loads(json.dumps(facts))
 
 
-def read_facts(directory: PathLike) -> Optional[Dict[str, Any]]:
+def read_facts(directory: PathLike, marker: str = DONE) -> Optional[Dict[str, Any]]:
     """How a complete ``directory`` was made; None without a marker that can be read."""
     try:
-        facts = parse_json((Path(directory) / DONE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_marker(Path(directory) / marker, "")
+    except TSXError:
         return None
-    return facts if isinstance(facts, dict) else None
+
+
+def read_marker(path: Path, remedy: str) -> Dict[str, Any]:
+    """The facts in a marker that is there.
+
+    Raises:
+        TSXError: with the ``remedy``, if it holds none.
+    """
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TSXError(f"{path}: cannot be read ({error}); {remedy}") from None
+    if not isinstance(found, dict):
+        raise TSXError(f"{path}: expected facts, found {found!r:.80}; {remedy}")
+    return found
+
+
+def digest(data: Union[bytes, Path]) -> str:
+    """SHA-256 of some bytes or of a file, in hex.
+
+    Raises:
+        TSXError: if the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(data.read_bytes() if isinstance(data, Path) else data).hexdigest()
+    except OSError as error:
+        raise TSXError(f"{data}: cannot be read: {error.strerror or error}") from None

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Where the jobs of a recipe run. Each command takes Kaldi's command line:
 #     CMD [--gpu N] [--mem 4G] [--time H:M:S] [JOB=1:N] LOG COMMAND...
-#   train_cmd    preparing data (many short jobs on processors)
+#   train_cmd    preparing data (many short jobs on CPUs)
 #   cuda_cmd     training
 #   decode_cmd   extraction and scoring
 #

@@ -1,8 +1,5 @@
-# shellcheck shell=bash disable=SC2034,SC2154
-# What the stages of tsx.sh are written with; the variables are its options.
-
-# options of run.sh that grid.sh sets itself
-grid_sets="method method_config mixing difficulty mix_config train_seed tag stage stop_stage share"
+# shellcheck shell=bash disable=SC2034,SC2154,SC2206
+# What the stages of tsx.sh are written with; the variables are its options and paths.
 
 log() {
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
@@ -15,10 +12,19 @@ die() { # [--status N] MESSAGE
     exit "${status}"
 }
 
-# stage_on N TITLE: whether stage N is to run; if so, says what it does.
+# stage_on N TITLE: whether stage N is to run; if so, says what it does, and names it if it fails.
 stage_on() {
     [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ] || return 1
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) stage $1: $2"
+    running=$1
+    trap 'stage_failed $?' EXIT
+}
+
+# stage_failed STATUS: what a command names that is to be run again, "format" say, is a stage here.
+stage_failed() {
+    [ "$1" -gt 0 ] && [ "$1" -lt 128 ] || return 0
+    sed -n 's/^if stage_on \([0-9]*\) "\([^:]*\):.*/\1 \2,/p' "$0" ./new_classes.sh | paste -sd ' ' |
+        sed -e "s/^/${0##*/}: stage ${running} failed; the stages are: /" -e 's/,$//' >&2
 }
 
 # require_file FILE... --stage N: the files exist, or say which stage makes them.
@@ -26,7 +32,7 @@ require_file() {
     local files=() file
     while [ "$1" != --stage ]; do files+=("$1") && shift; done
     for file in "${files[@]}"; do
-        [ -e "${file}" ] || die "missing ${file}: run stage $2"
+        [ -e "${file}" ] || { trap - EXIT && die "missing ${file}: run stage $2"; }
     done
 }
 
@@ -38,21 +44,6 @@ require_config() {
     die --status 2 "no file $1; there are: ${others}"
 }
 
-# experiment_tag TRAIN_CONFIG METHOD KIND SEED: the name of an experiment; the paper's size (conf/
-# train.yaml) and seed 0 go without saying.
-experiment_tag() {
-    local size
-    size=$(config_size "$1")
-    echo "${size:+${size}_}$2_$3$([ "$4" -eq 0 ] || echo "_seed$4")"
-}
-
-# config_size TRAIN_CONFIG: small, of conf/train_small.yaml; nothing, of conf/train.yaml.
-config_size() {
-    local size=${1##*/}
-    size=${size%.yaml} && size=${size#train}
-    echo "${size#_}"
-}
-
 # config_name CONFIG: oct, of conf/method_oct.yaml; random_hard, of conf/mix_random_hard.yaml.
 config_name() {
     local name=${1##*/}
@@ -60,35 +51,65 @@ config_name() {
     echo "${name#*_}"
 }
 
+# config_size TRAIN_CONFIG: small, of conf/train_small.yaml; nothing of conf/train.yaml, the paper's.
+config_size() {
+    local size
+    size=$(config_name "$1")
+    [ "${size}" = train ] || echo "${size}"
+}
+
+# require_package: ${python} has ours.
+require_package() {
+    ${python} -c 'import tsx_espnet' 2>/dev/null ||
+        die "tsx_espnet is not installed for ${python}: run 'make install', or give --python"
+}
+
+# queried_by CONDITION CONFIG...: whether a model of these options of training is.
+queried_by() {
+    local found
+    found=$(${python} -m tsx_espnet.bin.train --print_conditions "${@:2}") || exit 1
+    [[ $'\n'${found}$'\n' == *$'\n'"$1"$'\n'* ]]
+}
+
 # follow LOG... -- COMMAND: run it, show the progress lines of its logs, and let it end with this
 # script, however that ends (see utils/follow.py).
 follow() { ${python} utils/follow.py "$@"; }
 
-# array CMD LOG COMMAND: run COMMAND in ${nj} parts through CMD (run.pl ...), with the logs
-# LOG.1.log, LOG.2.log ...; then put the parts together.
+# array COMMAND CMD LOG OPTIONS...: run tsx_espnet.bin.COMMAND in ${nj} parts through CMD (run.pl ...),
+# with the logs LOG.1.log, LOG.2.log ...; then put the parts together.
 array() {
-    local cmd=$1 log=$2
-    shift 2
-    follow "${log}.*.log" -- ${cmd} JOB=1:"${nj}" "${log}.JOB.log" \
-        "$@" --num_jobs "${nj}" --job JOB
-    "$@" --num_jobs "${nj}" --merge
+    local cmd=$2 log=$3 command=(${python} -m "tsx_espnet.bin.$1" "${@:4}" --num_jobs "${nj}")
+    follow "${log}.*.log" -- ${cmd} --name "$1" JOB=1:"${nj}" "${log}.JOB.log" "${command[@]}" --job JOB
+    "${command[@]}" --merge
 }
 
-# infer EXP MIXTURES OUT OPTIONS...: extract what can be asked for.
+format() { # SET
+    require_file "${datadir}/$1/wav.scp" --stage 1
+    array format "${train_cmd}" "${clips}/log/format_$1" \
+        --data "${datadir}/$1" --out "${clips}/$1" --fs "${fs}"
+}
+
+mix() { # NAME NUMBER SEED SET OPTIONS...
+    require_file "${clips}/${train_set}/.done" "${clips}/$4/.done" --stage 2
+    array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" --config "${mix_config}" \
+        --num_mixtures "$2" --seed "$3" --classes "${clips}/${train_set}/classes.txt" \
+        ${noise:+--noise "${clips}/noise"} --clips "${clips}/$4" "${@:5}"
+}
+
+# infer EXP MIXTURES OUT OPTIONS...: estimates by all conditions that apply.
 infer() {
     local cmd=${decode_cmd} gpus=0
     if ${gpu_inference}; then cmd="${cuda_cmd} --gpu 1" gpus=1; fi
-    array "${cmd} --name infer" "$1/log/infer_${3##*/}" \
-        ${python} -m tsx_espnet.bin.infer --exp "$1" --model_file "${inference_model}" \
-        --mixtures "$2" --out "$3" --audio_format "${audio_format}" --ngpu "${gpus}" "${@:4}"
+    array infer "${cmd}" "$1/log/infer_${3##*/}" --exp "$1" --model_file "${inference_model}" \
+        --mixtures "${mixtures}/$2" --out "$3" --audio_format "${audio_format}" --ngpu "${gpus}" \
+        "${@:4}"
 }
 
-# score EXP MIXTURES ESTIMATES: write their scores.csv.
-score() {
+score() { # EXP MIXTURES ESTIMATES
     local metrics=()
-    if ! ${bss_eval}; then metrics=(--skip_bss); fi
-    array "${decode_cmd} --name score" "$1/log/score_${3##*/}" \
-        ${python} -m tsx_espnet.bin.score --mixtures "$2" --estimates "$3" "${metrics[@]}"
+    ${bss_eval} || metrics=(--skip_bss)
+    array score "${decode_cmd}" "$1/log/score_${3##*/}" \
+        --mixtures "${mixtures}/$2" --estimates "$3" "${metrics[@]}"
 }
 
 # log_end FILE: what espnet2.bin.launch printed before it repeats the whole log.
@@ -114,14 +135,11 @@ free_cores() {
 # training_threads: ${num_threads}, or what suits where training runs: a share of the CPU cores, of
 # those that are free.
 training_threads() {
-    if [ "${num_threads}" -gt 0 ]; then
-        echo "${num_threads}"
-    elif [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
-        local threads free
-        threads=$(($(getconf _NPROCESSORS_ONLN) / share)) free=$(free_cores)
-        threads=$((threads < free ? threads : free))
-        echo $((threads > 0 ? threads : 1))
-    else
-        echo 1
+    local cores=1 free
+    if [ "${num_threads}" -eq 0 ] && [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
+        cores=$(($(getconf _NPROCESSORS_ONLN) / share)) free=$(free_cores)
+        cores=$((cores < free ? cores : free))
     fi
+    if [ "${num_threads}" -gt 0 ]; then cores=${num_threads}; fi
+    echo $((cores > 0 ? cores : 1))
 }

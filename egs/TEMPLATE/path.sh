@@ -15,8 +15,8 @@ fi
 export PATH
 
 export LC_ALL=C PYTHONIOENCODING=UTF-8
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the processors
-# glibc is to keep the memory of freed tensors: training on processors spends a sixth of its time on
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the CPU cores
+# glibc is to keep the memory of freed tensors: training on a CPU spends a sixth of its time on
 # page faults otherwise (tools/bench/training.py)
 export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
 export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-4294967296}

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# From a corpus to a table of SI-SDR, in stages. Called by egs/<dataset>/run.sh in its directory;
-# local/data.sh of the data set is all that differs.
+# From a corpus to a table of SI-SDR, in stages; then new classes, of a few recordings each. Called by
+# egs/<dataset>/run.sh in its directory; local/data.sh of the data set is all that differs.
 set -euo pipefail
 . ./lib.sh
 
 # Each line is an option, its default and its help.
-stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train,
-stop_stage=9            # last stage:  6 infer, 7 score, 8 report, 9 pack
-nj=4                    # jobs of an array (stages 2 to 4, 6, 7); results do not depend on it
-ngpu=0                  # GPUs of a node for training (0: processors)
+stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train, 6 infer,
+stop_stage=14           # last stage:  7 score, 8 report, 9 pack, 11 to 14 new classes, if there are
+nj=4                    # jobs of an array (stages 2 to 4, 6, 7, ...); results do not depend on it
+ngpu=0                  # GPUs of a node for training; adaptation takes one (0: CPU)
 num_nodes=1             # nodes for training
-num_threads=0           # threads of a training process (0: all processors here, 1 with a GPU)
-share=1                 # trainings that share the processors here
+num_threads=0           # threads of a training process (0: all CPU cores here, 1 with a GPU)
+share=1                 # runs that share the CPU cores here
 gpu_inference=false     # extract on GPUs, one a job
 python=python3          # interpreter
 
 datadir=data            # made by stage 1
-dumpdir=dump            # made by stages 2 to 4
+dumpdir=dump            # made by stages 2 to 4, and 11
 expdir=exp              # experiments
 train_set=train         # sets of clips under datadir
 valid_set=valid         # made into validation mixtures
@@ -26,6 +26,7 @@ fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how the classes of a mixture are drawn: random, different, same
 difficulty=hard         # levels and overlap: hard, easy
 mix_config=             # the same as a file of yours (default: conf/mix_<mixing>_<difficulty>.yaml)
+noise=                  # directory of recordings for the background of mixtures that have one
 num_valid=3000          # validation mixtures
 num_test=5000           # test mixtures, of each test set
 seed=1                  # of the test mixtures; the validation mixtures take the next one
@@ -44,6 +45,13 @@ data_kind=recordings    # what the report calls the sounds: recordings, syntheti
 bss_eval=true           # score BSS-eval's SDR, SIR and SAR too: most of the time of stage 7
 audio_format=wav        # of the extracted sounds: wav (float32), flac
 
+shots=                  # new classes: K[_draw<n>] recordings of each, "1 5" (default: all there are)
+num_new=3000            # test mixtures with a new class: the target is the new one, or another
+num_adapt=1000          # mixtures for adaptation, of each K
+inits="random average"  # what adaptation starts from
+adapt_epochs=10         # of adaptation
+adapt_lr=1e-3           # its learning rate
+
 readonly options_elsewhere=local/data.sh # its options are taken too, and handed to it
 . utils/parse_options.sh
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
@@ -53,8 +61,7 @@ readonly options_elsewhere=local/data.sh # its options are taken too, and handed
 [ "${share}" -ge 1 ] || die --status 2 "--share must be at least 1"
 . ./path.sh
 . ./cmd.sh
-${python} -c 'import tsx_espnet' 2>/dev/null ||
-    die "tsx_espnet is not installed for ${python}: run 'make install', or give --python"
+require_package
 
 mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
 require_config "${mix_config}"
@@ -62,58 +69,62 @@ require_config "${train_config}"
 if [ -n "${method_config}" ]; then method=$(config_name "${method_config}"); fi
 method_config=${method_config:-conf/method_${method}.yaml}
 require_config "${method_config}"
+training=(--config "${train_config}" --method_config "${method_config}")
 if [ "${method}" = text_bert ]; then language_model=${bert} text_pooling=first; fi
 kind=_$(config_name "${mix_config}")
-tag=${tag:-$(experiment_tag "${train_config}" "${method}" "${kind#_}" "${train_seed}")}
+size=$(config_size "${train_config}")
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
 language_model=${language_model%/}
 text=${dumpdir}/text/${language_model##*/}
 [ "${text_pooling}" = mean ] || text+=_${text_pooling}
+text+=.safetensors
+[ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
+tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
+    [ -z "${noise}" ] || ${python} -m tsx_espnet.bin.prepare noise --noise "${noise}" \
+        --data "${datadir}/noise" --mixing_config "${mix_config}"
     follow -- local/data.sh --datadir "${datadir}" --nj "${nj}" --python "${python}" \
         "${options_forwarded[@]}"
 fi
 
 if stage_on 2 "format: ${clips}"; then
-    for set in ${train_set} ${valid_set} ${test_sets}; do
-        require_file "${datadir}/${set}/wav.scp" --stage 1
-        array "${train_cmd} --name format" "${clips}/log/format_${set}" \
-            ${python} -m tsx_espnet.bin.format \
-            --data "${datadir}/${set}" --out "${clips}/${set}" --fs "${fs}"
-    done
+    for set in ${train_set} ${valid_set} ${test_sets} ${noise:+noise}; do format "${set}"; done
 fi
 
 if stage_on 3 "mix: ${mixtures}"; then
     for set in ${valid_set} ${test_sets}; do
-        require_file "${clips}/${train_set}/.done" "${clips}/${set}/.done" --stage 2
-        num_mixtures=${num_test} set_seed=${seed}
         # with the seed of the test set they would be of the same classes and levels, one by one
-        [ "${set}" != "${valid_set}" ] || num_mixtures=${num_valid} set_seed=$((seed + 1))
-        array "${train_cmd} --name mix" "${clips}/log/mix_${set}${kind}" \
-            ${python} -m tsx_espnet.bin.mix --clips "${clips}/${set}" \
-            --out "${mixtures}/${set}${kind}" --config "${mix_config}" --seed "${set_seed}" \
-            --num_mixtures "${num_mixtures}" --classes "${clips}/${train_set}/classes.txt"
+        case ${set} in
+        "${valid_set}") mix "${set}${kind}" "${num_valid}" $((seed + 1)) "${set}" ;;
+        *) mix "${set}${kind}" "${num_test}" "${seed}" "${set}" ;;
+        esac
     done
 fi
 
-if stage_on 4 "text embeddings: ${text}.safetensors"; then
+if stage_on 4 "text embeddings: ${text}"; then
     sets=()
     for set in ${train_set} ${valid_set} ${test_sets}; do
         require_file "${clips}/${set}/.done" --stage 2
         sets+=("${clips}/${set}")
     done
-    array "${train_cmd} --name embed_text" "${text}" \
-        ${python} -m tsx_espnet.bin.embed_text --data "${sets[@]}" --pooling "${text_pooling}" \
-        --language_model "${language_model}" --out "${text}.safetensors"
+    if queried_by text "${training[@]}"; then
+        array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
+            --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}"
+    else
+        log "${method} is not queried by texts"
+    fi
 fi
 
 if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
     require_file "${clips}/${train_set}/.done" --stage 2
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
-    require_file "${text}.safetensors" --stage 4
+    if queried_by text "${training[@]}"; then
+        require_file "${text}" --stage 4
+        training+=(--text_embeddings "${text}")
+    fi
     mkdir -p "${exp}"
     threads=$(training_threads)
     OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
@@ -121,26 +132,25 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
         --cmd "${cuda_cmd} --name ${tag} --num_threads ${threads}" \
         --log "${exp}/train.log" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
         --init_file_prefix "${exp}/.dist_init_" --multiprocessing_distributed true -- \
-        ${python} -m tsx_espnet.bin.train --config "${train_config}" \
-        --method_config "${method_config}" \
-        --mixing_config "${mix_config}" --train_clips "${clips}/${train_set}" \
-        --valid_mixtures "${mixtures}/${valid_set}${kind}" \
-        --text_embeddings "${text}.safetensors" --output_dir "${exp}" --resume true \
-        --seed "${train_seed}" ${train_args} || die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
+        ${python} -m tsx_espnet.bin.train "${training[@]}" \
+        --mixing_config "${mix_config}" ${noise:+--background_noise "${clips}/noise"} \
+        --train_clips "${clips}/${train_set}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
+        --output_dir "${exp}" --resume true --seed "${train_seed}" ${train_args} ||
+        die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
 fi
 
 if stage_on 6 "infer: ${exp}/infer"; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     for set in ${test_sets}; do
         require_file "${mixtures}/${set}${kind}/.done" --stage 3
-        infer "${exp}" "${mixtures}/${set}${kind}" "${exp}/infer/${set}${kind}"
+        infer "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
     done
 fi
 
 if stage_on 7 "score: ${exp}/infer"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/.done" --stage 6
-        score "${exp}" "${mixtures}/${set}${kind}" "${exp}/infer/${set}${kind}"
+        score "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
     done
 fi
 
@@ -164,4 +174,5 @@ fi
 if [ "${stage}" -le 8 ] && [ "${stop_stage}" -ge 8 ]; then
     for set in ${test_sets}; do cat "${exp}/infer/${set}${kind}/report.txt"; done
 fi
+[ "${stop_stage}" -lt 11 ] || . ./new_classes.sh
 log "done, in ${SECONDS} s"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # FSD50K, the corpus of the OCT paper: 51,197 recordings, 200 classes.
 #   ./run.sh --fsd50k DIR --mixing random|different|same --difficulty hard|easy
-#   ./run.sh --fsd50k DIR --train_config conf/train_small.yaml     for two processors
+#   ./run.sh --fsd50k DIR --train_config conf/train_small.yaml     for two CPU cores
 #   ./run.sh --stage 6 --stop_stage 8        some of the stages
 #   ./run.sh --help                          every option
 set -euo pipefail

@@ -5,10 +5,10 @@
 #   ./run.sh --stage 11 --method mixed_el    new classes alone, of a model that is trained
 #   ./run.sh --help                          every option
 set -euo pipefail
-[ -x ./soundbeam.sh ] || { echo "run.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
+[ -x ./tsx.sh ] || { echo "run.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
 
-exec ./soundbeam.sh \
-    --train_set train --valid_set valid --test_set test \
+exec ./tsx.sh \
+    --train_set train --valid_set valid --test_sets test \
     --fs 8000 \
     --mixing random --difficulty soundbeam \
     --num_valid 10000 --num_test 10000 --num_new 3000 --num_adapt 1000 \

@@ -16,8 +16,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import average_embedding
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.tables import read_table
 
 FS = 8000
@@ -128,7 +128,7 @@ def test_finished_work_is_left_alone_and_other_work_is_refused(add, exp, clips, 
     for same in (clips["new"], moved):
         capsys.readouterr()
         add("--clips", same)
-        assert "already done (2 new classes)" in capsys.readouterr().out
+        assert "already done (2 new classes" in capsys.readouterr().out
     shutil.copytree(exp, tmp_path / "exp")
     state = torch.load(exp / "valid.loss.ave.pth")
     torch.save({name: 2 * value for name, value in state.items()}, tmp_path / "exp" / "latest.pth")
@@ -139,7 +139,7 @@ def test_finished_work_is_left_alone_and_other_work_is_refused(add, exp, clips, 
         ("--model_file", "latest.pth"): "model",
     }
     for options, name in others.items():
-        with pytest.raises(TSXError, match=rf"that were added differently \({name}\)"):
+        with pytest.raises(TSXError, match=rf"holds classes made differently \({name}: "):
             add("--clips", clips["new"], *options, exp=tmp_path / "exp")
     with pytest.raises(TSXError, match="holds an experiment already; choose another directory"):
         add("--clips", clips["new"], out=exp)
@@ -167,7 +167,7 @@ def test_interrupted_work_is_taken_up_again(add, clips, tmp_path, monkeypatch, c
     given = ("--clips", clips["new"], "--adapt_clips", clips["train"], *SHORT)
     undisturbed, grown = add(*given), tmp_path / "again"
     names = {path.name for path in undisturbed.iterdir()}
-    for number in range(1, len(names)):
+    for number in range(1, len(names) + 1):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(os, "replace", after(number))
             add(*given, out=grown)
@@ -188,9 +188,9 @@ def test_interrupted_work_is_taken_up_again(add, clips, tmp_path, monkeypatch, c
         ("--clips {new} --label dog", "--clips and --label exclude each other"),
         ("--clips {new} --recordings a.wav", "--clips and --recordings exclude each other"),
         ("--clips {new} --adapt_clips {train} --adapt_mixtures x", "not allowed with"),
-        ("--clips {new} --num_epochs 0", "--num_epochs must be at least 1, found 0"),
+        ("--clips {new} --num_epochs 0", "num_epochs: expected at least 1, found 0"),
         ("--clips {new} --lr 0.1", "--lr needs --adapt_mixtures or --adapt_clips"),
-        ("--clips {new} --seed -1", "--seed must be at least 0, found -1"),
+        ("--clips {new} --seed -1", "seed: expected at least 0, found -1"),
         ("--clips {train}", "the model knows the class 'Bark' already"),
         ("--clips {16k}", "expected 8000 Hz as the model, found 16000 Hz"),
         ("--clips {new} --adapt_clips {16k}", "expected 8000 Hz as the model, found 16000 Hz"),

@@ -51,10 +51,10 @@ def test_some_conditions_and_the_first_enrollments(infer, mixture_set, capsys):
     assert "7 mixtures (enrollment 6, class 6)" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == [".done", "class", "enrollment"]
     infer("--conditions", "enrollment,class", "--num_enrollments", "2")
-    assert "already complete" in capsys.readouterr().out
+    assert "already done" in capsys.readouterr().out
     for options in (["--num_enrollments", "1"], [], ["--conditions", "class"]):
         infer("--conditions", "enrollment,class", *options)
-        assert "already complete" not in capsys.readouterr().out
+        assert "already done" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_some_conditions_and_the_first_enrollments(infer, mixture_set, capsys):
             "--num_enrollments 1 --conditions class,text",
             "expected the condition enrollment in class, text",
         ),
-        ("--batch_size 0", "--batch_size must be at least 1, found 0"),
-        ("--num_threads 0", "--num_threads must be at least 1, found 0"),
+        ("--batch_size 0", "batch_size: expected at least 1, found 0"),
+        ("--num_threads 0", "num_threads: expected at least 1, found 0"),
         ("--num_jobs 2 --job 3", r"--job must lie in 1 .. 2 .*found 3"),
         ("--num_jobs 2 --job 1 --merge", "--merge and --job exclude each other"),
-        ("--num_jobs 2 --merge", "part 1 of 2 is not complete"),
+        ("--num_jobs 2 --merge", "parts.2/1: this part is not finished"),
     ],
 )
 def test_options_that_cannot_be(infer, options, message):

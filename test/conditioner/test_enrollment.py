@@ -73,7 +73,10 @@ def test_it_is_espnets_conv_tasnet_averaged_over_the_frames(length):
         pre_mask_nonlinear="prelu",
         mask_nonlinear="linear",
     )
-    theirs.load_state_dict(conditioner.tcn.state_dict())
+    for parameter in theirs.parameters():
+        if parameter.dim() != 3:
+            torch.nn.init.normal_(parameter, mean=0.5, std=0.3)
+    conditioner.tcn.load_state_dict(theirs.state_dict())
     scaled = samples / samples.square().mean().sqrt()
     frames = math.ceil(length / 10)
     padded = torch.nn.functional.pad(scaled, (0, 10 * frames + 10 - length))
@@ -149,5 +152,5 @@ def test_spectra_are_those_of_torch(length):
     padded = torch.nn.functional.pad(scaled, (0, 64))
     spectrum = torch.stft(padded, 32, 8, window=torch.hann_window(32), return_complex=True)
     feature = spectrum.abs()[:, : math.ceil(length / 8)].log1p()
-    expected = conditioner.tcn(feature.unsqueeze(0))[0, 0].mean(dim=-1)
+    expected = conditioner.tcn(feature.unsqueeze(0))[0].mean(dim=-1)
     torch.testing.assert_close(alone(conditioner, samples), expected, atol=1e-5, rtol=1e-4)

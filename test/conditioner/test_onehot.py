@@ -26,7 +26,7 @@ def test_a_value_beyond_the_table_is_no_other_value():
 
 
 def test_an_empty_table_is_refused():
-    with pytest.raises(ValueError, match="needs at least one value, found 0"):
+    with pytest.raises(ValueError, match="num_values: expected at least 1, found 0"):
         OneHotConditioner(output_dim=4, num_values=0)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tsx_espnet.conditions.enrollment import enrollment_paths, read_recording
+from tsx_espnet.audio import read_recording
+from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 
 
@@ -58,7 +59,7 @@ def test_channels_are_averaged(tmp_path):
     [
         (None, "no such file"),
         (np.zeros(0), "holds no samples"),
-        (np.array([0.0, np.nan]), "holds NaN or infinite samples"),
+        (np.array([0.0, np.nan]), "1 samples are NaN or infinite"),
     ],
 )
 def test_a_bad_recording_is_named(tmp_path, samples, message):

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from tsx_espnet import conditions, parts
 from tsx_espnet.bin import extract
-from tsx_espnet.conditioned_mixtures import ConditionedMixtures
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import (
@@ -27,13 +26,13 @@ from tsx_espnet.conditions import (
     find,
     register,
 )
-from tsx_espnet.contract import data_names, path_name_type
 from tsx_espnet.errors import TSXError
 from tsx_espnet.inference import TargetSoundExtractor
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
+from tsx_espnet.mixing.mixture_set import MixtureSet, data_names, path_name_type
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 
 NAMES = ("energy", "harmonicity", "order", "enrollment", "class", "text")
 
@@ -189,10 +188,10 @@ def test_sets_that_do_not_know_a_condition_say_what_to_do(corpus, table, tmp_pat
     write_mixtures(sampler, 3, seed=0, out=tmp_path / "mix")
     register(Length())
     with pytest.raises(TSXError, match=r"utt2length: no such file; run stage 3 \(mix\) again"):
-        ConditionedMixtures(tmp_path / "mix", ("length",))
+        MixtureSet(tmp_path / "mix").queries(("length",))
     write_mixtures(sampler, 3, seed=0, out=tmp_path / "mix")
     assert "utt2length: no such file; " in capsys.readouterr().out
-    assert len(ConditionedMixtures(tmp_path / "mix", ("length",)).values["length"]) == 3
+    assert len(MixtureSet(tmp_path / "mix").table("utt2length")) == 3
 
 
 def test_plans_with_a_condition_that_nobody_registered(corpus, table):

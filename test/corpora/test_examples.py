@@ -75,7 +75,7 @@ def test_classes_with_too_few_clips_are_named_with_how_many_they_have():
 
 
 def test_draws_are_counted_from_one():
-    with pytest.raises(TSXError, match="num_draws must be at least 1, found 0"):
+    with pytest.raises(TSXError, match="num_draws: expected at least 1, found 0"):
         choose_examples({"a": "Meow"}, {"a": "a"}, [1], num_draws=0)
 
 

@@ -99,7 +99,7 @@ def test_a_missing_csv(root, tmp_path, name):
         ("dev", ",split", "", "dev.csv: no column 'split', found fname, labels, mids"),
         ("eval", "fname,", "file,", "eval.csv: no column 'fname', found file"),
         ("dev", "Rain,Water", "Rian,Water",
-         "dev.csv:3: clip 16399 has label 'Rian', which is not in vocabulary.csv (nearest: 'Rai"),
+         "dev.csv:3: clip 16399 has label 'Rian', which is not in vocabulary.csv; did you"),
         ("dev", "16401,Rain", '16401,""', "dev.csv:4: clip 16401 has label ''"),
         ("dev", "16401", "64760", "dev.csv:4: clip 64760 occurs twice, first at"),
         ("eval", "37199", "64760", "eval.csv:2: clip 64760 occurs twice, first at"),

@@ -194,7 +194,7 @@ class TestNewClasses:
     @pytest.mark.parametrize(
         "options, message",
         [
-            ({"new_classes": ["Mew"]}, "new class 'Mew': not in FSDKaggle2018 (nearest: 'Meow')"),
+            ({"new_classes": ["Mew"]}, "new class 'Mew': not in FSDKaggle2018; did you mean Meow?"),
             ({"new_classes": ["Oboe"]}, "new class 'Oboe': expected 1 clips or more in new_test"),
             ({"new_classes": ["Gong"], "min_clips": 3}, "'Gong': expected 3 clips or more in new"),
             ({"new_classes": list(LABELS)[:3]}, "valid: no clip is left of 1 classes that are not"),
@@ -263,7 +263,7 @@ class TestNewClasses:
 
     def test_refusals_of_fsd50k(self, root, fsd50k, tmp_path):
         message = refusal(root, tmp_path, new_classes=["Sirene"], fsd50k=fsd50k)
-        assert message == "new class 'Sirene': not in FSD50K (nearest: 'Siren')"
+        assert message == "new class 'Sirene': not in FSD50K; did you mean Siren?"
         message = refusal(root, tmp_path, new_classes=["Bark"], fsd50k=fsd50k)
         assert "new class 'Bark': a class of FSDKaggle2018; choose another one" in message
         message = refusal(root, tmp_path, new_classes=["Alarm"], fsd50k=fsd50k)
@@ -287,7 +287,7 @@ class TestNewClasses:
         (TRAIN_CSV, "00000001.wav,Bark", "00000001.wav,Big dog", ":2: expected a label without"),
         (TRAIN_CSV, "00000001.wav,Bark,", "00000001.wav,", ":2: expected 5 fields, found 4"),
         (TEST_CSV, "00000024.wav,Bark", "00000024.wav,Brak",
-         ":2: label 'Brak' does not occur in train_post_competition.csv (nearest: 'Bark')"),
+         ":2: label 'Brak' does not occur in train_post_competition.csv; did you mean Bark?"),
         (TEST_CSV, "Public", "public", ":2: usage: expected Public or Private or Ignored, found"),
     ],
 )  # fmt: skip

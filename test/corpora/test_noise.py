@@ -34,6 +34,26 @@ def test_recordings_in_folders(root, tmp_path, capsys):
     assert clips.fs == 8000 and clips.num_samples("c") == 4000
 
 
+def test_mixtures_without_a_background_are_refused_before_anything_is_made(root, tmp_path):
+    config = tmp_path / "mix.yaml"
+    words = [
+        "noise",
+        "--noise",
+        str(root),
+        "--data",
+        str(tmp_path / "data"),
+        "--mixing_config",
+        str(config),
+    ]
+    config.write_text("duration: 3.0\n")
+    with pytest.raises(TSXError, match="--noise: .*mix.yaml has no background"):
+        main(words)
+    assert not (tmp_path / "data").exists()
+    config.write_text("background: {snr: [15.0, 25.0]}\n")
+    main(words)
+    assert (tmp_path / "data" / "wav.scp").is_file()
+
+
 def test_refusals(root, tmp_path):
     soundfile.write(root / "room 1" / "Noise a .wav", np.zeros(100), 16000)
     with pytest.raises(TSXError, match=r"has the id 'room_1_Noise_a_', as .* has; rename one"):

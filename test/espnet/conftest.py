@@ -20,8 +20,8 @@ import tsx_espnet
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import phrases_of
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.pretrained.text_table import TextTable
 
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}

@@ -213,7 +213,7 @@ def test_initial_weights_that_do_not_fit(start, train_args, reference, tmp_path)
     assert "size mismatch for conditioners.energy.table.weight" in last
 
 
-def test_two_trainings_in_one_directory(start, run, train_args, tmp_path):
+def test_two_runs_in_one_directory(start, run, train_args, tmp_path):
     """The second is refused before it writes anything; the first goes on."""
     exp = tmp_path / "exp"
     wait = """
@@ -238,7 +238,7 @@ TSXTrainer.train_one_epoch = classmethod(train_later)
     before = (exp / "config.yaml").stat().st_mtime_ns
     last = refused(start(*args, "--objective", "hct"))
     assert last.startswith(
-        f"error: {exp}: a training runs there already: process {first.pid} on "
+        f"error: {exp}: a training run is at work there already: process {first.pid} on "
     )
     assert (exp / "config.yaml").stat().st_mtime_ns == before
     (tmp_path / "go").touch()

@@ -9,16 +9,16 @@ import yaml
 from tsx_espnet.bin import add_classes as add_classes_command
 from tsx_espnet.bin import infer as infer_command
 from tsx_espnet.bin import score as score_command
-from tsx_espnet.contract import path_name_type
 from tsx_espnet.evaluation.scores import read_scores
 from tsx_espnet.experiment import load_experiment
+from tsx_espnet.mixing.mixture_set import path_name_type
 from tsx_espnet.tables import read_table, write_table
 
 TRAIN = "tsx_espnet.bin.train"
 SIZES = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2}
 FRONT_END = {"channel": 16, "kernel_size": 16, "stride": 8}
 METHOD = {
-    "extractor": "soundbeam",
+    "extractor": "conv_tasnet",
     "extractor_conf": {**SIZES, "stack": 2},
     "conditions": {"enrollment": {}, "class": {}},
     "conditioner_conf": {"enrollment": {"encoder_conf": FRONT_END, **SIZES}},

@@ -174,7 +174,7 @@ def test_another_setup_is_refused_before_it_is_written_over_the_first(
     command = start(TRAIN, *train_args, *EPOCHS, "--output_dir", exp, *more)
     assert command.wait() == 1
     last = command.err.splitlines()[-1]
-    assert last.startswith(f"error: {exp}: this training was begun with {message}")
+    assert last.startswith(f"error: {exp}: this run was begun with {message}")
     assert "--output_dir" in last and (exp / "config.yaml").read_bytes() == before
 
 

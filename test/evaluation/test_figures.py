@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
+from tsx_espnet.conditions import ASKED
 from tsx_espnet.evaluation.figures import (
+    COLORS,
+    Bars,
     draw_conditions,
     draw_learning_curves,
+    draw_panels,
     draw_spectrograms,
     spectrogram,
 )
-from tsx_espnet.evaluation.history import History
-from tsx_espnet.evaluation.table import Summary
+from tsx_espnet.evaluation.provenance import History
+from tsx_espnet.evaluation.statistics import Mean, Summary
 
 
 def size(path):
@@ -69,3 +73,18 @@ def test_a_figure_is_the_same_twice(tmp_path):
     for name in "ab":
         draw_conditions(tmp_path / name, rows)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_every_condition_has_a_colour_of_its_own():
+    assert set(COLORS) == {*ASKED, "oracle"}
+    assert len(set(COLORS.values())) == len(COLORS)
+
+
+def test_panels_of_groups_and_of_classes(tmp_path):
+    mean = Mean(2.0, 9, (1.0, 3.0))
+    means = {"Random": {"H": mean, "T": mean}, "Same": {"T": mean}}
+    groups = Bars("a", means, names=["H", "O", "T"])
+    classes = Bars("b", {f"Some_class_{n}": {"": mean} for n in range(9)}, (5.0, "above 5 dB"))
+    draw_panels(tmp_path / "one.png", [groups], "SI-SDR (dB)")
+    draw_panels(tmp_path / "two.png", [groups, classes], "SI-SDR (dB)")
+    assert size(tmp_path / "two.png")[1] > 1.6 * size(tmp_path / "one.png")[1]

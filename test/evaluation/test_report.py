@@ -9,7 +9,7 @@ import soundfile
 from tsx_espnet.bin import report, score
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.examples import choose_examples, clear_examples
-from tsx_espnet.evaluation.layout import markdown
+from tsx_espnet.evaluation.markdown import markdown
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.tables import read_table
 
@@ -236,7 +236,7 @@ def test_what_is_missing_says_which_stage(scored, spoil):
 
 
 def test_a_negative_number_of_examples_is_refused(scored):
-    with pytest.raises(TSXError, match="--examples must be at least 0, found -1"):
+    with pytest.raises(TSXError, match="examples: expected at least 0, found -1"):
         run(scored, "--examples", "-1")
 
 

@@ -67,7 +67,7 @@ def test_jobs_give_what_one_process_gives(experiment, capsys):
     run(experiment)
     whole = (experiment.estimates / "scores.csv").read_bytes()
     (experiment.estimates / "scores.json").unlink()
-    with pytest.raises(TSXError, match="run --num_jobs 3 --job 1 first"):
+    with pytest.raises(TSXError, match="parts.3/1: this part is not finished; run --num_jobs 3"):
         run(experiment, "--num_jobs", "3", "--merge")
     (experiment.estimates / "scores.csv").unlink()
     for job in "312":
@@ -85,7 +85,7 @@ def test_parts_of_earlier_estimates_are_not_merged(experiment):
         experiment.estimates / "text/spk1.scp", read_table(experiment.estimates / "text/spk1.scp")
     )
     run(experiment, "--num_jobs", "2", "--job", "2")
-    with pytest.raises(TSXError, match="--job 1 first"):
+    with pytest.raises(TSXError, match="--job 1 before"):
         run(experiment, "--num_jobs", "2", "--merge")
 
 
@@ -93,7 +93,7 @@ def test_finished_scores_are_left_alone_until_the_estimates_change(experiment, c
     run(experiment, "--skip_bss")
     stamp = (experiment.estimates / "scores.csv").stat().st_mtime_ns
     run(experiment, "--skip_bss")
-    assert "nothing to do" in capsys.readouterr().out
+    assert "already done" in capsys.readouterr().out
     assert (experiment.estimates / "scores.csv").stat().st_mtime_ns == stamp
     write_table(
         experiment.estimates / "text/spk1.scp", read_table(experiment.estimates / "text/spk1.scp")
@@ -154,12 +154,12 @@ def write(path, signal, rate=RATE):
 
 def bad_length(experiment, path):
     write(path, np.ones(RATE))
-    return f"{path}: expected 4000 samples as in the mixture, found 8000"
+    return f"{path}: expected 4000 samples, found 8000"
 
 
 def bad_rate(experiment, path):
     write(path, np.ones(RATE // 2), 16000)
-    return f"{path}: expected 8000 Hz as in the mixture, found 16000 Hz"
+    return f"{path}: expected 8000 Hz, found 16000 Hz"
 
 
 def bad_sample(experiment, path):
@@ -176,7 +176,7 @@ def stereo(experiment, path):
 
 def no_audio(experiment, path):
     path.write_text("none")
-    return f"{path}: not readable as audio"
+    return f"{path}: cannot be read: "
 
 
 def no_file(experiment, path):
@@ -210,14 +210,14 @@ def no_plans(experiment):
 
 def empty_plans(experiment):
     (experiment.mixtures / "mixtures.jsonl").write_text("")
-    return "mixtures.jsonl: no mixtures; run stage 3"
+    return "mixtures.jsonl: not the mixtures of wav.scp: 6 of 6 ids missing"
 
 
 def other_references(experiment):
     table = read_table(experiment.mixtures / "spk2.scp")
     del table["mix00002"]
     write_table(experiment.mixtures / "spk2.scp", table)
-    return "spk2.scp: not the mixtures of mixtures.jsonl: 1 of 6 ids missing (first 'mix00002')"
+    return "spk2.scp: not the mixtures of wav.scp: 1 of 6 ids missing (first 'mix00002')"
 
 
 @pytest.mark.parametrize(
@@ -246,3 +246,11 @@ def test_a_mistake_ends_as_one_line(tmp_path):
     )
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+def test_the_clip_of_the_target_is_noted(experiment):
+    """Mixtures that share it are not independent: the verdicts of a study draw clips."""
+    run(experiment, "--skip_bss")
+    assert {(row.mixture, row.clip) for row in scores_of(experiment)} == {
+        (f"mix{number:05d}", f"clip{number}_0") for number in range(6)
+    }

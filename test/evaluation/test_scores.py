@@ -1,15 +1,23 @@
-"""``scores.csv`` and the oracle."""
+"""``scores.csv`` and the oracle; what holds by definition is checked, a tampered number refused."""
+
+import csv
+import dataclasses
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsx_espnet.bin import report
+from tsx_espnet.bin import score as score_command
 from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.answers import read_experiment
 from tsx_espnet.evaluation.scores import (
     COLUMNS,
     METRICS,
     Score,
     add_oracle,
+    check_scores,
     read_scores,
     write_scores,
 )
@@ -17,7 +25,10 @@ from tsx_espnet.evaluation.scores import (
 number = st.none() | st.integers(-1_000_000, 1_000_000).map(lambda n: n / 10_000)
 line = st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1)
 score = st.builds(
-    Score, line, st.sampled_from(["energy", "text"]), line, line, **dict.fromkeys(METRICS, number)
+    Score,
+    *(line, st.sampled_from(["energy", "text"]), line, line),
+    **dict.fromkeys(METRICS, number),
+    clip=line,
 )
 
 
@@ -60,7 +71,7 @@ def test_oracle_takes_the_best_condition_of_each_mixture():
         ("7.0000", "seven", "csv:2: si_sdr is 'seven'"),
         ("7.0000", "nan", "csv:2: si_sdr is 'nan'"),
         ("text", "colour", "csv:2: unknown condition 'colour'"),
-        (",Bell,", ",", "csv:2: expected 14 cells"),
+        (",Bell,", ",", "csv:2: expected 15 cells"),
     ],
 )
 def test_a_spoilt_file_is_refused(tmp_path, old, new, message):
@@ -74,3 +85,108 @@ def test_a_spoilt_file_is_refused(tmp_path, old, new, message):
 def test_a_missing_file_says_which_stage(tmp_path):
     with pytest.raises(TSXError, match="run stage 7"):
         read_scores(tmp_path / "scores.csv")
+
+
+def test_scores_from_before_the_clips_were_noted_load(tmp_path):
+    path = tmp_path / "scores.csv"
+    scores = [Score("a", "text", "bell", "Bell", si_sdr=7.0)]
+    write_scores(path, scores)
+    path.write_text("".join(f"{row.rpartition(',')[0]}\n" for row in path.read_text().splitlines()))
+    assert "clip" not in path.read_text()
+    assert read_scores(path) == scores
+    path.write_text(path.read_text().replace(",Bell,", ","))
+    with pytest.raises(TSXError, match="csv:2: expected 14 cells"):
+        read_scores(path)
+
+
+ANSWERS = {
+    "energy": {"m1": 4.0, "m3": -2.5},
+    "order": {"m1": 1.0, "m2": None, "m3": 2.0},
+    "text": {"m1": 3.0, "m2": 7.0, "m3": 1.5},
+}
+levels = st.none() | st.integers(-1_000_000, 1_000_000).map(lambda number: number / 10_000)
+
+
+@given(answers=st.dictionaries(st.sampled_from(["energy", "order", "text"]), levels, min_size=1))
+def test_what_stage_7_writes_is_never_refused(tmp_path_factory, answers):
+    scores = [
+        Score("m", condition, "x", "Bark", "estimate", si_sdr_mixture=0.3)
+        if value is None
+        else Score("m", condition, "x", "Bark", "", value, 1 / 3, value - 1 / 3)
+        for condition, value in answers.items()
+    ]
+    scores = [dataclasses.replace(score, si_sdr_mixture=1 / 3) for score in scores]
+    path = tmp_path_factory.mktemp("scores") / "scores.csv"
+    write_scores(path, add_oracle(scores))
+    check_scores(read_scores(path), path)
+
+
+def test_nothing_that_can_be_measured_is_fine():
+    check_scores(add_oracle([Score("m", "text", "x", "Bark", "target")]), "scores.csv")
+
+
+@pytest.mark.parametrize("column", ["label", "si_sdr", "si_sdr_mixture", "si_sdri"])
+@pytest.mark.parametrize("mixture, condition", [("m1", "energy"), ("m1", "text"), ("m3", "oracle")])
+@pytest.mark.parametrize("value", ["9.0000", "-9.0000"])
+def test_one_tampered_cell_is_refused(write_scored, column, mixture, condition, value):
+    path = write_scored("oct", ANSWERS) / "infer/test/scores.csv"
+    check_scores(read_scores(path), path)
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        if (row["mixture"], row["condition"]) == (mixture, condition):
+            row[column] = value
+    with open(path, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(TSXError) as error:
+        read_experiment(path.parents[2], "test")
+    assert str(error.value).startswith(f"{path}: mixture '{mixture}': ")
+    assert "stage 7" in str(error.value)
+
+
+def change(condition, **fields):
+    return lambda scores: [
+        dataclasses.replace(score, **fields) if score.condition == condition else score
+        for score in scores
+    ]
+
+
+def without(condition):
+    return lambda scores: [score for score in scores if score.condition != condition]
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (change("text", si_sdr=5.0, si_sdri=5.0), "5.0000 dB of text"),
+        (
+            change("oracle", si_sdr=None, si_sdri=None),
+            "none (silent), less than the 1.0000 dB of order",
+        ),
+        (change("oracle", value="class"), "oracle is 'class', which has no row"),
+        (change("oracle", snr=1.0), "oracle and text, which it names, have different numbers"),
+        (change("text", si_sdri=None), "text lacks one of SI-SDR"),
+        (without("oracle"), "no oracle"),
+        (lambda scores: scores + scores[:1], "order occurs twice"),
+    ],
+)
+def test_each_fault_is_named(spoil, message):
+    scores = [
+        Score("m", condition, "x", "Bark", si_sdr=value, si_sdr_mixture=0.0, si_sdri=value)
+        for condition, value in (("order", 1.0), ("text", 2.0))
+    ]
+    with pytest.raises(TSXError, match=re.escape(message)):
+        check_scores(spoil(add_oracle(scores)), "scores.csv")
+
+
+def test_the_report_refuses_edited_scores(experiment):
+    arguments = ["--mixtures", str(experiment.mixtures)]
+    score_command.main([*arguments, "--estimates", str(experiment.estimates), "--skip_bss"])
+    path = experiment.estimates / "scores.csv"
+    scores = read_scores(path)
+    write_scores(path, change("text", si_sdr=60.0, si_sdri=60.0)(scores))
+    with pytest.raises(TSXError, match="scores.csv: mixture 'mix00000': .* stage 7"):
+        report.main([*arguments, "--exp", str(experiment.exp)])
+    assert not (experiment.exp / "RESULTS.md").exists()

@@ -12,8 +12,9 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.evaluation.metrics import is_swapped
 from tsx_espnet.evaluation.report import report
-from tsx_espnet.evaluation.score import score
+from tsx_espnet.evaluation.score import Scores
 from tsx_espnet.evaluation.scores import ORACLE, read_scores
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import read_table, write_table
 
 SWAPPED = {"mix00001", "mix00004"}
@@ -41,7 +42,7 @@ def read(table, name):
 
 
 def test_the_si_sdr_is_that_of_the_best_order_as_torchmetrics_finds_it(separated):
-    score(separated.mixtures, separated.estimates, skip_bss=True)
+    Scores(MixtureSet(separated.mixtures), separated.estimates, skip_bss=True).write()
     scores = read_scores(separated.estimates / "scores.csv")
     assert [row.condition for row in scores] == [UNCONDITIONAL] * 6  # and nothing for an oracle
     for row in scores:
@@ -59,7 +60,7 @@ def test_the_si_sdr_is_that_of_the_best_order_as_torchmetrics_finds_it(separated
 
 
 def test_the_report_shows_the_output_that_was_taken_for_the_target(separated):
-    score(separated.mixtures, separated.estimates, skip_bss=True)
+    Scores(MixtureSet(separated.mixtures), separated.estimates, skip_bss=True).write()
     printed = report(separated.exp, separated.mixtures, num_examples=6)
     assert UNCONDITIONAL in printed and ORACLE not in printed
     for name in read_table(separated.mixtures / "wav.scp"):

@@ -1,7 +1,9 @@
 import torch
+from espnet2.utils.get_default_kwargs import get_default_kwargs
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.extractor.sudormrf import SudoRMRFExtractor
+from tsx_espnet.extractor.sudormrf import SudoRMRFExtractor, SudoRMRFSeparator
+from tsx_espnet.layers.sudormrf import SudoRMRF
 
 
 def test_target_and_other_are_the_feature_under_the_networks_masks():
@@ -35,3 +37,13 @@ def test_softmax_masks_share_out_the_feature():
     condition = ConditionEmbedding.null(feature, 4)
     target, other = extractor.extract(feature, torch.tensor([9, 9]), condition)
     torch.testing.assert_close(target + other, feature)
+
+
+def test_defaults_of_the_sizes_stand_in_one_place_and_are_seen_by_espnet():
+    network = get_default_kwargs(SudoRMRF)
+    own = ("input_dim", "num_masks", "condition_dim", "num_spk")
+    for part in (SudoRMRFExtractor, SudoRMRFSeparator):
+        shown = get_default_kwargs(part)
+        sizes = {name: value for name, value in shown.items() if name not in own}
+        assert sizes == {name: value for name, value in network.items() if name not in own}
+        assert sizes["num_blocks"] == 8 and "sizes" not in shown

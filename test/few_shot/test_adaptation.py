@@ -12,8 +12,8 @@ from tsx_espnet.few_shot.adaptation import adapt, new_labels
 from tsx_espnet.few_shot.classes import add_classes
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.dataset_files import write_mixtures
 from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.tables import mark_done, read_table, write_table
 
 FS = 8000
@@ -21,7 +21,7 @@ MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding"
 ROWS = "conditioners.class.new.weight"
 KNOWN = ("Bark", "Meow", "Rain")
 SOUNDBEAM = {
-    "extractor": "soundbeam",
+    "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
     "criterions": [{"name": "snr"}],
 }
@@ -164,8 +164,8 @@ def test_the_model_of_the_caller_is_only_the_grown_one(experiment, grown):
     [
         (["Siren", "Bark"], {}, r"of a new class \(Siren, Gong, Hum\), found 'Bark'"),
         ([], {}, "expected mixtures to adapt with, found none"),
-        (["Siren"], {"num_epochs": 0}, "num_epochs must be at least 1, found 0"),
-        (["Siren"], {"batch_size": 0}, "batch_size must be at least 1, found 0"),
+        (["Siren"], {"num_epochs": 0}, "num_epochs: expected at least 1, found 0"),
+        (["Siren"], {"batch_size": 0}, "batch_size: expected at least 1, found 0"),
         (["Siren"], {"lr": 0.0}, "lr: expected a positive number, found 0.0"),
         (["Siren"], {"lr": float("nan")}, "lr: expected a positive number, found nan"),
     ],
@@ -275,7 +275,7 @@ def test_fixed_sets_that_cannot_be(written, tmp_path):
         FixedMixtures(tmp_path, ("Siren", "Gong"), FS)
     with pytest.raises(TSXError, match=r"utt2class: mix0000\d: expected a target of a new class"):
         FixedMixtures(written, ("Siren",), FS)
-    with pytest.raises(TSXError, match="expected 16000 Hz mono as the model"):
+    with pytest.raises(TSXError, match="expected 16000 Hz, found 8000 Hz"):
         FixedMixtures(written, ("Siren", "Gong"), 2 * FS)
     spoilt = copy_of(written, tmp_path / "set")
     wavs = read_table(spoilt / "wav.scp")
@@ -287,5 +287,5 @@ def test_fixed_sets_that_cannot_be(written, tmp_path):
     del wavs["mix00004"]
     write_table(spoilt / "spk1.scp", wavs)
     mark_done(spoilt)
-    with pytest.raises(TSXError, match="spk1.scp: no line for mixture 'mix00004'"):
+    with pytest.raises(TSXError, match="spk1.scp: not the mixtures of wav.scp: 1 of 6"):
         FixedMixtures(spoilt, ("Siren", "Gong"), FS)

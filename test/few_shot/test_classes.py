@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +147,19 @@ def test_random_classes_added_one_after_the_other_differ(experiment):
     assert not torch.equal(first["Siren"], second["Gong"])
 
 
+def test_random_starts_of_other_recordings_differ(experiment, recordings, tmp_path):
+    """Runs of several draws of K recordings, or of several K, all began at the same vectors."""
+    moved = tmp_path / "moved.wav"
+    moved.write_bytes(Path(recordings[0]).read_bytes())
+    one, same, more, other = (
+        start_embeddings(experiment, {"Siren": own}, "random")["Siren"]
+        for own in (recordings[:1], [moved], recordings, recordings[1:2])
+    )
+    assert torch.equal(one, same)
+    for start in (more, other):
+        assert (one - start).abs().min() > 0
+
+
 def test_average_starts(experiment, recordings):
     given = {"Dog": recordings, "Pup": recordings[0]}
     found = start_embeddings(experiment, given, "average")
@@ -203,7 +217,7 @@ def test_save_and_load(make_experiment, tmp_path, with_text):
 def test_a_model_of_soundbeam_without_batch_norm_has_nothing_that_moves_by_itself(make_model):
     """What is frozen has no running statistics, which no optimizer is asked for."""
     sizes = {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2}
-    model = make_model(extractor="soundbeam", extractor_conf=sizes, objective="mixed")
+    model = make_model(extractor="conv_tasnet", extractor_conf=sizes, objective="mixed")
     assert [name for name, _ in model.named_buffers()] == []
 
 

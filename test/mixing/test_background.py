@@ -69,6 +69,8 @@ def test_refusals(corpus, noise, make_clips, tmp_path):
         Sampler(corpus, config(silent.directory))
     for name in noise.ids:
         soundfile.write(noise.path(name), np.zeros(16000), 16000)
+    frames = sum(-(-noise.num_samples(name) // 160) for name in noise.ids)
+    (noise.directory / "energies.f32").write_bytes(bytes(12 * frames))
     with pytest.raises(TSXError, match=r"background noise .*: expected 8000 Hz .*, found 16000"):
         Sampler(corpus, config(noise.directory))
 
@@ -105,14 +107,14 @@ def test_a_set_with_recorded_noise_is_rebuilt(corpus_dir, noise, tmp_path):
 
 
 def test_noise_that_changed_is_seen(sampler, corpus, noise, corpus_dir, tmp_path):
-    from tsx_espnet.mixing import dataset_files
+    from tsx_espnet.mixing import set_writer
 
-    dataset_files.write_mixtures(sampler, 5, 0, tmp_path / "set")
+    set_writer.write_mixtures(sampler, 5, 0, tmp_path / "set")
     for name in noise.ids:
         samples, fs = soundfile.read(noise.path(name))
         soundfile.write(noise.path(name), samples / 3, fs)
     with pytest.raises(TSXError, match="expected an SNR of .* changed"):
-        dataset_files.rebuild(tmp_path / "set", corpus, tmp_path / "again", noise=sampler.noise)
+        set_writer.rebuild(tmp_path / "set", corpus, tmp_path / "again", noise=sampler.noise)
 
 
 def test_noise_of_another_rate(sampler, corpus, make_clips):

@@ -11,9 +11,9 @@ import soundfile
 
 from tsx_espnet.bin.mix import main
 from tsx_espnet.conditions.enrollment import enrollment_paths
-from tsx_espnet.contract import table
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.mixture_set import data_table
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.render import render_enrollments
 from tsx_espnet.mixing.sampler import Sampler
@@ -125,7 +125,7 @@ def test_tables_of_a_set(command, corpus, number):
             written |= {path}.difference([corpus.path(one.clip)])
     assert kinds == {True, False}  # a clip where it is, a part as a file of the set
     assert written == set(map(str, (out / "wav" / "enrollment").iterdir()))
-    assert files(out) == {row.file for row in table()}
+    assert files(out) == {row.file for row in data_table()}
 
 
 def test_a_set_without(command):
@@ -133,7 +133,7 @@ def test_a_set_without(command):
     assert set(read_table(out / "utt2enrollment").values()) == {"n/a"}
     assert not list((out / "wav").glob("enroll*"))
     assert "enrollments" not in (out / "mixtures.jsonl").read_text()
-    assert files(out) == {row.file for row in table()}
+    assert files(out) == {row.file for row in data_table()}
 
 
 def test_parts_and_rebuilding_give_the_same_set(command, corpus_dir, tmp_path):

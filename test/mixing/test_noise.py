@@ -6,7 +6,7 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.mixing.noise import coloured_noise, loop_length, looped
+from tsx_espnet.mixing.background import coloured_noise, loop_length, looped
 
 
 @pytest.mark.parametrize("slope", [-6.0, -3.0, 0.0, 3.0])

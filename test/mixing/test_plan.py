@@ -69,7 +69,7 @@ def test_files(tmp_path):
     plans = [Plan(**{**vars(PLAN), "id": f"mix{n}", "index": n}) for n in range(3)]
     write_plans(tmp_path / "mixtures.jsonl", plans)
     assert read_plans(tmp_path / "mixtures.jsonl") == plans
-    with pytest.raises(TSXError, match="nowhere.jsonl: no such file; run the mix stage"):
+    with pytest.raises(TSXError, match="nowhere.jsonl: no such file"):
         read_plans(tmp_path / "nowhere.jsonl")
     write_plans(tmp_path / "mixtures.jsonl", plans + plans[1:2])
     with pytest.raises(TSXError, match="mixtures.jsonl:4: mixture 'mix1' occurs twice"):
@@ -88,8 +88,8 @@ def changed(path, value, plan=PLAN):
 
 HOSTILE = {
     "not JSON": ["", "{", "[" * 100000, "NaN", "9" * 5000],
-    "not a plan": ["null", "[]", '"plan"', "3"],
-    "fields missing": ["{}", '{"id": "mix1"}'],
+    "expected fields and their values": ["null", "[]", '"plan"', "3"],
+    "missing: ": ["{}", '{"id": "mix1"}'],
     "id": [changed(["id"], bad) for bad in ("", "../x", "a b", 3, None, "x\n", "a/b")],
     "fs": [changed(["fs"], bad) for bad in (0, -1, 8000.0, "8000", True, None)],
     "num_samples": [changed(["num_samples"], bad) for bad in (0, 2**50, 1e3, [])],
@@ -122,7 +122,7 @@ HOSTILE = {
     + [changed(["enrollments", 1, "clip"], bad, WHOLE) for bad in ("", "a/b", 3)]
     + [changed(["enrollments", 1, "start"], bad, WHOLE) for bad in (-1, 0.5)]
     + [changed(["enrollments", 1, "length"], bad, WHOLE) for bad in (0, 2**50)],
-    "unknown": [changed(["comment"], "x"), changed(["sources", 0, "pan"], 0.5)],
+    "no field": [changed(["comment"], "x"), changed(["sources", 0, "pan"], 0.5)],
 }
 
 

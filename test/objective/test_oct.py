@@ -187,13 +187,13 @@ def test_without_exploring_nothing_is_drawn(table):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"condition": "colour"}, "objective_conf condition: .*'energy'.* found 'colour'"),
-        ({"candidates": ["energy", "colour"]}, "objective_conf candidates: .* found 'colour'"),
-        ({"explore": 1.5}, "objective_conf explore: expected 0 to 1, found 1.5"),
-        ({"explore": float("nan")}, "objective_conf explore"),
-        ({"prior": {"colour": 1}}, "objective_conf prior: .* found 'colour'"),
-        ({"prior": {"text": -1}}, "objective_conf prior text: expected >= 0, found -1"),
-        ({"prior": {"text": 0}}, "objective_conf prior: expected at least one weight above 0"),
+        ({"condition": "colour"}, "^condition: expected one of energy, .* found 'colour'"),
+        ({"candidates": ["energy", "colour"]}, "^candidates: .* found 'colour'"),
+        ({"explore": 1.5}, "^explore: expected 0 to 1, found 1.5"),
+        ({"explore": float("nan")}, "^explore"),
+        ({"prior": {"colour": 1}}, "^prior: .* found 'colour'"),
+        ({"prior": {"text": -1}}, "^prior text: expected >= 0, found -1"),
+        ({"prior": {"text": 0}}, "^prior: expected at least one weight above 0"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -306,12 +306,13 @@ def stages(tmp_path_factory, format_clips, make_experiment, tiny_bert):
             finished=lambda: finished(out) if finished else [],
         )
 
-    def parts(out, ids, name="{}/.done"):
+    def parts(out, ids=(), prefix="", done=".done"):
+        """What belongs to parts that are finished, before the merge is."""
         for job in (1, 2):
-            marker = out / "parts.2" / name.format(job)
-            if marker.is_file() and not (out / ".done").is_file():
+            part = out / f"{prefix}parts.2" / str(job)
+            if (part / ".done").is_file() and not (out / done).is_file():
                 names = sorted(ids)[job - 1 :: 2]
-                yield marker
+                yield from (p for p in part.iterdir() if ".tmp" not in p.name)
                 yield from (p for p in out.rglob("*.wav") if p.stem.split("_")[0] in names)
 
     raw = [line.split()[0] for line in (root / "c/raw/wav.scp").read_text().splitlines()]
@@ -327,14 +328,14 @@ def stages(tmp_path_factory, format_clips, make_experiment, tiny_bert):
             mix,
             words,
             "mix",
-            finished=lambda out: parts(out, numbers, "{}.jsonl"),
+            finished=lambda out: parts(out, numbers),
         ),
         "embed_text": stage(
             embed_text,
             ["--data", str(root / "c/raw"), "--language_model", str(tiny_bert)],
             "text",
             to="table.safetensors",
-            finished=lambda out: [p for p in out.glob("*.parts.2/*") if ".tmp" not in p.name],
+            finished=lambda out: parts(out, prefix="table.", done="table.safetensors"),
         ),
         "infer": stage(infer, asked, "infer", finished=lambda out: parts(out, numbers)),
         "score": stage(
@@ -343,7 +344,7 @@ def stages(tmp_path_factory, format_clips, make_experiment, tiny_bert):
             "scored",
             option="--estimates",
             before=root / "unscored",
-            finished=lambda out: [p for p in out.glob("scores.*of*") if ".tmp" not in p.name],
+            finished=lambda out: parts(out, prefix="scores.", done="scores.json"),
         ),
         "report": stage(
             report, [*asked, "--examples", "1"], "report", jobs=False

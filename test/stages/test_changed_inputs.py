@@ -59,8 +59,8 @@ def longer(path):
 CASES = [
     ("clips/wav/c.Bark0.wav", gone, 3, 2),
     ("clips/wav/c.Bark0.wav", longer, 3, 2),
-    ("clips/energies.ark", gone, 3, 2),
-    ("clips/energies.ark", shorter, 3, 2),
+    ("clips/energies.f32", gone, 3, 2),
+    ("clips/energies.f32", shorter, 3, 2),
     ("clips/utt2num_samples", gone, 3, 2),
     ("clips/.done", gone, 3, 2),
     ("mix/wav/mixture/mix00001.wav", gone, 6, 3),
@@ -113,5 +113,5 @@ def test_a_recording_that_vanished_is_listed(stages, children):
         assert children.run(stage.commands) == (0, "")
     finally:
         hidden.rename(victim)
-    assert (stage.out / "skipped").read_text() == f"c.Bark1 missing: no file {victim}\n"
+    assert (stage.out / "skipped").read_text() == f"c.Bark1 missing: {victim}: no such file\n"
     stage.reset()

@@ -42,8 +42,8 @@ def test_a_bad_batch_is_named_counted_and_left_out(value, caplog):
     found = Batches([batch(0), batch(1, value), batch(2), batch(3, value)], stop)
     assert numbers(found) == [0, 2] and found.position == 4
     assert [record.message for record in caplog.records] == [
-        "batch 2 is left out (the 1. of this epoch): not finite: speech_mix of b1",
-        "batch 4 is left out (the 2. of this epoch): not finite: speech_mix of b3",
+        "batch 2 is left out (1 in this epoch so far): not finite: speech_mix of b1",
+        "batch 4 is left out (2 in this epoch so far): not finite: speech_mix of b3",
     ]
     assert all(record.levelno == logging.ERROR for record in caplog.records)
 

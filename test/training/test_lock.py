@@ -1,4 +1,4 @@
-"""One training at a time in a directory."""
+"""One at a time in a directory."""
 
 import json
 import multiprocessing
@@ -155,3 +155,11 @@ def test_one_of_many_gets_it(tmp_path):
 def test_start_of():
     assert start_of(os.getpid()) == start_of(os.getpid()) != start_of(1)
     assert start_of(int(ended_process())) is None
+
+
+def test_another_use_has_a_lock_and_words_of_its_own(tmp_path):
+    words = {"what": "a study", "remedy": "wait for it", "name": ".study"}
+    with locked(tmp_path), locked(tmp_path, **words):
+        with pytest.raises(TSXError, match=f"{tmp_path}: a study is at work .*; wait for it .if"):
+            with locked(tmp_path, **words):
+                pass

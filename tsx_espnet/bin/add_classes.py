@@ -3,9 +3,10 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.few_shot.options import AdaptationOptions
+from tsx_espnet.few_shot.mixtures import AdaptationOptions
 
 ADAPTATION = {
     "num_mixtures": "with --adapt_clips",
@@ -58,14 +59,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.clips is None and len(one) < 2:
         raise TSXError("expected --clips, or --label and --recordings")
     for name in ("num_mixtures", "num_epochs", "batch_size", "num_threads"):
-        if getattr(args, name, 1) < 1:
-            raise TSXError(f"--{name} must be at least 1, found {getattr(args, name)}")
+        check_at_least(1, **{name: getattr(args, name, 1)})
     if args.adapt_mixtures is None and args.adapt_clips is None:
         for name in ADAPTATION:
             if hasattr(args, name):
                 raise TSXError(f"--{name} needs --adapt_mixtures or --adapt_clips")
-    if args.seed < 0:
-        raise TSXError(f"--seed must be at least 0, found {args.seed}")
+    check_at_least(0, seed=args.seed)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -75,7 +74,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     import torch
 
-    from tsx_espnet.few_shot.learn import write_grown_experiment
+    from tsx_espnet.few_shot.learn import GrownExperiment
 
     torch.set_num_threads(args.num_threads)
     adaptation = None
@@ -85,7 +84,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             clips=args.adapt_clips,
             **{name: getattr(args, name) for name in ADAPTATION if hasattr(args, name)},
         )
-    write_grown_experiment(
+    GrownExperiment(
         args.exp,
         args.out,
         args.clips or {args.label: args.recordings},
@@ -93,8 +92,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         adaptation,
         seed=args.seed,
         model_file=args.model_file,
-        device="cuda" if args.ngpu > 0 else "cpu",
-    )
+    ).learn("cuda" if args.ngpu > 0 else "cpu")
 
 
 if __name__ == "__main__":

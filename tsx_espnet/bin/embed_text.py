@@ -5,11 +5,10 @@ import argparse
 from pathlib import Path
 from typing import List, Sequence
 
-from tsx_espnet.cli import CommandParser
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.conditions import phrases_of
 from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 from tsx_espnet.tables import read_table
 
 
@@ -42,7 +41,7 @@ def phrases_in(directory: str) -> List[str]:
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
-    check_job_arguments(args)
+    jobs = Jobs.of(args)
     phrases = sorted(set().union(*(phrases_in(directory) for directory in args.data)))
     if not phrases:
         tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
@@ -50,8 +49,7 @@ def main(argv: Sequence[str] = None) -> None:
 
     from tsx_espnet.pretrained.embed import embed_phrases
 
-    jobs = (args.num_jobs, args.job, args.merge)
-    embed_phrases(phrases, args.out, args.language_model, args.pooling, *jobs)
+    embed_phrases(phrases, args.out, args.language_model, args.pooling, jobs)
 
 
 if __name__ == "__main__":

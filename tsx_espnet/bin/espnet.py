@@ -6,7 +6,6 @@
 The first argument is a module of espnet2.bin; the rest is passed to it.
 """
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -14,6 +13,7 @@ import runpy
 import sys
 from typing import Optional, Sequence
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.parts import quiet_imports, register
 
@@ -39,9 +39,8 @@ def find_module(command: str) -> str:
     if found is None:
         package = importlib.import_module("espnet2.bin")
         known = [entry.name for entry in pkgutil.iter_modules(package.__path__)]
-        nearest = difflib.get_close_matches(command.rpartition(".")[2], known)
-        hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
-        raise TSXError(f"{command!r} is not a command of ESPnet: no module {module}{hint}")
+        hint = did_you_mean(command.rpartition(".")[2], known, "see its directory espnet2/bin")
+        raise TSXError(f"{command!r} is not a command of ESPnet: no module {module}; {hint}")
     return module
 
 

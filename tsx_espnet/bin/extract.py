@@ -79,19 +79,19 @@ def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     check_paths(args)
 
-    from tsx_espnet.audio import open_recording
+    from tsx_espnet.audio import AudioFile
+    from tsx_espnet.cli import progress
     from tsx_espnet.inference import TargetSoundExtractor
-    from tsx_espnet.progress import progress
 
     keywords = [condition.keyword for condition in ASKED.values()]
     condition = {keyword: getattr(args, keyword) for keyword in keywords}
     outputs = [args.out, args.rest] if args.rest else [args.out]
     length = 0
     with contextlib.ExitStack() as stack:
-        recording = stack.enter_context(open_recording(args.mixture))
+        recording = stack.enter_context(AudioFile(args.mixture))
         fs = recording.fs
         tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
-        blocks = progress(recording.blocks, "extracting", recording.num_blocks or None)
+        blocks = progress(recording.blocks(whole=True), "extracting", recording.num_blocks or None)
         stream = tsx.stream(blocks, fs, **condition)
         writers = [
             stack.enter_context(recording_writer(path, fs, recording.channels, recording.frames))

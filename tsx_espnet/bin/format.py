@@ -3,9 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.cli import CommandParser
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import run_command
-from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,10 +22,9 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Format the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
-    check_job_arguments(args)
     from tsx_espnet.clips.format import format_set
 
-    format_set(args.data, args.out, args.fs, args.num_jobs, args.job, args.merge)
+    format_set(args.data, args.out, args.fs, Jobs.of(args))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 """Extract target and rest of every mixture of a set, by each applicable condition (stage 6)."""
 
 import argparse
-from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
-from tsx_espnet.cli import CommandParser
+from tsx_espnet.checks import check_at_least
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -53,30 +52,28 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
 
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
-    check_job_arguments(args)
-    for name in ("batch_size", "num_threads"):
-        if getattr(args, name) < 1:
-            raise TSXError(f"--{name} must be at least 1, found {getattr(args, name)}")
+    jobs = Jobs.of(args)
+    check_at_least(1, batch_size=args.batch_size, num_threads=args.num_threads)
 
     import torch
 
-    from tsx_espnet.estimates import ConditionedMixtures, write_estimates
+    from tsx_espnet.estimates import Estimates
     from tsx_espnet.experiment import load_experiment
+    from tsx_espnet.mixing.mixture_set import MixtureSet
 
     torch.set_num_threads(args.num_threads)
     device = "cuda" if args.ngpu > 0 else "cpu"
     experiment = load_experiment(args.exp, args.model_file, device)
     conditions = chosen_conditions(args.conditions, tuple(experiment.config["conditions"]))
-    write_estimates(
+    Estimates(
         experiment,
-        ConditionedMixtures(Path(args.mixtures), conditions, args.num_enrollments),
-        Path(args.out),
+        MixtureSet(args.mixtures),
+        conditions,
+        args.out,
+        num_enrollments=args.num_enrollments,
         batch_size=args.batch_size,
         audio_format=args.audio_format,
-        num_jobs=args.num_jobs,
-        job=args.job,
-        merge=args.merge,
-    )
+    ).write(jobs)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.cli import CommandParser
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import TSXError, run_command
-from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -54,18 +53,18 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
-    check_job_arguments(args)
+    jobs = Jobs.of(args)
     _check_arguments(args)
-    jobs = (args.num_jobs, args.job, args.merge)
-    from tsx_espnet.clips.clip_set import ClipSet, read_classes
+    from tsx_espnet.clips.clip_set import ClipSet
+    from tsx_espnet.clips.datadir import read_classes
     from tsx_espnet.mixing.config import MixingConfig
-    from tsx_espnet.mixing.dataset_files import rebuild, write_mixtures
     from tsx_espnet.mixing.sampler import Sampler
+    from tsx_espnet.mixing.set_writer import rebuild, write_mixtures
 
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None
         examples = ClipSet(args.examples) if args.examples else None
-        rebuild(args.rebuild, ClipSet(args.clips), args.out, *jobs, noise=noise, examples=examples)
+        rebuild(args.rebuild, ClipSet(args.clips), args.out, jobs, noise=noise, examples=examples)
         return
     config = MixingConfig.from_yaml(args.config)
     if args.noise is not None:
@@ -81,7 +80,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         target=args.target or "any",
         examples=ClipSet(args.examples) if args.examples else None,
     )
-    write_mixtures(sampler, args.num_mixtures, args.seed, args.out, *jobs)
+    write_mixtures(sampler, args.num_mixtures, args.seed, args.out, jobs)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:

@@ -3,8 +3,9 @@
 import argparse
 from typing import Optional, Sequence
 
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import CommandParser
-from tsx_espnet.errors import TSXError, run_command
+from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -37,8 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write the report of one experiment on one test set."""
     args = get_parser().parse_args(argv)
-    if args.examples < 0:
-        raise TSXError(f"--examples must be at least 0, found {args.examples}")
+    check_at_least(0, examples=args.examples)
     from tsx_espnet.evaluation.report import report
 
     print(report(args.exp, args.mixtures, args.set, args.examples, args.data_kind, args.out))

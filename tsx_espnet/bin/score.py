@@ -3,9 +3,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from tsx_espnet.cli import CommandParser
+from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import run_command
-from tsx_espnet.jobs import add_job_arguments, check_job_arguments
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,10 +27,11 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Score a whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
-    check_job_arguments(args)
-    from tsx_espnet.evaluation.score import score
+    jobs = Jobs.of(args)
+    from tsx_espnet.evaluation.score import Scores
+    from tsx_espnet.mixing.mixture_set import MixtureSet
 
-    print(score(args.mixtures, args.estimates, args.skip_bss, args.num_jobs, args.job, args.merge))
+    Scores(MixtureSet(args.mixtures), args.estimates, args.skip_bss).write(jobs)
 
 
 if __name__ == "__main__":

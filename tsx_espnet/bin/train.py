@@ -2,26 +2,57 @@
 """Train a target sound extractor (stage 5): ESPnet's training command for our task."""
 
 import sys
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
-from tsx_espnet.errors import run_command
+from tsx_espnet.cli import CommandParser
+from tsx_espnet.errors import TSXError, run_command
 from tsx_espnet.parts import quiet_imports
+from tsx_espnet.tables import read_yaml
 
 HELP = """usage: python -m tsx_espnet.bin.train --config conf/train.yaml
          --method_config conf/method_oct.yaml --output_dir exp/NAME
          --train_clips DIR --mixing_config FILE --valid_mixtures DIR [--text_embeddings FILE] ...
 
 Train a target sound extractor. Every option of ESPnet's training commands works here:
-  --help_all      lists them, with ours (takes some seconds)
-  --print_config  prints the configuration and stops
-  --dry_run true  builds the model and stops
+  --help_all          lists them, with ours (takes some seconds)
+  --print_config      prints the configuration and stops
+  --print_conditions  prints what --config and --method_config have a model queried by, and stops
+  --dry_run true      builds the model and stops
 """
+
+
+def conditions_of(argv: Sequence[str]) -> Tuple[str, ...]:
+    """The conditions that ``--method_config``, or else ``--config``, gives a model.
+
+    Read from the yaml alone, without ESPnet's imports, as recipes ask before several stages.
+
+    Raises:
+        TSXError: for another option, or a file that cannot be read.
+    """
+    parser = CommandParser()
+    parser.add_argument("--print_conditions", action="store_true")
+    parser.add_argument("--config")
+    parser.add_argument("--method_config")
+    args = parser.parse_args(argv)
+    for path in filter(None, (args.method_config, args.config)):
+        options = read_yaml(path)
+        conditions = options.get("conditions") if isinstance(options, dict) else None
+        if isinstance(conditions, dict):
+            return tuple(conditions)
+        if not isinstance(options, dict) or "conditions" in options:
+            raise TSXError(f"{path}: expected 'conditions: {{name: options, ...}}'")
+    from tsx_espnet.training.options import DEFAULT_CONDITIONS
+
+    return DEFAULT_CONDITIONS
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv in (["--help"], ["-h"]):
         print(HELP, end="")
+        return
+    if "--print_conditions" in argv:
+        print("\n".join(conditions_of(argv)))
         return
     if "--help_all" in argv:
         argv = ["--help"]

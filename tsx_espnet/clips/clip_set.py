@@ -2,41 +2,98 @@
 
 import bisect
 import os
+from collections.abc import Sequence as SequenceABC
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
-import soundfile
 
-from tsx_espnet.audio import UNREADABLE
-from tsx_espnet.clips.ark import read_matrix
-from tsx_espnet.clips.clip_tables import ClipRow, read_clip_tables
-from tsx_espnet.clips.strings import Strings
+from tsx_espnet.audio import AudioFile
+from tsx_espnet.clips.energies import FILE, FRAME_BYTES, num_frames, read_energies
 from tsx_espnet.conditions import hop_length
 from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike
+from tsx_espnet.tables import DONE, PathLike, digest, read_marker, read_table, size_of
 
 Array = np.ndarray
 _AGAIN = "run the format stage (stage 2) again"
 
 
-def read_classes(path: PathLike) -> List[str]:
-    """Labels of a ``classes.txt``, one a line.
+class Strings(SequenceABC):
+    """Strings that never change, as one block of memory.
+
+    A list of strings would be copied page by page into every forked worker, as Python counts
+    references inside each string.
+
+    >>> Strings(["a", "bc"])[1]
+    'bc'
+    """
+
+    def __init__(self, items: Iterable[str]):
+        encoded = [item.encode("utf-8") for item in items]
+        self._bytes = b"".join(encoded)
+        self._ends = np.cumsum([0] + [len(item) for item in encoded])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> str:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8")
+
+
+class ClipRow(NamedTuple):
+    """What the tables say of a clip: audio, samples, labels, captions as JSON."""
+
+    wav: str
+    num_samples: int
+    labels: List[str]
+    captions: Optional[str]
+
+
+def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
+    """The clips of ``dump/<fs>/<set>`` by id.
 
     Raises:
-        TSXError: if the file is missing or holds no label.
+        TSXError: if the directory was not formatted, or its tables do not fit together.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise TSXError(f"{path}: no such file; the format stage (stage 2) writes classes.txt")
+    if not (directory / DONE).is_file():
+        raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
     try:
-        classes = path.read_text(encoding="utf-8").split()
-    except UnicodeDecodeError as error:
-        raise TSXError(f"{path}: not UTF-8 text ({error.reason})") from None
-    if not classes:
-        raise TSXError(f"{path}: holds no label")
-    return classes
+        labels = read_table(directory / "utt2labels")
+        wavs, lengths = read_table(directory / "wav.scp"), read_lengths(directory)
+        for file, table in (("wav.scp", wavs), ("utt2num_samples", lengths)):
+            if table.keys() != labels.keys():
+                odd = min(table.keys() ^ labels.keys())
+                raise TSXError(f"{directory}: clip {odd!r} is in only one of utt2labels, {file}")
+        captions: Dict[str, str] = {}
+        if (directory / "utt2captions").is_file():
+            captions = read_table(directory / "utt2captions")
+    except TSXError as error:
+        raise TSXError(f"{error}; {_AGAIN}") from None
+    if wavs and not os.path.isfile(next(iter(wavs.values()))):  # moved since formatting?
+        here = {name: str(directory / "wav" / Path(path).name) for name, path in wavs.items()}
+        wavs = here if os.path.isfile(next(iter(here.values()))) else wavs
+    return {
+        name: ClipRow(wavs[name], lengths[name], labels[name].split(","), captions.get(name))
+        for name in labels
+    }
+
+
+def read_lengths(directory: Path) -> Dict[str, int]:
+    """``utt2num_samples``; a number stays far below 2^63.
+
+    Raises:
+        TSXError: if one is no positive integer.
+    """
+    path = directory / "utt2num_samples"
+    table = read_table(path)
+    for name, value in table.items():
+        whole = value.isascii() and value.isdecimal() and len(value) <= 18
+        if not whole or int(value) < 1:
+            raise TSXError(f"{path}: {name}: expected a positive integer, found {value!r:.80}")
+    return {name: int(value) for name, value in table.items()}
 
 
 class ClipSet:
@@ -65,7 +122,8 @@ class ClipSet:
     ):
         several = [directory] if isinstance(directory, (str, Path)) else directory
         self.directories = tuple(Path(one) for one in several)
-        clips, self.fs = self._read_tables()
+        tables, self.fs = self._read_tables()
+        clips = {name: row for table in tables for name, row in table.items()}
         labels = {name: row.labels for name, row in clips.items()}
         if classes is not None:
             known = set(classes)
@@ -78,9 +136,7 @@ class ClipSet:
         self._paths = Strings(row.wav for row in rows)
         self._num_samples = np.array([row.num_samples for row in rows])
         self._index_labels([labels[name] for name in names])
-        self._arks = sorted({row.ark for row in rows})
-        self._ark = np.array([self._arks.index(row.ark) for row in rows], dtype=np.int32)
-        self._ark_offset = np.array([row.ark_offset for row in rows])
+        self._index_energies(tables, names)
         self._captions = None
         if any(row.captions is not None for row in rows):
             self._captions = Strings(row.captions or "[]" for row in rows)
@@ -99,6 +155,18 @@ class ClipSet:
     def directory(self) -> Path:
         """Where the clips are, the first place of several."""
         return self.directories[0]
+
+    def facts(self) -> Dict[str, Any]:
+        """What tells these clips from others, wherever they lie.
+
+        Raises:
+            TSXError: if a directory does not say how it was formatted.
+        """
+        markers = [read_marker(one / DONE, _AGAIN) for one in self.directories]
+        return {
+            "formatted": markers[0] if len(markers) == 1 else markers,
+            "classes": digest(",".join(self.classes).encode()),
+        }
 
     def labels(self, name: str) -> Tuple[str, ...]:
         """Labels of a clip, most specific first."""
@@ -136,23 +204,17 @@ class ClipSet:
         Shape: F = ceil(num_samples / hop)
         """
         number = self._number(name)
-        path, offset = self._arks[self._ark[number]], int(self._ark_offset[number])
-        where = f"{path}:{offset}"
+        path = self.directories[self._home[number]] / FILE
+        frames = num_frames(int(self._num_samples[number]), self.fs)
         try:
-            found = read_matrix(path, offset)
+            found = read_energies(path, int(self._first_frame[number]), frames)
         except (OSError, ValueError) as error:
             raise TSXError(
-                f"{where}: cannot read the energies of {name!r} ({error}); {_AGAIN}"
+                f"{path}: cannot read the energies of {name!r} ({error}); {_AGAIN}"
             ) from None
-        expected = (-(-int(self._num_samples[number]) // self.hop), 3)
-        if found.shape != expected:
-            raise TSXError(
-                f"{where}: energies of {name!r}: expected shape {expected}, found {found.shape}; "
-                f"{_AGAIN}"
-            )
         if not (found.min(initial=0.0) >= 0 and found.max(initial=0.0) < np.inf):
             raise TSXError(
-                f"{where}: energies of {name!r}: expected finite numbers that are not negative; "
+                f"{path}: energies of {name!r}: expected finite numbers that are not negative; "
                 f"{_AGAIN}"
             )
         return found
@@ -169,41 +231,44 @@ class ClipSet:
         if start < 0 or length < 0 or start + length > total:
             asked = f"{start}..{start + length}"
             raise TSXError(f"clip {name!r} has {total} samples, asked for {asked}")
-        with _open(self._paths[number], name) as audio:
-            if (audio.frames, audio.samplerate, audio.channels) != (total, self.fs, 1):
-                raise TSXError(
-                    f"{self._paths[number]}: changed since formatting: expected {total} samples at "
-                    f"{self.fs} Hz in 1 channel, found {audio.frames} at {audio.samplerate} Hz in "
-                    f"{audio.channels}; {_AGAIN}"
-                )
-            audio.seek(start)
-            samples = audio.read(length, dtype="float32")
-        if len(samples) != length:
-            raise TSXError(
-                f"{self._paths[number]}: changed since formatting: it ends early; {_AGAIN}"
-            )
+        path = self._paths[number]
+        changed = f"{path}: changed since formatting"
+        try:
+            with AudioFile(path) as audio:
+                if (audio.frames, audio.fs, audio.channels) != (total, self.fs, 1):
+                    raise TSXError(
+                        f"{changed}: expected {total} samples at {self.fs} Hz in 1 channel, found "
+                        f"{audio.frames} at {audio.fs} Hz in {audio.channels}"
+                    )
+                samples = audio.read(start, length)
+            if len(samples) != length:
+                raise TSXError(f"{changed}: it ends early")
+        except TSXError as error:
+            raise TSXError(f"{error}; {_AGAIN}") from None
         return samples
 
-    def _read_tables(self) -> Tuple[Dict[str, ClipRow], int]:
-        """The clips of all directories by id, and their rate in Hz."""
-        clips: Dict[str, ClipRow] = {}
+    def _read_tables(self) -> Tuple[List[Dict[str, ClipRow]], int]:
+        """The clips of each directory by id, and their rate in Hz."""
+        tables = [read_clip_tables(directory) for directory in self.directories]
+        if not any(tables):
+            raise TSXError(f"{self}: no clips")
         rates: Dict[int, str] = {}
-        for directory in self.directories:
-            found = read_clip_tables(directory)
-            if not found:
-                continue
-            both = min(clips.keys() & found.keys(), default=None)
-            if both is not None:
+        seen: Set[str] = set()
+        for directory, table in zip(self.directories, tables):
+            if seen & table.keys():
+                both = min(seen & table.keys())
                 raise TSXError(f"{self}: clip {both!r} is in more than one of them")
-            clips.update(found)
-            first = min(found)
-            rates[_open(found[first].wav, first).samplerate] = str(directory)
+            seen.update(table)
+            try:
+                for name in sorted(table)[:1]:
+                    with AudioFile(table[name].wav) as audio:
+                        rates[audio.fs] = str(directory)
+            except TSXError as error:
+                raise TSXError(f"{error}; {_AGAIN}") from None
         if len(rates) > 1:
             listed = ", ".join(f"{fs} Hz in {directory}" for fs, directory in rates.items())
             raise TSXError(f"expected one rate, found {listed}")
-        if not clips:
-            raise TSXError(f"{self}: no clips")
-        return clips, next(iter(rates))
+        return tables, next(iter(rates))
 
     def _index_labels(self, labels: Sequence[Sequence[str]]) -> None:
         self.classes = sorted({label for own in labels for label in own})
@@ -211,18 +276,21 @@ class ClipSet:
         self._labels = np.array([position[x] for own in labels for x in own], dtype=np.int32)
         self._label_ends = np.cumsum([0] + [len(own) for own in labels])
 
+    def _index_energies(self, tables: Sequence[Dict[str, ClipRow]], names: Sequence[str]) -> None:
+        """In which directory, and at which frame of its energies, each clip begins."""
+        places: Dict[str, Tuple[int, int]] = {}
+        for home, (directory, table) in enumerate(zip(self.directories, tables)):
+            first = 0
+            for name in sorted(table):
+                places[name] = (home, first)
+                first += num_frames(table[name].num_samples, self.fs)
+            path, size, found = directory / FILE, FRAME_BYTES * first, size_of(directory / FILE)
+            if found != size:
+                raise TSXError(f"{path}: expected {size} bytes, found {max(0, found)}; {_AGAIN}")
+        self._home, self._first_frame = np.array([places[name] for name in names]).T
+
     def _number(self, name: str) -> int:
         number = bisect.bisect_left(self.ids, name)
         if number == len(self.ids) or self.ids[number] != name:
             raise TSXError(f"{self}: no clip {name!r}")
         return number
-
-
-def _open(path: str, name: str) -> soundfile.SoundFile:
-    try:
-        if not os.path.isfile(path):  # "-" would be the standard input
-            raise OSError
-        return soundfile.SoundFile(path)
-    except UNREADABLE as error:
-        reason = "no such file" if not os.path.isfile(path) else str(error)
-        raise TSXError(f"{path}: cannot read clip {name!r} ({reason}); {_AGAIN}") from None

@@ -1,13 +1,12 @@
 """What a data directory says about its clips, checked before any audio is read."""
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, parse_json, read_table
+from tsx_espnet.tables import PathLike, digest, parse_json, read_table
 
 TABLES = ("wav.scp", "utt2labels", "utt2captions")
 
@@ -55,12 +54,9 @@ class DataDir:
         return cls(path, wavs, labels, {n: captions[n] for n in wavs if n in captions})
 
     def checksum(self) -> str:
-        """Eight hex digits that change with the tables (not with the audio they name)."""
-        value = 0
-        for name in TABLES:
-            if (self.path / name).is_file():
-                value = zlib.crc32((self.path / name).read_bytes(), value)
-        return f"{value:08x}"
+        """A digest that changes with the tables (not with the audio they name)."""
+        paths = [self.path / name for name in TABLES]
+        return digest(b"".join(path.read_bytes() for path in paths if path.is_file()))
 
     def refuse_overwriting(self, directory: Path) -> None:
         """Raise ``TSXError`` if one of the audio files lies in ``directory``."""
@@ -110,3 +106,21 @@ def _line(path: Path, name: str) -> str:
         if line.split(maxsplit=1)[:1] == [name]:
             return f"{path}:{number}"
     return str(path)
+
+
+def read_classes(path: PathLike) -> List[str]:
+    """Labels of a ``classes.txt``, one a line.
+
+    Raises:
+        TSXError: if the file is missing or holds no label.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TSXError(f"{path}: no such file; the format stage (stage 2) writes classes.txt")
+    try:
+        classes = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise TSXError(f"{path}: not UTF-8 text ({error.reason})") from None
+    if not classes:
+        raise TSXError(f"{path}: holds no label")
+    return classes

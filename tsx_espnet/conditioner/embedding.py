@@ -48,7 +48,7 @@ class ConditionEmbedding:
     def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
         """Join conditions: of several mixtures (``dim`` 0), or several of a mixture (``dim`` 1).
 
-        Several of a mixture are what it is asked by together; ``vector()`` is then their mean.
+        A mixture may be queried by several together; ``vector()`` is then their mean.
         """
         if dim == 0:
             length = max(part.mask.shape[1] for part in parts)
@@ -68,3 +68,13 @@ class ConditionEmbedding:
         """"No condition" for the batch of ``reference`` (B, ...): one zero vector each."""
         size = reference.shape[0]
         return cls(reference.new_zeros(size, 1, dim), reference.new_ones(size, 1).bool())
+
+
+def real_positions(number: int, lengths: torch.Tensor) -> torch.Tensor:
+    """(B, number) bool, True for the first ``lengths`` (B,).
+
+    >>> real_positions(3, torch.tensor([1, 3]))
+    tensor([[ True, False, False],
+            [ True,  True,  True]])
+    """
+    return torch.arange(number, device=lengths.device) < lengths.unsqueeze(1)

@@ -6,12 +6,11 @@ import torch
 from torch.nn import functional
 
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.layers.magnitude import magnitude
-from tsx_espnet.layers.tcn import run_stack, temporal_conv_net
+from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
+from tsx_espnet.layers.basic import level_of, magnitude
+from tsx_espnet.layers.tcn import TemporalConvNet
 from tsx_espnet.parts import find
 
-SILENCE = 1e-8
 BASES = {"channel": 256, "kernel_size": 20, "stride": 10}  # N, L and hop of the paper, in samples
 
 
@@ -55,12 +54,12 @@ class EnrollmentConditioner(AbsConditioner):
         try:
             self.encoder = find("encoder", encoder)(**conf)
         except TypeError as error:
-            raise ValueError(f"enrollment: encoder_conf of {encoder}: {error}") from None
+            raise ValueError(f"encoder_conf of {encoder}: {error}") from None
         window, hop = _window_and_hop(self.encoder)
         if not 1 <= hop <= window:
-            raise ValueError(f"enrollment: expected a hop of 1 to {window} samples, found {hop}")
+            raise ValueError(f"encoder_conf: expected a hop of 1 to {window} samples, found {hop}")
         self.window, self.hop = window, hop
-        self.tcn = temporal_conv_net(
+        self.tcn = TemporalConvNet(
             self.encoder.output_dim,
             output_dim,
             bottleneck_dim,
@@ -73,20 +72,16 @@ class EnrollmentConditioner(AbsConditioner):
 
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
         lengths = lengths.to(value.device)
-        value = value.masked_fill(~_positions(value.shape[1], lengths), 0.0)
-        power = value.square().sum(dim=1) / lengths.clamp(min=1)
-        value = value / power.clamp(min=SILENCE**2).sqrt().unsqueeze(1)
+        value = value.masked_fill(~real_positions(value.shape[1], lengths), 0.0)
+        value = value / level_of(value, lengths)
 
         # the last frame has a real sample; zeros follow, as many as its window may want
         feature, _ = self.encoder(functional.pad(value, (0, 2 * self.window)), lengths)
         feature = magnitude(feature)
         frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
-        real = _positions(feature.shape[1], frames).unsqueeze(1)  # (B, 1, F)
+        real = real_positions(feature.shape[1], frames).unsqueeze(1)  # (B, 1, F)
 
-        network = self.tcn.network
-        (stack,) = network[2]
-        x = run_stack(stack, network[:2](feature.transpose(1, 2)), real)
-        x = network[3:](x)
+        x = self.tcn(feature.transpose(1, 2), real)
         mean = (x * real).sum(dim=2) / frames.clamp(min=1).unsqueeze(1)
         return ConditionEmbedding(mean.unsqueeze(1), (lengths > 0).unsqueeze(1))
 
@@ -96,8 +91,3 @@ def _window_and_hop(encoder: torch.nn.Module) -> Tuple[int, int]:
     if hasattr(encoder, "kernel_size"):
         return encoder.kernel_size, encoder.stride
     return encoder.stft.n_fft, encoder.hop_length
-
-
-def _positions(number: int, lengths: torch.Tensor) -> torch.Tensor:
-    """(B, number) bool, True for the first ``lengths`` (B,)."""
-    return torch.arange(number, device=lengths.device) < lengths.unsqueeze(1)

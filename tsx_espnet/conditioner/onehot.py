@@ -28,7 +28,7 @@ class OneHotConditioner(AbsConditioner):
     def __init__(self, output_dim: int, num_values: int, num_new: int = 0):
         super().__init__()
         if num_values < 1:
-            raise ValueError(f"a one-hot condition needs at least one value, found {num_values}")
+            raise ValueError(f"num_values: expected at least 1, found {num_values}")
         if not 0 <= num_new < num_values:
             raise ValueError(f"num_new: expected 0 to {num_values - 1}, found {num_new}")
         self.table = torch.nn.Embedding(num_values - num_new, output_dim)

@@ -2,8 +2,9 @@
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
 
 ACTIVATIONS = {"none": lambda vectors: vectors, "relu": torch.relu}
 
@@ -27,11 +28,7 @@ class TextConditioner(AbsConditioner):
 
     def __init__(self, output_dim: int, input_dim: int = 384, activation: str = "none"):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"text activation: expected one of {tuple(ACTIVATIONS)}, found {activation!r}"
-            )
-        self.activation = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
         self.linear = torch.nn.Linear(input_dim, output_dim)
 
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
@@ -40,6 +37,5 @@ class TextConditioner(AbsConditioner):
                 f"expected text vectors of size {self.linear.in_features} "
                 f"(--conditions text.input_dim), found {value.shape[-1]}"
             )
-        positions = torch.arange(value.shape[1], device=value.device)
-        mask = positions < lengths.to(value.device).unsqueeze(1)
+        mask = real_positions(value.shape[1], lengths.to(value.device))
         return ConditionEmbedding(self.activation(self.linear(value)), mask)

@@ -1,12 +1,12 @@
 """What a condition is: the base class, and the sources of a mixture that it is read off."""
 
 import dataclasses
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from tsx_espnet.checks import nearest
 from tsx_espnet.errors import TSXError
 
 if TYPE_CHECKING:
@@ -177,9 +177,8 @@ def unknown_value(condition: str, value: str, known: Sequence[str]) -> str:
     >>> unknown_value("class", "bark", ["Bark", "Meow"])
     "unknown class 'bark'; nearest known: 'Bark'"
     """
-    folded = {name.lower(): name for name in known}
     asked = value.lower().replace(" ", "_")
-    nearest = difflib.get_close_matches(asked, folded, n=3, cutoff=0.5)
-    nearest += [name for name in folded if asked in name and name not in nearest][:3]
-    names = [folded[name] for name in nearest[:3]] or list(known)[:10]
+    found = nearest(asked, known, 3, cutoff=0.5)
+    found += [name for name in known if asked in name.lower() and name not in found]
+    names = found[:3] or list(known)[:10]
     return f"unknown {condition} {value!r}; nearest known: {', '.join(map(repr, names))}"

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Dict, List, Mapping, Sequence, Tuple
 
+from tsx_espnet.checks import check_at_least
 from tsx_espnet.errors import TSXError
 
 EXAMPLES = (1, 5, 10)  # of each new class, as in the SoundBeam paper
@@ -86,8 +87,7 @@ def choose_examples(
     for number in numbers:
         if not 1 <= number <= MOST:
             raise TSXError(f"examples: expected numbers from 1 to {MOST}, found {number}")
-    if num_draws < 1:
-        raise TSXError(f"num_draws must be at least 1, found {num_draws}")
+    check_at_least(1, num_draws=num_draws)
     of_class: Dict[str, Dict[str, str]] = {}
     for clip, label in sorted(labels.items()):
         of_class.setdefault(label, {})[clip] = recordings[clip]

@@ -3,11 +3,11 @@
 Reference: E. Fonseca et al., "FSD50K: an open dataset of human-labeled sound events", TASLP 2022.
 """
 
-import difflib
 import os
 from pathlib import Path
 from typing import Collection, Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.corpora.tables import check_layout, present, read_csv, read_records
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, check_id, write_table
@@ -99,8 +99,7 @@ def read_single_class_clips(
     expected: Dict[FrozenSet[str], str] = {}
     for label in classes:
         if label not in known:
-            nearest = difflib.get_close_matches(label, known, n=1, cutoff=0.0)[0]
-            raise TSXError(f"new class {label!r}: not in FSD50K (nearest: {nearest!r})")
+            raise TSXError(f"new class {label!r}: not in FSD50K; {did_you_mean(label, known)}")
         expected[frozenset.intersection(*(own for own in everything if label in own))] = label
     found: Dict[str, Dict[str, Tuple[str, Path]]] = {"train": {}, "test": {}}
     left_out = set(but)
@@ -152,10 +151,9 @@ def _read_rows(
         labels = tuple(dict.fromkeys(clip["labels"].split(",")))
         for label in labels:
             if label not in known:
-                nearest = difflib.get_close_matches(label, vocabulary, n=1, cutoff=0.0)[0]
                 raise TSXError(
-                    f"{where}: clip {fname} has label {label!r}, which is not in vocabulary.csv "
-                    f"(nearest: {nearest!r})"
+                    f"{where}: clip {fname} has label {label!r}, which is not in vocabulary.csv; "
+                    + did_you_mean(label, vocabulary)
                 )
         split = clip["split"] if splits else ""
         if splits and split not in splits:

@@ -4,12 +4,12 @@ Reference: E. Fonseca et al., "General-purpose tagging of Freesound audio with A
 description, dataset, and baseline", DCASE 2018.
 """
 
-import difflib
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.corpora.examples import EXAMPLES, choose_examples, hold_out
 from tsx_espnet.corpora.fsd50k import read_single_class_clips
 from tsx_espnet.corpora.fsdkaggle2018_clips import (
@@ -139,8 +139,9 @@ def _new_sets(
     ours = _classes(there["train"])
     for label in new_classes:
         if fsd50k is None and label not in ours:
-            nearest = difflib.get_close_matches(label, ours, n=1, cutoff=0.0)[0]
-            raise TSXError(f"new class {label!r}: not in FSDKaggle2018 (nearest: {nearest!r})")
+            raise TSXError(
+                f"new class {label!r}: not in FSDKaggle2018; {did_you_mean(label, ours)}"
+            )
         if fsd50k is not None and label in ours:
             raise TSXError(f"new class {label!r}: a class of FSDKaggle2018; choose another one")
     if fsd50k is None:

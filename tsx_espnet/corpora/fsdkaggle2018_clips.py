@@ -1,9 +1,9 @@
 """The clips of FSDKaggle2018, as its CSV files list them."""
 
-import difflib
 from pathlib import Path
 from typing import Collection, Dict, NamedTuple, Optional
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.corpora.tables import check_layout, read_records
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import check_id
@@ -86,8 +86,6 @@ def _label(label: str, where: str, classes: Optional[Collection[str]]) -> str:
     if not label or label.split() != [label] or "," in label:
         raise TSXError(f"{where}: expected a label without space or comma, found {label!r}")
     if classes is not None and label not in classes:
-        nearest = difflib.get_close_matches(label, classes, n=1, cutoff=0.0)[0]
-        raise TSXError(
-            f"{where}: label {label!r} does not occur in {CSVS['train']} (nearest: {nearest!r})"
-        )
+        hint = did_you_mean(label, classes)
+        raise TSXError(f"{where}: label {label!r} does not occur in {CSVS['train']}; {hint}")
     return label

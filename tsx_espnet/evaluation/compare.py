@@ -4,18 +4,17 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.checks import check_same_set
-from tsx_espnet.evaluation.layout import NONE, markdown, number, plain, spread
-from tsx_espnet.evaluation.scores import FILE, ORDER
-from tsx_espnet.evaluation.system import (
+from tsx_espnet.evaluation.answers import (
     INFER,
-    System,
+    Answers,
     ask,
+    check_same_set,
     ensemble,
     read_experiment,
-    shown_condition,
 )
-from tsx_espnet.evaluation.table import RESAMPLES
+from tsx_espnet.evaluation.markdown import NONE, markdown, number, plain, spread
+from tsx_espnet.evaluation.scores import FILE, ORDER, shown_condition
+from tsx_espnet.evaluation.statistics import RESAMPLES
 from tsx_espnet.tables import PathLike, atomic_write
 
 
@@ -135,7 +134,7 @@ def name_systems(wanted: Sequence[Wanted], chosen: Sequence[str]) -> List[str]:
     return names
 
 
-def comparison_table(systems: Sequence[System]) -> List[List[str]]:
+def comparison_table(systems: Sequence[Answers]) -> List[List[str]]:
     """Header, a row a system, and last their oracle ensemble."""
     table = [
         ["system", "condition", "mixtures", "SI-SDR (dB)", "95 % interval (dB)", "SI-SDRi (dB)"]
@@ -144,39 +143,44 @@ def comparison_table(systems: Sequence[System]) -> List[List[str]]:
     whole = ensemble(systems)
     wins = count_wins(systems, whole)
     for system in (*systems, whole):
-        mean = system.mean()
-        difference = None if system is systems[0] else system.minus(systems[0])
-        share = None if system is whole else 100 * wins[system.name] / max(1, len(whole.si_sdr))
+        difference = None if system is systems[0] else system.minus(systems[0]).mean
+        share = None if system is whole else 100 * wins[system.name] / max(1, len(whole.values))
         table.append(
-            [system.name, system.condition, str(len(system.si_sdr)), *spread(mean)]
-            + [number(system.gain()), str(difference.count) if difference else NONE]
+            [system.name, system.condition, str(len(system.values)), *spread(system.mean)]
+            + [number(mean_gain(system)), str(difference.count) if difference else NONE]
             + [*spread(difference), number(share, 1)]
         )
     return table
 
 
-def count_wins(systems: Sequence[System], whole: System) -> Dict[str, int]:
+def mean_gain(system: Answers) -> Optional[float]:
+    """The mean SI-SDRi in dB; None without any mixture."""
+    gains = [system.targets[name].si_sdri for name in system.values]
+    return sum(gains) / len(gains) if gains else None
+
+
+def count_wins(systems: Sequence[Answers], whole: Answers) -> Dict[str, int]:
     """In how many mixtures each of ``systems`` is as good as the ensemble; a tie counts for all."""
     return {
-        system.name: sum(value == whole.si_sdr[name] for name, value in system.si_sdr.items())
+        system.name: sum(value == whole.values[name] for name, value in system.values.items())
         for system in systems
     }
 
 
-def _notes(systems: Sequence[System], test_set: str) -> List[str]:
-    asked = len({name for system in systems for name in system.si_sdr})
+def _notes(systems: Sequence[Answers], test_set: str) -> List[str]:
+    queried = len({name for system in systems for name in system.values})
     notes = [
-        f"{asked} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
-        'system could be asked ("mixtures"), not the same in every row.',
+        f"{queried} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
+        'condition is applicable to ("mixtures"), not the same in every row.',
         f'"difference": SI-SDR minus that of {systems[0].name}, mixture by mixture, over the '
-        '"shared" mixtures that both could be asked.',
+        '"shared" mixtures that both conditions are applicable to.',
         f"Intervals: bootstrap over the mixtures ({RESAMPLES:,} resamples); those of differences "
         "are paired, and one that holds 0 does not tell the two apart. They are of these trained "
         "models and these clips: another seed is not in them, and clips that recur in several "
         "mixtures make them somewhat narrow.",
         '"oracle ensemble": for every mixture the best of the systems above (that of the OCT '
         "paper's Fig. 2 is of single-condition models); it takes the reference to know which one.",
-        f'"best": share of the {asked} mixtures in which no other system is better; a tie counts '
+        f'"best": share of the {queried} mixtures in which no other system is better; a tie counts '
         "for each.",
     ]
     silent = {system.name: system.silent for system in systems if system.silent}

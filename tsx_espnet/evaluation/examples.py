@@ -10,8 +10,9 @@ from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.figures import draw_spectrograms
-from tsx_espnet.evaluation.mixture_set import INFER, MixtureSet, read_mono
+from tsx_espnet.evaluation.score import read_estimate
 from tsx_espnet.evaluation.scores import ORACLE, Score
+from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.tables import DONE, PathLike, mark_done, read_table, remove_leftovers
 
 PICTURE = "spectrogram.png"
@@ -59,22 +60,25 @@ def write_example(
     mark_done(directory, mixture=scores[0].mixture)
     table = {score.condition: score for score in scores if score.condition != ORACLE}
     name = scores[0].mixture
-    mixture, rate = read_mono(mixtures.audio["mixture"][name])
-    signals: Dict[str, np.ndarray] = {"mixture": mixture}
-    signals["target"], _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
+    plan = mixtures.plans[name]
+    rate = plan.fs
+    signals: Dict[str, np.ndarray] = {
+        row.kind: mixtures.read(row, name, "float64", fs=rate, length=plan.num_samples)
+        for row in (MIXTURE, TARGET)
+    }
     for condition, score in table.items():
         path = _estimate(estimates_dir / condition / f"{_stream(score)}.scp", name)
-        signals[f"estimate_{condition}"], _ = read_mono(path, rate, len(mixture), INFER)
+        signals[f"estimate_{condition}"] = read_estimate(path, plan)
     streams = {"spk1": "spk2", "spk2": "spk1"}
     rest = _estimate(estimates_dir / shown / f"{streams[_stream(table[shown])]}.scp", name)
-    signals["rest"], _ = read_mono(rest, rate, len(mixture), INFER)
+    signals["rest"] = read_estimate(rest, plan)
 
     gain = min(1.0, 0.999 / max(float(np.abs(signal).max()) for signal in signals.values()))
     for kind, signal in signals.items():
         write_audio(directory / f"{kind}.wav", gain * signal, rate, "WAV", "PCM_16")
     score = table[shown]
     shown_signals = {
-        f"mixture (SI-SDR {score.si_sdr_mixture:.1f} dB)": mixture,
+        f"mixture (SI-SDR {score.si_sdr_mixture:.1f} dB)": signals["mixture"],
         f"target ({score.label})": signals["target"],
         f"estimate (SI-SDR {score.si_sdr:.1f} dB)": signals[f"estimate_{shown}"],
     }

@@ -1,22 +1,22 @@
 """The figures of a report, as a paper would print them: PNG, colour-blind safe, no chart junk."""
 
 import io
+import itertools
 from pathlib import Path
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from tsx_espnet.conditions import ASKED
-from tsx_espnet.evaluation.history import History
-from tsx_espnet.evaluation.layout import number
+from tsx_espnet.evaluation.markdown import number
+from tsx_espnet.evaluation.provenance import History
 from tsx_espnet.evaluation.scores import ORACLE
-from tsx_espnet.evaluation.table import Summary
+from tsx_espnet.evaluation.statistics import Mean, Summary
 from tsx_espnet.tables import PathLike, atomic_write
 
 # Okabe and Ito's palette: distinct under every common colour blindness
-_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-COLORS = {condition: _HUES[i % len(_HUES)] for i, condition in enumerate(ASKED)}
-COLORS[ORACLE] = "#8C8C8C"
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#8C8C8C")
+COLORS = dict(zip((*ASKED, ORACLE), HUES))
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -88,6 +88,72 @@ def draw_bars(
             va="bottom" if up else "top",
             fontsize=fontsize,
         )
+
+
+class Bars(NamedTuple):
+    """A panel of bars: group -> bar -> mean; a level in dB with its text; all names in order."""
+
+    title: str
+    means: Mapping[str, Mapping[str, Mean]]
+    line: Optional[Tuple[float, str]] = None
+    names: Sequence[str] = ("",)
+
+
+def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
+    """Panels one under the other, a group of bars each tick, each bar with its 95 % interval."""
+    widths = [
+        0.8 + 0.4 * len(bars.names) * len(bars.means)
+        if len(bars.names) > 1
+        else 2.2 + 0.55 * len(bars.means)
+        for bars in panels
+    ]
+    drawn = {name for bars in panels for group in bars.means.values() for name in group}
+    names = [name for bars in panels for name in bars.names if name in drawn]
+    colors = dict(zip(dict.fromkeys(names), itertools.cycle(HUES)))
+
+    def draw(figure: Any) -> None:
+        all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, bars in zip(all_axes, panels):
+            width = 0.85 / len(bars.names) if len(bars.names) > 1 else 0.62
+            for x, group in enumerate(bars.means.values()):
+                numbers = [bars.names.index(name) for name in group]
+                offsets = width * (np.array(numbers) - (len(bars.names) - 1) / 2)
+                means = np.array([mean.value for mean in group.values()])
+                bounds = np.array([mean.interval for mean in group.values()])
+                hues = [colors[name] for name in group]
+                draw_bars(axes, x + offsets, means, bounds, hues, 0.9 * width, 6.5)
+            ticks = [name.replace("_", " ") for name in bars.means]
+            long = sum(map(len, ticks)) > 60
+            slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
+            axes.set_xticks(range(len(ticks)), ticks, **slanted)
+            axes.set_xlim(-0.5, max(len(ticks), 2) - 0.5)
+            axes.tick_params(axis="x", length=0)
+            axes.margins(y=0.12)
+            axes.set_ylabel(label)
+            axes.set_title(bars.title, loc="left", pad=8)
+            if bars.line:
+                _draw_line(axes, *bars.line)
+        if len(colors) > 1:
+            from matplotlib.patches import Patch
+
+            handles = [Patch(color=color, label=name) for name, color in colors.items() if name]
+            figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2)
+
+    save_figure(path, (max(4.2, *widths), 0.6 + 2.5 * len(panels)), draw)
+
+
+def _draw_line(axes: Any, level: float, text: str) -> None:
+    axes.axhline(level, color="0.4", linewidth=1, linestyle="--", zorder=0.5)
+    axes.annotate(
+        text,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7.5,
+        color="0.3",
+    )
 
 
 def draw_learning_curves(path: PathLike, history: History) -> None:

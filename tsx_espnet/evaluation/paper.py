@@ -1,87 +1,212 @@
-"""What the OCT paper reports: the numbers of Table 1, and which experiment of ours each row is.
+"""What a paper compares: systems, test sets, tables of printed numbers, and the claims in them."""
 
-References:
-    [OCT] Tzinis et al., "Optimal condition training for target source separation", 2022, Sec. 4.
-"""
+import dataclasses
+import itertools
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from tsx_espnet.checks import did_you_mean
+from tsx_espnet.errors import TSXError
 
-from tsx_espnet.conditions import UNCONDITIONAL
-from tsx_espnet.evaluation.scores import ORACLE
+DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new classes
 
-PHI = "\N{GREEK SMALL LETTER PHI}"
-# as the paper calls them; the keys are those of the recipe (conf/mix_<mixing>_<difficulty>.yaml)
-MIXINGS = {
-    "random": "Random classes",
-    "different": "Different super-class",
-    "same": "Same super-class",
-}
-DIFFICULTIES = {
-    "hard": "input SNR U[0, 2.5] dB, at least 80 % overlap",
-    "easy": "input SNR U[0, 5] dB, at least 60 % overlap",
-}
-# method -> condition of the single-condition models of Fig. 2
-ENSEMBLED = {
-    "single_harmonicity": "harmonicity",
-    "single_order": "order",
-    "text_sbert": "text",
-    "single_energy": "energy",
-}
+
+@dataclasses.dataclass(frozen=True)
+class ScoredSet:
+    """A set of mixtures: its name, how it was mixed, and where an experiment has its scores.
+
+    ``mixture`` is the paper's level of the mixtures themselves in dB; ``new_classes`` says that the
+    set is made by the stages for new classes.
+    """
+
+    name: str
+    mixing: str
+    difficulty: str
+    scores: str
+    mixture: Optional[float] = None
+    new_classes: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What experiments and sets are named by."""
+        return f"{self.mixing}_{self.difficulty}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Who is queried by what, on which set.
+
+    Attributes:
+        set: a key of ``Paper.sets``.
+        condition: what it is queried by, "oracle", or "" of an ensemble.
+        method: of ``conf/method_<method>.yaml``; None of an ensemble.
+        scores: directory of ``scores.csv`` below the experiment; only ``{draw}`` is left open.
+        best_of: the members of an oracle ensemble.
+    """
+
+    set: str
+    condition: str = ""
+    method: Optional[str] = None
+    scores: str = ""
+    best_of: Tuple["Cell", ...] = ()
+
+    def models(self) -> Tuple["Cell", ...]:
+        """The members of an ensemble, or the cell itself."""
+        return self.best_of or (self,)
 
 
 class Row(NamedTuple):
-    """One row of a table of the paper.
+    """A row of a table: a cell, or None, and the paper's number in dB, or None, for each column."""
 
-    Attributes:
-        label: as the paper writes it.
-        method: ours (conf/method_<method>.yaml); None: the oracle ensemble of ``ENSEMBLED``.
-        condition: what it is asked by.
-        hard, easy: mean test SI-SDR in dB for each of ``MIXINGS``; None where none is printed.
+    name: str
+    cells: Tuple[Optional[Cell], ...]
+    printed: Tuple[Optional[float], ...]
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the paper prints any."""
+        return any(number is not None for number in self.printed)
+
+
+class Claim(NamedTuple):
+    """``above - below``, which the paper has at or above 0 dB; its value where both are printed."""
+
+    name: str
+    above: Cell
+    below: Cell
+    printed: Optional[float] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows and columns as a paper prints them, and what is to be said under them."""
+
+    name: str
+    columns: Tuple[str, ...]
+    rows: Tuple[Row, ...]
+    notes: Tuple[str, ...] = ()
+    by_class: bool = False
+
+    def claims(self) -> Iterator[Claim]:
+        """Every pair of printed numbers of one column or one row that are of the same mixtures.
+
+        The greater one comes first.
+        """
+        for number, column in enumerate(self.columns):
+            printed = [(row.name, row.cells[number], row.printed[number]) for row in self.rows]
+            yield from _pairs(printed, f"{{}}, {column}" if len(self.columns) > 1 else "{}")
+        for row in self.rows:
+            yield from _pairs(zip(self.columns, row.cells, row.printed), f"{row.name}: {{}}")
+
+
+class Panel(NamedTuple):
+    """A panel of the figure: groups of bars like a table, or one cell class by class.
+
+    ``line`` is a level in dB and what is written beside it.
     """
 
-    label: str
-    method: Optional[str]
-    condition: str
-    hard: Optional[Tuple[float, float, float]] = None
-    easy: Optional[Tuple[float, float, float]] = None
-
-    def number(self, mixing: str, difficulty: str) -> Optional[float]:
-        """The paper's mean test SI-SDR in dB; None where it prints none."""
-        numbers = getattr(self, difficulty)
-        return None if numbers is None else numbers[list(MIXINGS).index(mixing)]
+    title: str
+    table: Optional[Table] = None
+    cell: Optional[Cell] = None
+    line: Optional[Tuple[float, str]] = None
 
 
-TEXT_BERT = Row("Text only [26]", "text_bert", "text", (6.1, 3.9, 2.2), (8.6, 6.0, 2.9))
-TEXT_SBERT = Row("Text only (ours)", "text_sbert", "text", (7.9, 5.6, 3.1), (9.0, 6.3, 3.3))
-HCT = Row("HCT [24]", "hct", "text", (6.8, 4.8, 2.3), (7.0, 4.3, 2.4))
-OCT = Row(f"OCT (no {PHI} and g)", "oct", "text", (8.4, 6.0, 3.3), (9.3, 6.5, 3.6))
-OCTPP = Row("OCT++", "octpp", "text", (8.7, 6.2, 3.6), (9.3, 6.7, 3.7))
-ORACLE_OCT = Row(
-    f"(Oracle) OCT (no {PHI} and g)", "oct", ORACLE, (13.1, 11.5, 10.5), (14.4, 12.4, 11.2)
-)
-ORACLE_OCTPP = Row("(Oracle) OCT++", "octpp", ORACLE, (13.2, 11.5, 10.6), (14.7, 12.6, 11.5))
-ORACLE_PIT = Row("(Oracle) PIT [8]", "pit", UNCONDITIONAL, (12.4, 10.7, 9.8), (12.4, 10.7, 9.8))
-TABLE1 = (TEXT_BERT, TEXT_SBERT, HCT, OCT, OCTPP, ORACLE_OCT, ORACLE_OCTPP, ORACLE_PIT)
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """What ``paper.yaml`` says. ``claims`` are those listed by hand."""
 
-# Fig. 2 prints bars, H, O, T, E; only those that are in Table 1 as well have numbers
-ORACLE_ENSEMBLE = Row("Oracle ensemble", None, ORACLE)
-FIGURE2 = (
-    Row("Harmonicity (H)", "single_harmonicity", "harmonicity"),
-    Row("Source order (O)", "single_order", "order"),
-    TEXT_SBERT._replace(label="Text (T)"),
-    Row("Energy (E)", "single_energy", "energy"),
-    ORACLE_ENSEMBLE,
-    ORACLE_OCT._replace(label="Oracle OCT"),
-)
+    reference: str
+    title: str
+    data: str
+    metrics: Tuple[str, ...]
+    sets: Mapping[str, ScoredSet]
+    tables: Tuple[Table, ...]
+    figure: Tuple[Panel, ...]
+    claims: Tuple[Claim, ...]
+    notes: Tuple[str, ...]
 
-# "minuend - subtrahend" -> the rows; what Sec. 4 and Table 1 have above 0
-CLAIMS: Dict[str, Tuple[Row, Row]] = {
-    "OCT - text only (ours), by text": (OCT, TEXT_SBERT),
-    "OCT - HCT, by text": (OCT, HCT),
-    "text only (ours) - HCT, by text": (TEXT_SBERT, HCT),
-    "OCT++ - OCT, by text": (OCTPP, OCT),
-    "text only (ours) - text only [26]": (TEXT_SBERT, TEXT_BERT),
-    "oracle OCT - oracle PIT": (ORACLE_OCT, ORACLE_PIT),
-    "oracle OCT - oracle ensemble of H, O, T, E": (ORACLE_OCT, ORACLE_ENSEMBLE),
-}
-METHODS = tuple(dict.fromkeys(row.method for row in (*TABLE1, *FIGURE2) if row.method))
+    def all_claims(self) -> Dict[str, List[Claim]]:
+        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
+        numbers = {
+            cell: printed
+            for table in self.tables
+            for row in table.rows
+            for cell, printed in zip(row.cells, row.printed)
+            if cell is not None and printed is not None
+        }
+        known = set()
+        found: Dict[str, List[Claim]] = {}
+        groups = [(table.name, table.claims()) for table in self.tables]
+        for name, claims in (*groups, ("In the paper's words", iter(self.claims))):
+            for claim in claims:
+                pair = frozenset((claim.above, claim.below))
+                if pair in known:
+                    continue
+                known.add(pair)
+                if pair <= numbers.keys():
+                    printed = round(numbers[claim.above] - numbers[claim.below], 6)
+                    claim = claim._replace(printed=printed)
+                found.setdefault(name, []).append(claim)
+        return found
+
+    def cells(self) -> List[Cell]:
+        """Every cell of tables, figure and claims, ensembles by their members."""
+        tables = [*self.tables, *(panel.table for panel in self.figure if panel.table)]
+        cells = [cell for table in tables for row in table.rows for cell in row.cells if cell]
+        cells += [panel.cell for panel in self.figure if panel.cell]
+        cells += [cell for claim in self.claims for cell in (claim.above, claim.below)]
+        return list(dict.fromkeys(model for cell in cells for model in cell.models()))
+
+    def methods(self) -> List[str]:
+        """The methods of all cells, in the order in which they occur."""
+        return list(dict.fromkeys(cell.method for cell in self.cells() if cell.method))
+
+    def runs(
+        self,
+        size: str = "",
+        seeds: Sequence[int] = (0,),
+        methods: Sequence[str] = (),
+        mixings: Sequence[str] = (),
+        difficulties: Sequence[str] = (),
+    ) -> List[Tuple[str, ...]]:
+        """The experiments that the paper needs: tag, method, mixing, difficulty, seed, new classes.
+
+        Empty ``methods``, ``mixings`` and ``difficulties`` stand for all that the paper has.
+
+        Raises:
+            TSXError: for one that the paper does not have.
+        """
+        kinds = {s.kind: (s.mixing, s.difficulty) for s in self.sets.values()}
+        known = (self.methods(), *map(list, map(dict.fromkeys, zip(*kinds.values()))))
+        wanted = (methods, mixings, difficulties)
+        for option, names, having in zip(("methods", "mixings", "difficulties"), wanted, known):
+            for name in names:
+                check_known(name, having, f"--{option}: the paper has none called")
+        needs: Dict[Tuple[str, str], bool] = {}
+        for cell in self.cells():
+            key, of = (cell.method, self.sets[cell.set].kind), self.sets[cell.set]
+            needs[key] = needs.get(key, False) or of.new_classes
+        lines = []
+        for seed, (kind, pair) in itertools.product(seeds, kinds.items()):
+            for method in methods or known[0]:
+                if (method, kind) not in needs or any(
+                    names and name not in names for name, names in zip(pair, wanted[1:])
+                ):
+                    continue
+                words = [size, method, kind, f"seed{seed}" if seed else ""]
+                new = "yes" if needs[method, kind] else "no"
+                lines.append(("_".join(filter(None, words)), method, *pair, str(seed), new))
+        return lines
+
+
+def _pairs(printed: Any, words: str) -> Iterator[Claim]:
+    known = [item for item in printed if item[1] is not None and item[2] is not None]
+    for one, other in itertools.combinations(known, 2):
+        if one[1].set == other[1].set:
+            (above, first, _), (below, second, _) = sorted((one, other), key=lambda i: -i[2])
+            yield Claim(words.format(f"{above} - {below}"), first, second)
+
+
+def check_known(name: Any, known: Any, words: str) -> None:
+    """Refuse a ``name`` that is not ``known``, with the nearest that is."""
+    if not any(name == one for one in known):  # it may be a list
+        raise TSXError(f"{words} {name!r}; {did_you_mean(name, [str(one) for one in known])}")

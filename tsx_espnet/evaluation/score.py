@@ -1,85 +1,125 @@
 """Stage 7: estimates and references to ``scores.csv``, in one process or several."""
 
-import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from tsx_espnet.audio import read_audio
+from tsx_espnet.cli import progress
 from tsx_espnet.conditions import UNCONDITIONAL
-from tsx_espnet.contract import OTHER, TARGET
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation import metrics
-from tsx_espnet.evaluation.mixture_set import (
-    INFER,
-    PLANS,
-    TABLES,
-    MixtureSet,
-    find_estimates,
-    read_mono,
-)
 from tsx_espnet.evaluation.scores import FILE, Score, add_oracle, read_scores, write_scores
-from tsx_espnet.jobs import items_of_job
-from tsx_espnet.progress import progress
-from tsx_espnet.tables import PathLike, atomic_write, parse_json, remove_leftovers
+from tsx_espnet.mixing.mixture_set import (
+    INFER,
+    OTHER,
+    PLANS,
+    SOUNDS,
+    TARGET,
+    DataEntry,
+    MixtureSet,
+    describe_difference,
+    made_by,
+)
+from tsx_espnet.mixing.plan import Plan
+from tsx_espnet.output import Output
+from tsx_espnet.tables import PathLike, read_table
 
-FACTS = "scores.json"  # how scores.csv was made, so that it is made again when that has changed
+Table = Dict[str, str]
 
 
-def score(
-    mixtures_dir: PathLike,
-    estimates_dir: PathLike,
-    skip_bss: bool = False,
-    num_jobs: int = 1,
-    job: Optional[int] = None,
-    merge: bool = False,
-) -> str:
-    """Score every estimate of ``estimates_dir`` into its ``scores.csv``; return what was done.
+class Scores(Output):
+    """``scores.csv``, of every estimate in a directory, which it shares with them.
 
-    With ``job`` only that part of the mixtures is scored, into a file of its own; ``merge`` puts
-    the parts together. ``skip_bss`` leaves BSS-eval's columns empty.
+    Args:
+        skip_bss: leave BSS-eval's columns empty.
 
     Raises:
         TSXError: if files are missing, do not belong together, or hold NaN; with their names.
     """
-    mixtures = MixtureSet(mixtures_dir)
-    estimates = find_estimates(estimates_dir, mixtures)
-    estimates_dir = Path(estimates_dir)
-    second: Mapping[str, str] = {}
-    if UNCONDITIONAL in estimates:
-        second = find_estimates(estimates_dir, mixtures, OTHER.file)[UNCONDITIONAL]
-    facts = _facts(mixtures, estimates_dir, estimates, skip_bss)
-    if _is_scored(estimates_dir, facts, estimates):
-        _clean(estimates_dir)
-        return f"{estimates_dir / FILE} is of these estimates already, nothing to do"
-    if job and _part(estimates_dir, job, num_jobs, facts).is_file():
-        return f"scores of part {job} of {num_jobs} are there already, nothing to do"
-    if merge:
-        parts = [_part(estimates_dir, number, num_jobs, facts) for number in range(1, num_jobs + 1)]
-        try:
-            scores = _collect(parts, estimates)
-        except TSXError:
-            if _is_scored(estimates_dir, facts, estimates):  # by another merge meanwhile
-                return f"{estimates_dir / FILE} is of these estimates already, nothing to do"
-            raise
-    else:
-        scores = []
-        names = items_of_job(mixtures.ids, job or 1, num_jobs if job else 1)
-        for name in progress(names, f"score {estimates_dir.name}"):
-            paths = {c: table[name] for c, table in estimates.items() if name in table}
-            scores += score_mixture(mixtures, name, paths, skip_bss, second.get(name))
-    if job:
-        write_scores(_part(estimates_dir, job, num_jobs, facts), scores)
-        return f"scores of part {job} of {num_jobs} are written; --merge puts them together"
-    (estimates_dir / FACTS).unlink(missing_ok=True)
-    write_scores(estimates_dir / FILE, add_oracle(scores))
-    with atomic_write(estimates_dir / FACTS) as stream:
-        json.dump(facts, stream, indent=1, sort_keys=True)
-    _clean(estimates_dir)
-    counts = ", ".join(f"{condition} {len(table)}" for condition, table in estimates.items())
-    return f"{estimates_dir / FILE}: scores of {len(mixtures.ids)} mixtures ({counts})"
+
+    marker = "scores.json"
+    prefix = "scores."
+
+    def __init__(self, mixtures: MixtureSet, directory: PathLike, skip_bss: bool = False):
+        self.mixtures = mixtures
+        ids = sorted(mixtures.plans)
+        self.estimates = find_estimates(directory, mixtures)
+        self.second: Table = {}
+        if UNCONDITIONAL in self.estimates:
+            self.second = find_estimates(directory, mixtures, OTHER)[UNCONDITIONAL]
+        self.skip_bss = skip_bss
+        # stages 3 and 6 rewrite these files whenever they run
+        paths = [mixtures.directory / name for name in (*(row.file for row in SOUNDS), PLANS)]
+        paths += [Path(directory) / condition / TARGET.file for condition in self.estimates]
+        stamps = {str(path): path.stat().st_mtime_ns for path in paths}
+        facts = {"skip_bss": skip_bss, "made_from": stamps}
+        super().__init__(directory, facts, ids)
+
+    def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
+        scores: List[Score] = []
+        for name in progress(items, f"score {title}"):
+            paths = {c: table[name] for c, table in self.estimates.items() if name in table}
+            second = self.second.get(name)
+            scores += score_mixture(self.mixtures, name, paths, self.skip_bss, second)
+        write_scores(part / FILE, scores)
+
+    def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
+        scores = [score for part in parts for score in read_scores(part / FILE)]
+        write_scores(self.directory / FILE, add_oracle(scores))
+        return {}
+
+    def expected_files(self, where: Path, items: Sequence[str]) -> Mapping[Path, Optional[int]]:
+        """The table, with a row for each estimate of ``items``."""
+        found = Counter(score.condition for score in read_scores(where / FILE))
+        for condition, table in self.estimates.items():
+            number, expected = found[condition], sum(name in table for name in items)
+            if number != expected:
+                raise TSXError(f"{where / FILE}: {condition}: expected {expected}, found {number}")
+        return {where / FILE: None}
+
+    def summary(self, facts: Mapping[str, Any]) -> str:
+        counts = ", ".join(f"{name} {len(table)}" for name, table in self.estimates.items())
+        return f"{FILE} of {len(self.items)} mixtures ({counts})"
+
+
+def find_estimates(
+    directory: PathLike, mixtures: MixtureSet, row: DataEntry = TARGET
+) -> Dict[str, Table]:
+    """Condition -> id -> path of the estimate of ``row``, for the conditions that were extracted.
+
+    Raises:
+        TSXError: if there is none ("run stage 6"), or one is not of these mixtures.
+    """
+    directory = Path(directory)
+    estimates: Dict[str, Table] = {}
+    for condition in mixtures.conditions:
+        path = directory / condition / row.file
+        if not path.parent.is_dir():
+            continue
+        if not path.is_file():
+            raise TSXError(f"{path}: no such file, extraction is not finished; run {INFER}")
+        with made_by(INFER):
+            table = estimates[condition] = read_table(path)
+            difference = describe_difference(mixtures.applicable(condition), table)
+            if difference:
+                where = mixtures.directory
+                raise TSXError(f"{path}: not the estimates of {where}: {difference}")
+    if not any(estimates.values()):
+        raise TSXError(f"{directory}: no estimates; run {INFER}")
+    return estimates
+
+
+def read_estimate(path: PathLike, plan: Plan) -> np.ndarray:
+    """An estimate made of a mixture, (T,) float64.
+
+    Raises:
+        TSXError: if it cannot be read, or has another rate or length than the mixture.
+    """
+    with made_by(INFER):
+        return read_audio(path, plan.fs, plan.num_samples, "float64")[0]
 
 
 def score_mixture(
@@ -91,20 +131,21 @@ def score_mixture(
 ) -> List[Score]:
     """The scores of the estimates in ``paths`` (condition -> WAV) of mixture ``name``.
 
-    A model that is asked for nothing has a ``second`` output; the better order of the two tells
+    A model without queries has a ``second`` output; the better order of the two tells
     which of them is the target (section 3.4 of the OCT paper: the oracle permutation).
     """
     if not paths:
         return []
-    length = mixtures.plans[name].num_samples
-    mixture, rate = read_mono(mixtures.audio["mixture"][name], length=length)
-    target, _ = read_mono(mixtures.audio["target"][name], rate, len(mixture))
-    other, _ = read_mono(mixtures.audio["other"][name], rate, len(mixture))
-    estimates = {c: read_mono(p, rate, len(mixture), INFER)[0] for c, p in paths.items()}
+    plan = mixtures.plans[name]
+    mixture, target, other = (
+        mixtures.read(row, name, dtype="float64", fs=plan.fs, length=plan.num_samples)
+        for row in SOUNDS
+    )
+    estimates = {condition: read_estimate(path, plan) for condition, path in paths.items()}
 
-    values = {condition: mixtures.values[condition][name] for condition in estimates}
+    values = {condition: mixtures.applicable(condition)[name] for condition in estimates}
     if second is not None:
-        outputs = [estimates[UNCONDITIONAL], read_mono(second, rate, len(mixture), INFER)[0]]
+        outputs = [estimates[UNCONDITIONAL], read_estimate(second, plan)]
         stream = int(metrics.is_swapped([target, other], outputs))
         estimates[UNCONDITIONAL] = outputs[stream]
         values[UNCONDITIONAL] = Path((TARGET, OTHER)[stream].file).stem
@@ -134,62 +175,10 @@ def score_mixture(
             condition=condition,
             value=values[condition],
             label=mixtures.label(name),
+            clip=mixtures.plans[name].sources[mixtures.plans[name].target].clip,
             silent=silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],
         )
         for condition in estimates
     ]
-
-
-def _part(directory: Path, job: int, num_jobs: int, facts: Mapping[str, Any]) -> Path:
-    """Parts of other estimates (an earlier stage 6) have other names and are never merged."""
-    digest = hashlib.sha1(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-    return directory / f"scores.{job}of{num_jobs}.{digest}.csv"
-
-
-def _collect(parts: Sequence[Path], estimates: Mapping[str, Mapping[str, str]]) -> List[Score]:
-    for number, path in enumerate(parts, start=1):
-        if not path.is_file():
-            raise TSXError(
-                f"{path}: no such file; run --num_jobs {len(parts)} --job {number} first"
-            )
-    scores = [score for path in parts for score in read_scores(path)]
-    expected = sum(map(len, estimates.values()))
-    if len(scores) != expected:
-        raise TSXError(
-            f"{parts[0].parent}: the {len(parts)} parts hold {len(scores)} scores, expected "
-            f"{expected}; run every --job again"
-        )
-    return scores
-
-
-def _facts(
-    mixtures: MixtureSet, directory: Path, estimates: Mapping[str, Any], skip_bss: bool
-) -> Dict[str, Any]:
-    """What ``scores.csv`` depends on; stages 3 and 6 rewrite these files whenever they run."""
-    paths = [mixtures.directory / name for name in (*TABLES.values(), PLANS)]
-    paths += [directory / condition / "spk1.scp" for condition in estimates]
-    stamps = {str(path): path.stat().st_mtime_ns for path in paths}
-    return {"skip_bss": skip_bss, "made_from": stamps}
-
-
-def _is_scored(
-    directory: Path, facts: Mapping[str, Any], estimates: Mapping[str, Mapping[str, str]]
-) -> bool:
-    """Whether there is a whole ``scores.csv`` made from what is there now."""
-    try:
-        if parse_json((directory / FACTS).read_text(encoding="utf-8")) != facts:
-            return False
-        scores = read_scores(directory / FILE)
-    except (OSError, ValueError, TSXError):
-        return False
-    found = Counter(score.condition for score in scores)
-    return all(found[condition] == len(table) for condition, table in estimates.items())
-
-
-def _clean(directory: Path) -> None:
-    """Remove the parts, and what a killed process left of a table."""
-    for part in directory.glob("scores.*of*.csv"):
-        part.unlink(missing_ok=True)
-    remove_leftovers(directory)

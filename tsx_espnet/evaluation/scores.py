@@ -4,15 +4,16 @@ import csv
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
-from tsx_espnet.conditions import ASKED, UNCONDITIONAL
+from tsx_espnet.conditions import ASKED, CONDITIONS, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write
 
 FILE = "scores.csv"
 ORACLE = "oracle"
 ORDER = (*ASKED, ORACLE)
+ROUNDING = 2e-4  # dB; a gain and what it is the difference of have four decimals each
 _AGAIN = "run stage 7 (score) again"
 
 
@@ -21,10 +22,11 @@ class Score:
     """How well one mixture was answered under one condition; all metrics in dB, ``None`` = none.
 
     ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
-    and is empty where all can be heard. ``value`` is what was asked for; of the oracle, the
-    condition; of a model that is asked for nothing, the output that fits the target (spk1, spk2).
+    and is empty where all can be heard. ``value`` is that of the condition; of the oracle, the
+    condition; of a model that is queried by nothing, the output that fits the target (spk1, spk2).
     ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
-    value of the mixture itself, ``si_sdri`` the gain over it.
+    value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
+    which other mixtures may share; empty in scores written before there was this column.
     """
 
     mixture: str
@@ -41,10 +43,11 @@ class Score:
     sdr_mixture: Optional[float] = None
     sir: Optional[float] = None
     sar: Optional[float] = None
+    clip: str = ""
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
-METRICS = COLUMNS[5:]
+METRICS = COLUMNS[5:-1]
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
@@ -75,6 +78,17 @@ def sort_scores(scores: Iterable[Score]) -> List[Score]:
     return sorted(scores, key=lambda score: (score.mixture, ORDER.index(score.condition)))
 
 
+def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str:
+    """``wanted`` if it is there; else text, which is what a user has; else the last that is there.
+
+    >>> shown_condition(["energy", "order", "text", "oracle"]), shown_condition(["energy", "order"])
+    ('text', 'order')
+    """
+    if wanted in present:
+        return wanted
+    return [name for name in (UNCONDITIONAL, *CONDITIONS) if name in present][-1]
+
+
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
     """Write ``scores`` in the given order, atomically; decibels with four decimals."""
     with atomic_write(path) as stream:
@@ -100,10 +114,32 @@ def read_scores(path: PathLike) -> List[Score]:
         raise TSXError(f"{path}: not CSV ({error}); {_AGAIN}") from None
 
 
+def check_scores(scores: Sequence[Score], path: PathLike) -> None:
+    """Refuse ``scores`` of ``path`` that stage 7 cannot have written.
+
+    Of every mixture: one row a condition, one label and one SI-SDR of the mixture itself in all of
+    them, SI-SDRi = SI-SDR - the mixture's; an oracle that is the row of the condition it names and
+    no worse than any (so that oracle OCT is at least what text gives, wherever text is applicable).
+
+    Raises:
+        TSXError: with the file, the mixture and what contradicts what.
+    """
+    mixtures: Dict[str, Dict[str, Score]] = {}
+    for score in scores:
+        rows = mixtures.setdefault(score.mixture, {})
+        if score.condition in rows:
+            raise _stale(path, score.mixture, f"{score.condition} occurs twice")
+        rows[score.condition] = score
+    for name, rows in mixtures.items():
+        fault = _fault(rows) or _oracle_fault(rows)
+        if fault:
+            raise _stale(path, name, fault)
+
+
 def _read(path: Path) -> Iterator[Score]:
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
         if missing:
             raise TSXError(
                 f"{path}: missing column {', '.join(missing)}; {_AGAIN}"
@@ -114,8 +150,10 @@ def _read(path: Path) -> Iterator[Score]:
 
 def _score(row: Dict[str, str], where: str) -> Score:
     fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
+    fields["clip"] = row.get("clip", "")
     if None in row.values() or None in row:
-        raise TSXError(f"{where}: expected {len(COLUMNS)} cells; {_AGAIN}")
+        cells = sum(column in row for column in COLUMNS)
+        raise TSXError(f"{where}: expected {cells} cells; {_AGAIN}")
     if row["condition"] not in ORDER:
         raise TSXError(
             f"{where}: unknown condition {row['condition']!r:.80}; expected one of "
@@ -140,3 +178,56 @@ def _cell(value: Any) -> str:
 
 def _rank(score: Score) -> float:
     return -math.inf if score.si_sdr is None else score.si_sdr
+
+
+def _fault(rows: Mapping[str, Score]) -> Optional[str]:
+    first = next(iter(rows.values()))
+    for score in rows.values():
+        for column in ("label", "clip", "si_sdr_mixture"):
+            found, expected = getattr(score, column), getattr(first, column)
+            if found != expected:
+                return (
+                    f"{column} is {found!r} under {score.condition} and {expected!r} under "
+                    f"{first.condition}"
+                )
+        parts = (score.si_sdr, score.si_sdr_mixture, score.si_sdri)
+        if None in parts:
+            if score.si_sdr is not None or score.si_sdri is not None:
+                return f"{score.condition} lacks one of SI-SDR, SI-SDRi and the mixture's SI-SDR"
+        elif abs(score.si_sdr - score.si_sdr_mixture - score.si_sdri) > ROUNDING:
+            return (
+                f"{score.condition} has SI-SDRi {score.si_sdri:.4f} dB, expected "
+                f"{score.si_sdr:.4f} - {score.si_sdr_mixture:.4f} dB"
+            )
+    return None
+
+
+def _oracle_fault(rows: Mapping[str, Score]) -> Optional[str]:
+    queried = {c: score for c, score in rows.items() if c not in (ORACLE, UNCONDITIONAL)}
+    oracle = rows.get(ORACLE)
+    if oracle is None:
+        return "no oracle" if queried else None
+    for condition, score in queried.items():
+        if score.si_sdr is not None and (oracle.si_sdr is None or oracle.si_sdr < score.si_sdr):
+            return (
+                f"oracle has SI-SDR {decibels(oracle.si_sdr)}, less than the "
+                f"{decibels(score.si_sdr)} of {condition}"
+            )
+    if oracle.value not in queried:
+        return f"oracle is {oracle.value!r}, which has no row"
+    named = queried[oracle.value]
+    if dataclasses.replace(oracle, condition=named.condition, value=named.value) != named:
+        return f"oracle and {oracle.value}, which it names, have different numbers"
+    return None
+
+
+def decibels(value: Optional[float]) -> str:
+    """``value`` with its unit; a silent signal has none."""
+    return "none (silent)" if value is None else f"{value:.4f} dB"
+
+
+def _stale(path: PathLike, name: str, fault: str) -> TSXError:
+    return TSXError(
+        f"{Path(path)}: mixture {name!r}: {fault}; it is stale or was edited: remove it and run "
+        "stage 7 (score) again"
+    )

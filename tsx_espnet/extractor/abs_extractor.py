@@ -7,7 +7,7 @@ from typing import Dict, Optional, Tuple
 import torch
 from espnet2.enh.extractor.abs_extractor import AbsExtractor
 
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
 
 
 class AbsTSXExtractor(AbsExtractor):
@@ -47,9 +47,7 @@ class AbsTSXExtractor(AbsExtractor):
         """ESPnet's interface: ``input_aux`` is an embedding (B, D) or several (B, L, D)."""
         if input_aux.dim() == 2:
             input_aux = input_aux.unsqueeze(1)
-        length = input_aux.shape[1]
-        positions = torch.arange(length, device=input_aux.device)
-        mask = positions < ilens_aux.to(input_aux.device).clamp(max=length).unsqueeze(1)
+        mask = real_positions(input_aux.shape[1], ilens_aux.to(input_aux.device))
         target, _ = self.extract(input, ilens, ConditionEmbedding(input_aux, mask))
         return target, ilens, OrderedDict()
 

@@ -1,54 +1,85 @@
-"""Conditional Sudo rm -rf."""
+"""Sudo rm -rf: an extractor with a condition, a separator without one (ESPnet's task ``enh``)."""
+
+import inspect
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
+from espnet2.enh.separator.abs_separator import AbsSeparator
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.sudormrf import SudoRMRF
 
+SIZES = [
+    parameter
+    for name, parameter in inspect.signature(SudoRMRF).parameters.items()
+    if name not in ("input_dim", "num_masks", "condition_dim")
+]
+
+
+def with_sizes(init: Callable) -> Callable:
+    """Have the signature of an ``__init__`` with ``**sizes`` name those of ``SudoRMRF``.
+
+    ESPnet prints the options of a part, and we check them, by its signature; so their defaults
+    stand in ``SudoRMRF`` alone.
+    """
+    signature = inspect.signature(init)
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    init.__signature__ = signature.replace(parameters=[*own, *SIZES])
+    return init
+
 
 class SudoRMRFExtractor(AbsTSXExtractor):
     """Masks for the target and for the rest, from Sudo rm -rf with a FiLM layer before each block.
 
-    The global layer norms see all frames of a batch: see ``tsx_espnet.layers.norm`` for what that
+    The global layer norms see all frames of a batch: see ``tsx_espnet.layers.basic`` for what that
     means for batches of unequal lengths.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).
         condition_dim: D, size of the condition embedding.
-        others: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
+        sizes: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
 
     Reference: "Optimal condition training for target source separation", section 3.2.
     """
 
-    def __init__(
-        self,
-        input_dim: int,
-        condition_dim: int = 128,
-        num_blocks: int = 8,
-        out_channels: int = 256,
-        hidden_channels: int = 512,
-        depth: int = 4,
-        kernel_size: int = 5,
-        activation: str = "prelu",
-        nonlinear: str = "relu",
-    ):
+    @with_sizes
+    def __init__(self, input_dim: int, condition_dim: int = 128, **sizes: Any):
         super().__init__()
-        self.network = SudoRMRF(
-            input_dim,
-            num_masks=2,
-            num_blocks=num_blocks,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            depth=depth,
-            kernel_size=kernel_size,
-            activation=activation,
-            nonlinear=nonlinear,
-            condition_dim=condition_dim,
-        )
+        self.network = SudoRMRF(input_dim, num_masks=2, condition_dim=condition_dim, **sizes)
 
     def extract(
         self, feature: torch.Tensor, lengths: torch.Tensor, condition: ConditionEmbedding
     ):
         masks = self.network(feature, condition.vector())
         return feature * masks[:, 0], feature * masks[:, 1]
+
+
+class SudoRMRFSeparator(AbsSeparator):
+    """One mask a source, without a condition; train it with ESPnet's ``pit`` loss wrapper.
+
+    Args:
+        input_dim: N, number of encoder bases (given by ESPnet).
+        num_spk: number of sources.
+        sizes: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
+    """
+
+    @with_sizes
+    def __init__(self, input_dim: int, num_spk: int = 2, **sizes: Any):
+        super().__init__()
+        self._num_spk = num_spk
+        self.network = SudoRMRF(input_dim, num_masks=num_spk, **sizes)
+
+    def forward(
+        self, input: torch.Tensor, ilens: torch.Tensor, additional: Optional[Dict] = None
+    ) -> Tuple[List[torch.Tensor], torch.Tensor, OrderedDict]:
+        masks = self.network(input)
+        others = OrderedDict(
+            (f"mask_spk{index + 1}", masks[:, index]) for index in range(self._num_spk)
+        )
+        return [input * mask for mask in others.values()], ilens, others
+
+    @property
+    def num_spk(self) -> int:
+        return self._num_spk

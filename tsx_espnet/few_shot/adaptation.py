@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from tsx_espnet.build import build_criterions
+from tsx_espnet.checks import check_at_least
+from tsx_espnet.cli import progress
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.classes import class_conditioner
-from tsx_espnet.few_shot.mixtures import AdaptationMixture
-from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.progress import progress
+from tsx_espnet.few_shot.mixtures import AdaptationMixture, AdaptationOptions
 
 MAX_GRADIENT = 5.0  # norm
 SNR = ({"name": "snr"},)  # Eq. 6
@@ -68,9 +68,7 @@ def adapt(
             differ, or the loss is no number.
     """
     labels = new_labels(experiment)
-    for name, number in (("num_epochs", num_epochs), ("batch_size", batch_size)):
-        if number < 1:
-            raise TSXError(f"{name} must be at least 1, found {number}")
+    check_at_least(1, num_epochs=num_epochs, batch_size=batch_size)
     if not 0 < lr < math.inf:
         raise TSXError(f"lr: expected a positive number, found {lr}")
     if len(mixtures) == 0:

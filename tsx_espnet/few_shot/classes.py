@@ -11,6 +11,8 @@ Interspeech 2021, section 3.
 
 import copy
 import dataclasses
+import json
+from pathlib import Path
 from typing import Dict, Mapping, Sequence
 
 import torch
@@ -18,9 +20,10 @@ import torch
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, find
-from tsx_espnet.conditions.enrollment import Recordings
+from tsx_espnet.conditions.enrollment import Recordings, recording_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
+from tsx_espnet.tables import digest
 
 STARTS = ("average", "random")
 
@@ -69,8 +72,10 @@ def start_embeddings(
 
     Args:
         recordings: label -> its K recordings.
-        init: ``average`` of their embeddings, or ``random``, which does not look at them.
-        seed: of the random ones; classes added one after the other get different ones.
+        init: ``average`` of their embeddings, or ``random``: standard normal.
+        seed: of the random ones. Other recordings get other ones too, so that
+            training on several draws of them does not start from the same vectors; so do classes
+            added one after the other.
 
     Raises:
         TSXError: as ``average_embedding`` and ``random_embedding``.
@@ -79,8 +84,15 @@ def start_embeddings(
         raise TSXError(f"init: expected {' or '.join(STARTS)}, found {init!r}")
     if init == "average":
         return {label: average_embedding(experiment, own) for label, own in recordings.items()}
-    known = len(experiment.vocabulary.classes)
-    generator = torch.Generator().manual_seed(seed * 2**16 + known)
+    drawn_with = {
+        "seed": seed,
+        "known": len(experiment.vocabulary.classes),
+        "examples": [
+            [digest(Path(path)) for path in recording_paths(own)] for own in recordings.values()
+        ],
+    }
+    number = int(digest(json.dumps(drawn_with).encode())[:15], 16)
+    generator = torch.Generator().manual_seed(number)
     return {label: random_embedding(experiment, generator) for label in recordings}
 
 

@@ -1,12 +1,16 @@
 """New classes from a few examples, start to end: start vectors, adaptation, a new experiment."""
 
-import hashlib
+import contextlib
+import io
 import json
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions.enrollment import Recordings, recording_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import (
     CONFIG,
@@ -18,25 +22,26 @@ from tsx_espnet.experiment import (
 )
 from tsx_espnet.few_shot.adaptation import adapt
 from tsx_espnet.few_shot.classes import add_classes, check_new_labels, start_embeddings
-from tsx_espnet.few_shot.examples import Examples, examples_by_label, formatted_examples
 from tsx_espnet.few_shot.mixtures import (
     AdaptationMixture,
+    AdaptationOptions,
     DrawnMixtures,
     FixedMixtures,
     training_clips,
 )
-from tsx_espnet.few_shot.options import AdaptationOptions
-from tsx_espnet.mixing.facts import clip_facts
+from tsx_espnet.output import Output
 from tsx_espnet.tables import (
     PathLike,
     atomic_write,
-    is_done,
-    mark_done,
+    digest,
     read_facts,
-    remove_leftovers,
+    read_table,
+    write_table,
 )
 
 LOSSES = "adaptation.json"
+# label -> recordings, or a directory of formatted clips
+Examples = Union[PathLike, Mapping[str, Recordings]]
 
 
 def learn_classes(
@@ -58,7 +63,7 @@ def learn_classes(
         the new experiment, and the mean loss of each epoch of the adaptation
 
     Raises:
-        TSXError: if the model is not asked by classes or knows a label, or a file cannot be used.
+        TSXError: if the model is not queried by classes or knows a label, or a file cannot be used.
     """
     fs = int(experiment.config["fs"])
     recordings = examples_by_label(examples, fs)
@@ -90,86 +95,139 @@ def learn_classes(
         return adapted_to(drawn)
 
 
-def write_grown_experiment(
-    exp: PathLike,
-    out: PathLike,
-    examples: Examples,
-    init: str = "average",
-    adaptation: Optional[AdaptationOptions] = None,
-    seed: int = 0,
-    model_file: Optional[str] = None,
-    device: str = "cpu",
-) -> None:
-    """``learn_classes`` from one experiment directory to another.
+class GrownExperiment(Output):
+    """An experiment that knows more classes than the one it is made from.
 
-    Besides what ``load_experiment`` needs, ``adaptation.json`` (the mean loss of each epoch) and
-    ``.done`` (how it was made) are written; what is there already is not made again, and what was
-    interrupted is.
+    Besides what ``load_experiment`` needs, ``adaptation.json`` holds the mean loss of each epoch.
+
+    Args:
+        exp: the experiment it is made from.
+        adaptation: None: the start is all.
+    """
+
+    noun = "classes"
+    keep_other = True
+
+    def __init__(
+        self,
+        exp: PathLike,
+        out: PathLike,
+        examples: Examples,
+        init: str = "average",
+        adaptation: Optional[AdaptationOptions] = None,
+        seed: int = 0,
+        model_file: Optional[str] = None,
+    ):
+        recordings = examples_by_label(examples, int(read_config(Path(exp))["fs"]))
+        facts: Dict[str, Any] = {
+            "model": digest(find_model_file(Path(exp), model_file)),
+            "examples": {
+                label: [digest(Path(path)) for path in own] for label, own in recordings.items()
+            },
+            "init": init,
+            "seed": seed,
+            "adaptation": None,
+        }
+        if adaptation is not None:
+            facts["adaptation"] = options = asdict(adaptation)
+            if adaptation.mixtures is not None:
+                del options["clips"], options["num_mixtures"]
+                options["mixtures"] = read_facts(adaptation.mixtures)
+            elif adaptation.clips is not None:
+                options["clips"] = ClipSet(adaptation.clips).facts()
+        super().__init__(out, facts)
+        self.labels = list(recordings)
+        self.source = (exp, model_file)
+        self.how = (examples, init, adaptation, seed)
+
+    def learn(self, device: str = "cpu") -> None:
+        """Make it, unless it is there; nothing is written before training has ended.
+
+        Raises:
+            TSXError: as ``learn_classes``, or if there is something else.
+        """
+        if self.is_done():
+            return
+        self.claim(begin=False)
+        experiment = load_experiment(*self.source, device)
+        grown, losses = learn_classes(experiment, *self.how)
+        self.claim()
+        (self.directory / CONFIG).unlink(missing_ok=True)  # of this work, interrupted
+        if self.facts["adaptation"] is not None:
+            with atomic_write(self.directory / LOSSES) as stream:
+                json.dump({"classes": self.labels, "loss": losses}, stream, indent=1)
+        save_experiment(grown, self.directory)
+        self.finish()
+
+    def expected_files(self, where: Path, items: Sequence) -> Mapping[Path, Optional[int]]:
+        return {where / CONFIG: None}
+
+    def occupied(self, present: Sequence[str]) -> Optional[str]:
+        if CONFIG in present:
+            return "holds an experiment already; choose another directory"
+        return None
+
+    def summary(self, facts: Mapping[str, Any]) -> str:
+        return f"{len(self.labels)} new classes ({', '.join(self.labels)})"
+
+
+def examples_by_label(examples: Examples, fs: int) -> Dict[str, Tuple[str, ...]]:
+    """The paths of the examples of each class.
+
+    Args:
+        examples: of formatted clips, every label is a class, and all clips that have it are its
+            examples, sorted by id.
+        fs: the model's rate in Hz.
 
     Raises:
-        TSXError: as ``learn_classes``, or if ``out`` holds something else.
+        TSXError: if there is none of a class, or formatted clips have another rate.
     """
-    out = Path(out)
-    weights = find_model_file(Path(exp), model_file)
-    recordings = examples_by_label(examples, int(read_config(Path(exp))["fs"]))
-    facts = _facts(weights, recordings, init, adaptation, seed)
-    if is_done(out, **facts) and (out / CONFIG).is_file():
-        print(f"{out}: already done ({len(recordings)} new classes)", flush=True)
-        return
-    _check_free(out, facts)
-    experiment = load_experiment(exp, model_file, device)
-    grown, losses = learn_classes(experiment, examples, init, adaptation, seed)
-    if adaptation is not None:
-        with atomic_write(out / LOSSES) as stream:
-            json.dump({"classes": list(recordings), "loss": losses}, stream, indent=1)
-    mark_done(out, **facts)  # first, so that an experiment without it is somebody else's
-    save_experiment(grown, out)  # its last file is the configuration
-    remove_leftovers(out)
-    print(f"{out}: {len(recordings)} new classes ({', '.join(recordings)})", flush=True)
-
-
-def _facts(
-    weights: Path,
-    recordings: Dict[str, Tuple[str, ...]],
-    init: str,
-    adaptation: Optional[AdaptationOptions],
-    seed: int,
-) -> Dict[str, Any]:
-    """What tells this work from other work, wherever the files lie."""
-    facts: Dict[str, Any] = {
-        "model": _digest(weights),
-        "examples": {label: [_digest(path) for path in own] for label, own in recordings.items()},
-        "init": init,
-        "seed": seed,
-        "adaptation": None,
+    if isinstance(examples, Mapping):
+        found = {label: recording_paths(own) for label, own in examples.items()}
+        for label, paths in found.items():
+            if not paths:
+                raise TSXError(f"class {label!r}: expected at least one recording, found none")
+        return found
+    clips = ClipSet(examples)
+    if clips.fs != fs:
+        raise TSXError(f"{clips}: expected {fs} Hz as the model, found {clips.fs} Hz")
+    return {
+        label: tuple(clips.path(clips.ids[int(number)]) for number in clips.clips_of(label))
+        for label in clips.classes
     }
-    if adaptation is not None:
-        facts["adaptation"] = options = asdict(adaptation)
-        if adaptation.mixtures is not None:
-            del options["clips"], options["num_mixtures"]
-            options["mixtures"] = read_facts(adaptation.mixtures)
-        elif adaptation.clips is not None:
-            options["clips"] = clip_facts(ClipSet(adaptation.clips))
-    return json.loads(json.dumps(facts))
 
 
-def _digest(path: PathLike) -> str:
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise TSXError(f"{path}: cannot be read: {error.strerror or error}") from None
+@contextlib.contextmanager
+def formatted_examples(examples: Examples, fs: int) -> Iterator[Path]:
+    """A directory of formatted clips; one of recordings is there for the duration of the block.
 
+    Args:
+        examples: recordings of any rate, with any number of channels.
+        fs: rate of the clips in Hz.
 
-def _check_free(out: Path, facts: Dict[str, Any]) -> None:
-    """Before the work, not after it: nothing else is there."""
-    found = read_facts(out)
-    if found == facts:  # of this work, interrupted
+    Raises:
+        TSXError: naming the first recording that cannot be used, and why.
+    """
+    if not isinstance(examples, Mapping):
+        yield Path(examples)
         return
-    if found is not None:
-        other = [name for name in sorted({**found, **facts}) if found.get(name) != facts.get(name)]
-        raise TSXError(
-            f"{out}: holds classes that were added differently ({', '.join(other)}); remove it or "
-            "choose another directory"
-        )
-    if (out / CONFIG).exists():
-        raise TSXError(f"{out}: holds an experiment already; choose another directory")
+    from tsx_espnet.clips.format import format_set
+
+    wavs, labels = {}, {}
+    for label, paths in examples_by_label(examples, fs).items():
+        for path in paths:
+            name = f"example{len(wavs) + 1:05d}"
+            wavs[name], labels[name] = os.path.abspath(path), label
+    with tempfile.TemporaryDirectory(prefix="tsx_espnet.") as directory:
+        data, clips = Path(directory) / "data", Path(directory) / "clips"
+        write_table(data / "wav.scp", wavs)
+        write_table(data / "utt2labels", labels)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            try:
+                format_set(data, clips, fs)
+            except TSXError:
+                if not (clips / "skipped").is_file():
+                    raise
+        for name, reason in read_table(clips / "skipped").items():
+            raise TSXError(f"class {labels[name]!r}: this recording cannot be used: {reason}")
+        yield clips

@@ -17,15 +17,38 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditioned_mixtures import mixture_length, read_mixture
-from tsx_espnet.contract import MIXTURE, TARGET
 from tsx_espnet.errors import TSXError
-from tsx_espnet.few_shot.options import AdaptationOptions
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import render
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.tables import DONE, PathLike, read_table
+from tsx_espnet.tables import PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptationOptions:
+    """Which mixtures, and how they are used; the defaults are the paper's, where it says.
+
+    Args:
+        mixtures: a fixed set of mixtures, or None: they are drawn.
+        clips: formatted training clips to draw them from, with the examples of the new classes;
+            None: those that the model was trained on.
+        num_mixtures: how many are drawn.
+        num_epochs: how often all of them are seen.
+        lr: the learning rate, of Adam.
+        batch_size: mixtures a step.
+
+    Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound
+    extraction", Interspeech 2021, sections 5.1 and 5.2.
+    """
+
+    mixtures: Optional[PathLike] = None
+    clips: Optional[PathLike] = None
+    num_mixtures: int = 1000
+    num_epochs: int = 10
+    lr: float = 1e-3
+    batch_size: int = 8
 
 
 class AdaptationMixture(NamedTuple):
@@ -66,35 +89,30 @@ class FixedMixtures(AbstractSequence):
     """
 
     def __init__(self, directory: PathLike, labels: Sequence[str], fs: int):
-        directory = Path(directory)
-        if not (directory / DONE).is_file():
-            raise TSXError(f"{directory}: not a complete mixture set (run stage 3)")
-        names = (MIXTURE.file, TARGET.file, "utt2class")
-        self.wavs, self.targets, self.labels = (read_table(directory / name) for name in names)
-        for name, table in zip(names[1:], (self.targets, self.labels)):
-            missing = next((one for one in self.wavs if one not in table), None)
-            if missing is not None:
-                raise TSXError(f"{directory / name}: no line for mixture {missing!r}")
-        self.names = list(self.wavs)
-        lengths: Dict[int, str] = {}
-        for name in self.names:
-            if self.labels[name] not in labels:
+        self.mixtures, self.fs = MixtureSet(directory), fs
+        self.labels = self.mixtures.table("utt2class")
+        for name, label in self.labels.items():
+            if label not in labels:
                 raise TSXError(
-                    f"{directory / 'utt2class'}: {name}: expected a target of a new class "
-                    f"({', '.join(labels)}), found {self.labels[name]!r}"
+                    f"{directory}/utt2class: {name}: expected a target of a new class "
+                    f"({', '.join(labels)}), found {label!r}"
                 )
-            for path in (self.wavs[name], self.targets[name]):
-                lengths.setdefault(mixture_length(path, fs), path)
+        lengths: Dict[int, str] = {}
+        for sound in (MIXTURE, TARGET):
+            for name, length in self.mixtures.lengths(fs, sound).items():
+                lengths.setdefault(length, self.mixtures.paths(sound)[name])
         if len(lengths) > 1:
             listed = ", ".join(f"{length} samples in {path}" for length, path in lengths.items())
             raise TSXError(f"{directory}: expected one length, found {listed}")
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.mixtures.ids)
 
     def __getitem__(self, index: int) -> AdaptationMixture:
-        name = self.names[index]
-        mixture, target = (read_mixture(table[name]) for table in (self.wavs, self.targets))
+        name = self.mixtures.ids[index]
+        mixture, target = (
+            self.mixtures.read(sound, name, fs=self.fs) for sound in (MIXTURE, TARGET)
+        )
         return AdaptationMixture(mixture, target, self.labels[name])
 
 

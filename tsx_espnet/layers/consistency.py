@@ -2,6 +2,8 @@
 
 import torch
 
+from tsx_espnet.checks import one_of
+
 KINDS = ("uniform", "energy", "predicted")
 
 
@@ -23,9 +25,7 @@ class MixtureConsistency(torch.nn.Module):
 
     def __init__(self, kind: str = "uniform", feature_dim: int = 0, num_sources: int = 2):
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"mixture consistency must be one of {KINDS}, found {kind!r}")
-        self.kind = kind
+        self.kind = one_of("consistency", kind, KINDS)
         if kind == "predicted":
             self.weights = torch.nn.Linear(num_sources * feature_dim, num_sources)
 

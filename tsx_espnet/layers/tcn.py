@@ -1,88 +1,162 @@
-"""ESPnet's Conv-TasNet network, stack by stack, and over the real frames of a padded batch only."""
+"""The temporal convolutional network of Conv-TasNet, in parts that can be run one by one."""
 
-from typing import Optional
+import re
+from typing import Dict, Optional
 
 import torch
-from espnet2.enh.layers.tcn import TemporalConvNet
+from espnet2.enh.layers.tcn import choose_norm
 
-from tsx_espnet.layers.norm import masked_layer_norm
-from tsx_espnet.layers.uconv import get_activation
+from tsx_espnet.checks import one_of
+from tsx_espnet.layers.basic import get_activation, masked_layer_norm
 
 NORMS = ("GN", "gLN", "cLN")
+# parts of ESPnet's TemporalConvNet, by what they are called here
+ESPNET = {
+    "network.0": "norm",
+    "network.1": "bottleneck",
+    "network.2": "stacks",
+    "network.3": "activation",
+    "network.4": "output",
+    "net.0": "expand",
+    "net.1": "activation1",
+    "net.2": "norm1",
+    "net.3.net.0": "depthwise",
+    "net.3.net.1": "activation2",
+    "net.3.net.2": "norm2",
+    "net.3.net.3": "contract",
+}
+_ESPNET = re.compile(r"network\.\d|net\.3\.net\.\d|net\.\d")
 
 
-def temporal_conv_net(
-    input_dim: int,
-    output_dim: int,
-    bottleneck_dim: int,
-    hidden_dim: int,
-    kernel: int,
-    layer: int,
-    stack: int,
-    activation: str = "prelu",
-    norm_type: str = "GN",
-) -> TemporalConvNet:
-    """ESPnet's ``TemporalConvNet`` without skip paths, its output as it leaves the last layer.
-
-    Its parts are ``network[:2]`` (norm, bottleneck), ``network[2]`` (stacks of blocks) and
-    ``network[3:]`` (activation, output layer).
-
-    Args:
-        input_dim, output_dim: N, and the width of the output.
-        bottleneck_dim, hidden_dim, kernel, layer, stack: B, H, P, X and R of the paper.
-        activation: ``prelu``, as in the paper, or ``leaky_relu``, what PReLU starts from: on
-            processors a training step then takes two thirds of the time.
-        norm_type: ``GN`` or ``gLN``, both global layer norm; GN is the faster. Or ``cLN``. Batch
-            norm, which ESPnet has too, would go on changing in a network that is frozen.
-
-    Reference: Luo and Mesgarani, "Conv-TasNet", TASLP 2019, section II.
-    """
-    if norm_type not in NORMS:
-        raise ValueError(f"norm_type must be one of {NORMS}, found {norm_type!r}")
-    if kernel % 2 == 0:
-        raise ValueError(f"kernel: expected an odd number of frames, found {kernel}")
-    if min(layer, stack) < 1:
-        raise ValueError(f"expected at least 1 layer and 1 stack, found {layer} and {stack}")
-    network = TemporalConvNet(
-        N=input_dim,
-        B=bottleneck_dim,
-        H=hidden_dim,
-        P=kernel,
-        X=layer,
-        R=stack,
-        C=1,
-        out_channel=output_dim,
-        norm_type=norm_type,
-        pre_mask_nonlinear="prelu",
-        mask_nonlinear="linear",
-    )
-    if activation != "prelu":
-        for module in list(network.modules()):
-            for name, part in list(module.named_children()):
-                if isinstance(part, torch.nn.PReLU):
-                    setattr(module, name, get_activation(activation))
-    return network
-
-
-def run_stack(
-    stack: torch.nn.Sequential, x: torch.Tensor, real: Optional[torch.Tensor] = None
-) -> torch.Tensor:
-    """The residual blocks of one stack of a ``temporal_conv_net``.
+class TemporalBlock(torch.nn.Module):
+    """One dilated convolution between two 1x1 convolutions, with a residual connection.
 
     With ``real``, what comes out in the real frames is what comes out without the others; the norms
     must then be GN.
 
     Shape:
-        x (B, C, F), real (B, 1, F) bool -> (B, C, F)
+        x (B, C, F), real (B, 1, F) bool or None -> (B, C, F)
     """
-    for block in stack:
-        x = x + (block(x) if real is None else _run_block(block, x, real))
-    return x
+
+    def __init__(
+        self, channels: int, hidden: int, kernel: int, dilation: int, activation: str, norm: str
+    ):
+        super().__init__()
+        padding = (kernel - 1) * dilation // 2
+        self.expand = torch.nn.Conv1d(channels, hidden, 1, bias=False)
+        self.activation1 = get_activation(activation)
+        self.norm1 = choose_norm(norm, hidden)
+        self.depthwise = torch.nn.Conv1d(
+            *(hidden, hidden, kernel),
+            padding=padding,
+            dilation=dilation,
+            groups=hidden,
+            bias=False,
+        )
+        self.activation2 = get_activation(activation)
+        self.norm2 = choose_norm(norm, hidden)
+        self.contract = torch.nn.Conv1d(hidden, channels, 1, bias=False)
+
+    def forward(self, x: torch.Tensor, real: Optional[torch.Tensor] = None) -> torch.Tensor:
+        hidden = self.activation1(self.expand(x))
+        # zero after the norm where nothing is real, as the convolution pads the end of a signal
+        hidden = _normalised(self.norm1, hidden, real)
+        hidden = _normalised(self.norm2, self.activation2(self.depthwise(hidden)), real)
+        return x + self.contract(hidden)
 
 
-def _run_block(block: torch.nn.Module, x: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    expand, first_activation, first_norm, separable = block.net
-    depthwise, second_activation, second_norm, contract = separable.net
-    # zero after the norm where nothing is real, as the convolution pads the end of a signal
-    x = masked_layer_norm(first_norm, first_activation(expand(x)), real)
-    return contract(masked_layer_norm(second_norm, second_activation(depthwise(x)), real))
+class TemporalConvNet(torch.nn.Module):
+    """Norm, bottleneck, stacks of ``TemporalBlock``, activation, 1x1 convolution to the output.
+
+    The same network as ESPnet's ``TemporalConvNet`` without skip paths and with a linear output,
+    weight for weight: it loads ESPnet's weights by ESPnet's names too.
+
+    The first norm is ESPnet's per-frame layer norm (cLN: over the channels of each frame), whatever
+    ``norm_type`` says; the two norms of a block are of ``norm_type``.
+
+    Args:
+        input_dim, output_dim: N, and the width of the output.
+        bottleneck_dim, hidden_dim, kernel, layer, stack: B, H, P, X and R of the paper.
+        activation: ``prelu``, as in the paper, or ``leaky_relu``, what PReLU starts from: on CPU
+            cores a training step then takes two thirds of the time.
+        norm_type: of the blocks: ``GN`` or ``gLN``, both over all channels and frames (the paper's
+            global layer norm; GN is the faster), or ``cLN``. Batch norm, which ESPnet has too,
+            would go on changing in a network that is frozen.
+
+    Shape:
+        x (B, N, F), real (B, 1, F) bool or None -> (B, output_dim, F)
+
+    Reference: Luo and Mesgarani, "Conv-TasNet", TASLP 2019, section II.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        bottleneck_dim: int,
+        hidden_dim: int,
+        kernel: int,
+        layer: int,
+        stack: int,
+        activation: str = "prelu",
+        norm_type: str = "GN",
+    ):
+        super().__init__()
+        one_of("norm_type", norm_type, NORMS)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel: expected an odd number of frames, found {kernel}")
+        if min(layer, stack) < 1:
+            raise ValueError(f"expected at least 1 layer and 1 stack, found {layer} and {stack}")
+        self.norm = choose_norm("cLN", input_dim)
+        self.bottleneck = torch.nn.Conv1d(input_dim, bottleneck_dim, 1, bias=False)
+        self.stacks = torch.nn.ModuleList(
+            torch.nn.ModuleList(
+                TemporalBlock(bottleneck_dim, hidden_dim, kernel, 2**x, activation, norm_type)
+                for x in range(layer)
+            )
+            for _ in range(stack)
+        )
+        self.activation = get_activation(activation)
+        self.output = torch.nn.Conv1d(bottleneck_dim, output_dim, 1, bias=False)
+
+    def forward(self, x: torch.Tensor, real: Optional[torch.Tensor] = None) -> torch.Tensor:
+        x = self.bottleneck(self.norm(x))
+        return self.output(self.activation(self.run_stacks(x, real=real)))
+
+    def run_stacks(
+        self,
+        x: torch.Tensor,
+        first: int = 0,
+        last: Optional[int] = None,
+        real: Optional[torch.Tensor] = None,
+    ) -> torch.Tensor:
+        """Stacks ``first`` to ``last - 1``: (B, bottleneck_dim, F) -> (B, bottleneck_dim, F)."""
+        for stack in self.stacks[first:last]:
+            for block in stack:
+                x = block(x, real)
+        return x
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # called by load_state_dict for each module, before those within it
+        rename_espnets(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def rename_espnets(state: Dict[str, torch.Tensor], prefix: str) -> None:
+    """Give weights of ESPnet's ``TemporalConvNet``, if they are, the names that they have here.
+
+    ``network.2.0.1.net.3.net.0.weight`` becomes ``stacks.0.1.depthwise.weight``.
+
+    Args:
+        state: weights by name, changed in place.
+        prefix: what the names of the network begin with.
+    """
+    for name in [name for name in state if name.startswith(f"{prefix}network.")]:
+        renamed = _ESPNET.sub(lambda part: ESPNET[part[0]], name[len(prefix) :])
+        state[prefix + renamed] = state.pop(name)
+
+
+def _normalised(
+    norm: torch.nn.Module, x: torch.Tensor, real: Optional[torch.Tensor]
+) -> torch.Tensor:
+    return norm(x) if real is None else masked_layer_norm(norm, x, real)

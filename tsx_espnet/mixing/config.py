@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from tsx_espnet import checks
+from tsx_espnet.checks import Fields, check_names
 from tsx_espnet.conditions import CONDITIONS, find, hop_length
 from tsx_espnet.conditions.signal import Energy, Harmonicity, Order
 from tsx_espnet.errors import TSXError
@@ -15,12 +15,6 @@ from tsx_espnet.tables import PathLike, read_yaml
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
-# options younger than the first sets and trainings: written only where they are not the default,
-# so that what was made before is still recognised as made in the same way
-YOUNGER = (
-    *("num_sources", "clip_duration", "placement", "background"),
-    *("enrollments", "enrollment_duration"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +27,7 @@ class MixingConfig:
             the ``same``.
         snr: bounds of the absolute level difference of each further source to the first one, over
             the mixture, in dB; None: the levels are drawn over that of the background, see
-            ``levels.py``.
+            ``placement.py``.
         min_overlap: of the sounding parts, in [0, 1]; see ``placement.py``.
         onset_gap: bounds of the time from the first audible onset to each other one, in seconds;
             None: every gap that keeps ``min_overlap`` is equally likely.
@@ -82,54 +76,46 @@ class MixingConfig:
     margins: Optional[Mapping[str, float]] = None
 
     def __post_init__(self):
-        checks.check_number(self, "duration", 0.1, LONGEST)
-        checks.check_number(self, "min_overlap", 0.0, 1.0)
-        checks.check_number(self, "min_sounding", 0.01, self.duration)
+        fields = Fields(vars(self))
+        fields.number("duration", 0.1, LONGEST)
+        fields.number("min_overlap", 0.0, 1.0)
+        fields.number("min_sounding", 0.01, self.duration)
         # far below, the -60 dB floor under which nothing counts as sounding would eat the sources
-        checks.check_number(self, "level", -40.0, 0.0)
+        fields.number("level", -40.0, 0.0)
         for name in ("level_margin", "harmonicity_margin"):
-            checks.check_number(self, name, 0.0, 60.0)
-        checks.check_number(self, "onset_margin", 0.0, self.duration)
+            fields.number(name, 0.0, 60.0)
+        fields.number("onset_margin", 0.0, self.duration)
         if self.snr is not None:
-            checks.check_range(self, "snr", 0.0, 60.0)
-        checks.check_choice(self, "strategy", STRATEGIES)
-        checks.check_choice(self, "class_level", CLASS_LEVELS)
-        if not isinstance(self.text_variants, bool):
-            raise TSXError(
-                f"text_variants: expected true or false, found {checks.shown(self.text_variants)}"
-            )
-        checks.check_file_name(self, "superclasses")
-        checks.check_integer(self, "num_sources", 2, MAX_SOURCES)
-        checks.check_choice(self, "placement", PLACEMENTS)
+            fields.interval("snr", 0.0, 60.0)
+        fields.choice("strategy", STRATEGIES)
+        fields.choice("class_level", CLASS_LEVELS)
+        fields.flag("text_variants")
+        fields.file_name("superclasses")
+        fields.integer("num_sources", 2, MAX_SOURCES)
+        fields.choice("placement", PLACEMENTS)
         if self.onset_gap is not None:
-            checks.check_range(self, "onset_gap", 0.0, self.duration)
+            fields.interval("onset_gap", 0.0, self.duration)
             if self.placement == "uniform":
                 raise TSXError("onset_gap: only for placement overlap, found placement uniform")
         if self.clip_duration is not None:
-            checks.check_range(self, "clip_duration", self.min_sounding, self.duration)
-        self._check_background()
-        checks.check_integer(self, "enrollments", 0, 100)
-        checks.check_number(self, "enrollment_duration", self.min_sounding, 600.0)
-        self._check_margins()
-
-    def _check_background(self) -> None:
+            fields.interval("clip_duration", self.min_sounding, self.duration)
         if isinstance(self.background, Mapping):
-            background = BackgroundConfig.from_dict(self.background)
-            object.__setattr__(self, "background", background)
+            fields.values["background"] = BackgroundConfig.from_dict(self.background)
         elif not isinstance(self.background, (BackgroundConfig, type(None))):
-            raise TSXError(
-                f"background: expected options or null, found {checks.shown(self.background)}"
-            )
+            fields.refuse("background", "options or null")
         if self.snr is None and self.background is None:
             raise TSXError("snr: null needs a background that levels are over, found none")
+        fields.integer("enrollments", 0, 100)
+        fields.number("enrollment_duration", self.min_sounding, 600.0)
+        self._check_margins(fields)
 
-    def _check_margins(self) -> None:
+    def _check_margins(self, fields: Fields) -> None:
         if self.margins is None:
             return
         if not isinstance(self.margins, Mapping):
-            found = checks.shown(self.margins)
-            raise TSXError(f"margins: expected 'condition: number' lines, found {found}")
-        for name, margin in self.margins.items():
+            fields.refuse("margins", "'condition: number' lines")
+        margins = Fields(dict(self.margins), "margins")
+        for name in self.margins:
             try:
                 condition = find(str(name))
             except TSXError as error:
@@ -139,10 +125,8 @@ class MixingConfig:
             if condition.margin_option is not None:
                 option = condition.margin_option
                 raise TSXError(f"margins: {name} has an option of its own, {option}")
-            number = isinstance(margin, (int, float)) and not isinstance(margin, bool)
-            if not (number and 0 <= margin < float("inf")):
-                found = checks.shown(margin)
-                raise TSXError(f"margins: {name}: expected a number from 0 on, found {found}")
+            margins.number(name, 0.0)
+        fields.values["margins"] = margins.values
 
     @property
     def condition_margins(self) -> Dict[str, float]:
@@ -174,8 +158,6 @@ class MixingConfig:
         written = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name in YOUNGER and value == field.default:
-                continue
             if isinstance(value, BackgroundConfig):
                 value = value.to_dict()
             if field.name == "margins":
@@ -192,7 +174,7 @@ class MixingConfig:
         Raises:
             TSXError: naming ``where`` and the option, for an unknown name or a bad value.
         """
-        checks.check_names(options, [field.name for field in dataclasses.fields(cls)], where)
+        check_names(options, [field.name for field in dataclasses.fields(cls)], where)
         try:
             return cls(**options)
         except TSXError as error:

@@ -1,4 +1,4 @@
-"""Which other recordings of its class a target is asked for by ([SoundBeam] Sec. 5.1)."""
+"""Which other recordings of its class a target is queried by ([SoundBeam] Sec. 5.1)."""
 
 from typing import Mapping, Sequence, Tuple
 
@@ -8,9 +8,8 @@ from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import hop_length
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.placement import draw_crop
+from tsx_espnet.mixing.placement import Refused, draw_crop
 from tsx_espnet.mixing.plan import Enrollment
-from tsx_espnet.mixing.refused import Refused
 
 
 def check_enough_clips(clips_of: Mapping[str, np.ndarray], enrollments: int) -> None:

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT
-from tsx_espnet.contract import MIXTURE, OTHER, TARGET
 from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.mixture_set import MIXTURE, OTHER, TARGET
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
 from tsx_espnet.mixing.sampler import Sampler

@@ -3,7 +3,7 @@
 All of it happens on the grid of 10 ms frames, from the energies stored with each clip, so that
 levels are exact sums and no audio is read.
 
-The span of a source runs from its first to its last sounding frame (``condition.sounding``), and
+The span of a source runs from its first to its last sounding frame (``conditions.sounding``), and
 
     overlap = |span of one and span of the other, in the mixture| / min(span lengths as drawn)
 
@@ -11,6 +11,14 @@ where "as drawn" is before the end of the mixture cuts the tail of the later sou
 that sound throughout, of which the later one is shifted by a fraction r, overlap by 1 - r, which is
 how [OCT] Sec. 3.1 counts; silence inside the crops does not count as overlap at either end. Of more
 than two sources, the overlap is that of the two which overlap least.
+
+The level of each further source relative to the first one is uniform in ``snr``, a coin says which
+of the two is louder, and the background lies ``background.snr`` below all sources together.
+
+With ``snr: null`` every source lies ``background.snr`` above the background, drawn for each by
+itself, over the time of its own crop: this is how Scaper, by which the mixtures of [SoundBeam]
+Sec. 5.1 were made, understands an SNR. The paper leaves open how the levels of its sources were
+drawn. Scaper measures loudness (LUFS), here it is the energy.
 """
 
 from typing import NamedTuple, Optional, Sequence, Tuple
@@ -19,9 +27,10 @@ import numpy as np
 
 from tsx_espnet.conditions import hop_length, sounding
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.levels import draw_gains
-from tsx_espnet.mixing.onsets import draw_overlapping, draw_uniform
-from tsx_espnet.mixing.refused import Refused
+
+
+class Refused(Exception):
+    """This draw does not make a mixture, another one is tried; the message is counted as reason."""
 
 
 class Layout(NamedTuple):
@@ -75,7 +84,7 @@ def lay_out(
     config: MixingConfig,
     noise_energy: Optional[float] = None,
 ) -> Layout:
-    """Place crops (``onsets.py``) and set their gains (``levels.py``).
+    """Place crops and set their gains.
 
     Shape: crops, M times (n, 3), energies as recorded
 
@@ -91,20 +100,114 @@ def lay_out(
     lengths = spans[:, 1] - spans[:, 0]
     sizes = np.array([len(crop) for crop in crops])
     if config.placement == "uniform":
-        shift = draw_uniform(rng, sizes, num_frames)
+        shift = rng.integers(num_frames - sizes + 1)  # each by itself, none cut
     else:
         # A crop may start before the mixture does: what is cut there does not sound.
-        shift = draw_overlapping(rng, lengths, num_frames, fs, config) - spans[:, 0]
+        shift = _draw_onsets(rng, lengths, num_frames, fs, config) - spans[:, 0]
     first, offset = np.maximum(-shift, 0), np.maximum(shift, 0)
     length = np.minimum(sizes - first, num_frames - offset)
     tracks = np.zeros((len(crops), num_frames, 3))
     for track, crop, f, o, n in zip(tracks, crops, first, offset, length):
         track[o : o + n] = crop[f : f + n]
     energy = tracks[..., 0].sum(axis=1)
-    gains, noise_gain = draw_gains(rng, energy, length, num_frames, power, config, noise_energy)
+    gains, noise_gain = _draw_gains(rng, energy, length, num_frames, power, config, noise_energy)
     tracks *= gains[:, None, None] ** 2
     overlap = _check_heard(tracks, lengths, fs, config)
     return Layout(first, length, offset, gains, noise_gain, tracks, overlap)
+
+
+def _draw_onsets(
+    rng: np.random.Generator, lengths: np.ndarray, num_frames: int, fs: int, config: MixingConfig
+) -> np.ndarray:
+    """Onsets of sounds that overlap the first one heard; a draw decides which that is.
+
+    The gap from the first onset to each other one is uniform over those that keep ``min_overlap``
+    with the first (within ``onset_gap``, if given). Where there is room for all, the time of the
+    first onset is uniform too; where there is not, the first starts the mixture.
+
+    Shape: lengths (M,) of the spans -> (M,)
+
+    Raises:
+        Refused: if no gap fits.
+    """
+    first = int(rng.integers(len(lengths)))
+    gaps = np.zeros(len(lengths), dtype=np.int64)
+    for number in range(len(lengths)):
+        if number != first:
+            gaps[number] = _draw_gap(rng, lengths[first], lengths[number], num_frames, fs, config)
+    room = max(0, num_frames - int((gaps + lengths).max()))
+    return rng.integers(room + 1) + gaps
+
+
+def _draw_gap(
+    rng: np.random.Generator,
+    one: int,
+    two: int,
+    num_frames: int,
+    fs: int,
+    config: MixingConfig,
+) -> int:
+    low, high = 0, int(one - np.ceil(config.min_overlap * min(one, two) - 1e-9))
+    if config.onset_gap is not None:
+        gap = np.array(config.onset_gap) * fs / hop_length(fs)
+        low, high = int(np.ceil(gap[0] - 1e-6)), min(high, int(gap[1] + 1e-6))
+    high = min(high, num_frames - 1)
+    if low > high:
+        raise Refused("no onset gap keeps the overlap")
+    return int(rng.integers(low, high + 1))
+
+
+def _draw_gains(
+    rng: np.random.Generator,
+    energy: np.ndarray,
+    length: np.ndarray,
+    num_frames: int,
+    power: float,
+    config: MixingConfig,
+    noise_energy: Optional[float] = None,
+) -> Tuple[np.ndarray, float]:
+    """Gains of the sources, (M,), and of the background, 0 without one.
+
+    They give the level differences exactly, and the mixture's level up to cross terms.
+
+    Shape: energy (M,) as recorded, length (M,) in frames -> (M,)
+
+    The RMS level of the mixture is ``config.level`` if its parts are uncorrelated, as sounds of
+    different origin nearly are.
+
+    Args:
+        energy, length: of the crops, as they lie in the mixture of ``num_frames`` frames.
+        power: energy that the mixture shall have.
+        noise_energy: of the background at gain 1.
+
+    Raises:
+        Refused: if a source or the background is silent.
+    """
+    if config.snr is None:
+        over = np.array([rng.uniform(*config.background.snr) for _ in energy])
+        share, noise_share = length / num_frames * 10 ** (over / 10), 1.0
+    else:
+        share, noise_share = _draw_shares(rng, len(energy), config), 0.0
+        if noise_energy is not None:
+            noise_share = share.sum() * 10 ** (-rng.uniform(*config.background.snr) / 10)
+    if not np.all(energy > 0):
+        raise Refused("silent after the tail cut")
+    if noise_energy is not None and not noise_energy > 0:
+        raise Refused("silent background")
+    total = share.sum() + noise_share
+    background = 0.0
+    if noise_energy is not None:
+        background = float(np.sqrt(power * noise_share / total / noise_energy))
+    return np.sqrt(power * share / total / energy), background
+
+
+def _draw_shares(rng: np.random.Generator, number: int, config: MixingConfig) -> np.ndarray:
+    """Energies relative to that of the first source, (M,)."""
+    share = [1.0]
+    for _ in range(number - 1):
+        difference = rng.uniform(*config.snr) * (1 if rng.integers(2) else -1)
+        share.append(10 ** (-difference / 10))
+    return np.array(share)
 
 
 def _frames(seconds: float, fs: int) -> int:

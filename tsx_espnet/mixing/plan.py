@@ -5,15 +5,15 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
+from tsx_espnet.checks import Fields, is_line, shown
 from tsx_espnet.conditions import CONDITIONS, PLUGINS
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing import fields
-from tsx_espnet.mixing.fields import MOST_SAMPLES
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
 # what is drawn keeps to these; a plan is read from a file, and memory follows from it
 LONGEST = 600.0  # seconds of a mixture
 MAX_SOURCES = 16
+MOST_SAMPLES = 2**40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Placement:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedNoise:
-    """Background noise made from ``seed``, ``slope`` dB an octave, times ``gain``; ``noise.py``."""
+    """Background noise made from ``seed``, ``slope`` dB an octave, times ``gain``."""
 
     seed: int
     slope: float
@@ -43,7 +43,7 @@ class GeneratedNoise:
 
 @dataclasses.dataclass(frozen=True)
 class RecordedNoise:
-    """Background noise from sample ``start`` of a clip of noise, times ``gain``; ``noise.py``."""
+    """Background noise from sample ``start`` of a clip of noise, times ``gain``."""
 
     clip: str
     start: int
@@ -77,7 +77,7 @@ class Plan:
         overlap: of the sounding parts, see ``placement.py``.
         seed, epoch, index: what it was drawn from.
         background: noise under the sources.
-        enrollments: recordings to ask for the target by.
+        enrollments: recordings that query the target.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Plan:
     def to_json(self) -> str:
         """One line of JSON from which ``from_json`` makes an equal plan."""
         written = dataclasses.asdict(self)
-        for name in ("background", "enrollments"):  # as lines were before there were these
+        for name in ("background", "enrollments"):  # a line names only what there is
             if not written[name]:
                 del written[name]
         return json.dumps(written, allow_nan=False)
@@ -110,34 +110,36 @@ class Plan:
             TSXError: naming ``where`` and the field, if anything is not as ``to_json`` writes it.
         """
         try:
-            found = json.loads(line, parse_constant=fields.refuse_constant)
+            found = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise TSXError(f"{where}: not JSON ({error})") from None
-        plan = fields.record(cls, found, where)
-        check_id(fields.text(plan, "id", where), where)
-        fields.integer(plan, "fs", where, 1, 10**7)
-        fields.integer(plan, "num_samples", where, 1, round((LONGEST + 1) * plan["fs"]))
-        if not isinstance(plan["sources"], list) or not 1 <= len(plan["sources"]) <= MAX_SOURCES:
-            raise TSXError(f"{where}: sources: expected a list of 1 to {MAX_SOURCES} sources")
-        plan["sources"] = tuple(
-            _placement(source, plan["num_samples"], f"{where}: sources[{number}]")
-            for number, source in enumerate(plan["sources"])
-        )
-        fields.integer(plan, "target", where, 0, len(plan["sources"]) - 1)
-        fields.number(plan, "snr", where, -1000, 1000)
-        fields.number(plan, "overlap", where, 0, 1)
+        plan = Fields.of_record(cls, found, where)
+        check_id(plan.text("id"), where)
+        plan.integer("fs", 1, 10**7)
+        plan.integer("num_samples", 1, round((LONGEST + 1) * found["fs"]))
+        plan.number("snr", -1000, 1000)
+        plan.number("overlap", 0, 1)
         for name in ("seed", "epoch", "index"):
-            fields.integer(plan, name, where, 0, 2**63)
-        _check_conditions(plan["conditions"], where)
-        if plan["background"] is not None:
-            plan["background"] = _background(plan["background"], f"{where}: background")
-        if not isinstance(plan["enrollments"], (list, tuple)):
-            raise TSXError(f"{where}: enrollments: expected a list")
-        plan["enrollments"] = tuple(
-            _enrollment(found, f"{where}: enrollments[{number}]")
-            for number, found in enumerate(plan["enrollments"])
+            plan.integer(name, 0, 2**63)
+        _check_conditions(found["conditions"], where)
+        values = plan.values
+        sources = values["sources"]
+        if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
+            plan.refuse("sources", f"a list of 1 to {MAX_SOURCES} sources")
+        values["sources"] = tuple(
+            _placement(source, values["num_samples"], f"{where}: sources[{number}]")
+            for number, source in enumerate(sources)
         )
-        return cls(**plan)
+        plan.integer("target", 0, len(sources) - 1)
+        if values["background"] is not None:
+            values["background"] = _background(values["background"], f"{where}: background")
+        if not isinstance(values["enrollments"], (list, tuple)):
+            plan.refuse("enrollments", "a list")
+        values["enrollments"] = tuple(
+            _enrollment(found, f"{where}: enrollments[{number}]")
+            for number, found in enumerate(values["enrollments"])
+        )
+        return cls(**values)
 
 
 def write_plans(path: PathLike, plans: Iterable[Plan]) -> None:
@@ -155,7 +157,7 @@ def read_plans(path: PathLike) -> List[Plan]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; run the mix stage (stage 3)")
+        raise TSXError(f"{path}: no such file")
     plans, seen = [], set()
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, start=1):
@@ -176,52 +178,56 @@ def _decode(line: bytes, where: str) -> str:
         raise TSXError(f"{where}: not UTF-8 text ({error.reason})") from None
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")  # JSON has neither NaN nor Infinity
+
+
 def _placement(found: Any, num_samples: int, where: str) -> Placement:
-    source = fields.record(Placement, found, where)
-    check_id(fields.text(source, "clip", where), f"{where}: clip")
-    fields.text(source, "label", where)
-    labels = source["labels"]
-    if not isinstance(labels, list) or not labels or not all(map(fields.is_line, labels)):
-        raise TSXError(f"{where}: labels: expected a list of names, found {labels!r:.80}")
-    source["labels"] = tuple(labels)
-    fields.integer(source, "start", where, 0, MOST_SAMPLES)
-    fields.integer(source, "offset", where, 0, num_samples - 1)
-    fields.integer(source, "length", where, 1, num_samples - source["offset"])
-    fields.number(source, "gain", where, 0, 1e9)
-    return Placement(**source)
+    source = Fields.of_record(Placement, found, where)
+    check_id(source.text("clip"), f"{where}: clip")
+    source.text("label")
+    labels = source.values["labels"]
+    if not isinstance(labels, list) or not labels or not all(map(is_line, labels)):
+        source.refuse("labels", "a list of names")
+    source.values["labels"] = tuple(labels)
+    source.integer("start", 0, MOST_SAMPLES)
+    source.integer("offset", 0, num_samples - 1)
+    source.integer("length", 1, num_samples - source.values["offset"])
+    source.number("gain", 0, 1e9)
+    return Placement(**source.values)
 
 
 def _background(found: Any, where: str) -> Background:
     recorded = isinstance(found, dict) and "clip" in found
-    noise = fields.record(RecordedNoise if recorded else GeneratedNoise, found, where)
-    fields.number(noise, "gain", where, 0, 1e9)
+    noise = Fields.of_record(RecordedNoise if recorded else GeneratedNoise, found, where)
+    noise.number("gain", 0, 1e9)
     if recorded:
-        check_id(fields.text(noise, "clip", where), f"{where}: clip")
-        fields.integer(noise, "start", where, 0, MOST_SAMPLES)
-        return RecordedNoise(**noise)
-    fields.integer(noise, "seed", where, 0, 2**63)
-    fields.number(noise, "slope", where, -100, 100)
-    return GeneratedNoise(**noise)
+        check_id(noise.text("clip"), f"{where}: clip")
+        noise.integer("start", 0, MOST_SAMPLES)
+        return RecordedNoise(**noise.values)
+    noise.integer("seed", 0, 2**63)
+    noise.number("slope", -100, 100)
+    return GeneratedNoise(**noise.values)
 
 
 def _enrollment(found: Any, where: str) -> Enrollment:
-    excerpt = fields.record(Enrollment, found, where)
-    check_id(fields.text(excerpt, "clip", where), f"{where}: clip")
-    fields.integer(excerpt, "start", where, 0, MOST_SAMPLES)
-    fields.integer(excerpt, "length", where, 1, MOST_SAMPLES)
-    return Enrollment(**excerpt)
+    excerpt = Fields.of_record(Enrollment, found, where)
+    check_id(excerpt.text("clip"), f"{where}: clip")
+    excerpt.integer("start", 0, MOST_SAMPLES)
+    excerpt.integer("length", 1, MOST_SAMPLES)
+    return Enrollment(**excerpt.values)
 
 
 def _check_conditions(conditions: Any, where: str) -> None:
     if not isinstance(conditions, dict):
-        raise TSXError(f"{where}: conditions: expected an object, found {conditions!r:.80}")
+        raise TSXError(f"{where}: conditions: expected an object, found {shown(conditions)}")
     for name, value in conditions.items():
         if name not in CONDITIONS or not CONDITIONS[name].planned:
             raise TSXError(
-                f"{where}: conditions: no condition {name!r:.80}: expected some of "
+                f"{where}: conditions: no condition {shown(name)}: expected some of "
                 f"{', '.join(CONDITIONS)}, or of a module that {PLUGINS} names"
             )
         allowed = CONDITIONS[name].values
-        if not fields.is_line(value) or (allowed and value not in allowed):
+        if not is_line(value) or (allowed and value not in allowed):
             expected = " or ".join(allowed) if allowed else "one line of text"
-            raise TSXError(f"{where}: {name}: expected {expected}, found {value!r:.80}")
+            raise TSXError(f"{where}: {name}: expected {expected}, found {shown(value)}")

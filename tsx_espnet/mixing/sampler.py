@@ -6,20 +6,16 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from tsx_espnet.checks import Fields
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import Sources, read_conditions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.enrollment import (
-    all_enrollments,
-    check_enough_clips,
-    draw_enrollments,
-)
+from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
 from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
-from tsx_espnet.mixing.placement import draw_crop, lay_out
+from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
-from tsx_espnet.mixing.refused import Refused
 from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
@@ -124,8 +120,7 @@ class Sampler:
 
     def _possible_targets(self) -> Sequence[int]:
         """Numbers of the sources that can be the target; a new class is drawn first."""
-        if self.target not in TARGETS:
-            raise TSXError(f"target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
+        Fields(vars(self)).choice("target", TARGETS)
         if self.new_classes is None and self.target != "any":
             raise TSXError(f"target {self.target}: only with new classes")
         if self.new_classes is not None and self.config.strategy != "random":

@@ -5,8 +5,8 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.distributed import is_training_together, total
 from tsx_espnet.objective.trials import Criterion, Separate, Trials
 
 
@@ -52,27 +52,4 @@ class AbsObjective(torch.nn.Module, ABC):
         """The same from ``trials.loss``, where every applicable pair has been tried."""
 
     def _check_name(self, name: str, option: str) -> str:
-        if name not in self.conditions:
-            raise ValueError(
-                f"objective_conf {option}: expected one of the model's conditions "
-                f"{self.conditions}, found {name!r}"
-            )
-        return name
-
-
-def mean(losses: torch.Tensor, number: Optional[int] = None) -> torch.Tensor:
-    """Mean over the mixtures that count; zero, with nothing to learn, if none does.
-
-    Of processes that train together each gets its share of the mean over the mixtures of all of
-    them, which may count by different numbers: the sum of the shares is what one process would get.
-
-    Args:
-        losses: to be summed.
-        number: how many mixtures they stand for; by default one each.
-    """
-    number = losses.numel() if number is None else number
-    everywhere = total(number, losses).item() if is_training_together() else number
-    if number == 0:
-        # a copy: ESPnet divides the loss in place, which a leaf of the graph does not allow
-        return losses.new_zeros((), requires_grad=True).clone()
-    return losses.sum() / everywhere
+        return one_of(option, name, self.conditions)

@@ -4,7 +4,8 @@ from typing import Mapping, Optional, Sequence
 
 import torch
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 
@@ -23,9 +24,9 @@ class HCTObjective(AbsObjective):
         for name, weight in weights.items():
             self._check_name(name, "prior")
             if not weight >= 0:
-                raise ValueError(f"objective_conf prior {name}: expected >= 0, found {weight}")
+                raise ValueError(f"prior {name}: expected >= 0, found {weight}")
         if not sum(weights.values()) > 0:
-            raise ValueError("objective_conf prior: expected at least one weight above 0")
+            raise ValueError("prior: expected at least one weight above 0")
         self.prior = weights
 
     def train_loss(self, trials: Trials):

@@ -5,7 +5,8 @@ from typing import Sequence
 import torch
 from torch.nn import functional
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 
@@ -35,10 +36,10 @@ class MixedObjective(AbsObjective):
     ):
         super().__init__(conditions)
         if isinstance(paths, str) or len(set(paths)) != 2 or len(paths) != 2:
-            raise ValueError(f"objective_conf paths: expected two conditions, found {paths!r}")
+            raise ValueError(f"paths: expected two conditions, found {paths!r}")
         self.paths = tuple(self._check_name(name, "paths") for name in paths)
         if not alpha >= 0:
-            raise ValueError(f"objective_conf alpha: expected >= 0, found {alpha}")
+            raise ValueError(f"alpha: expected >= 0, found {alpha}")
         self.alpha = alpha
         self.other_weight = other_weight
 

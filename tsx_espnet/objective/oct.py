@@ -4,7 +4,8 @@ from typing import Mapping, Optional, Sequence
 
 import torch
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.hct import HCTObjective
 from tsx_espnet.objective.trials import Trials
 
@@ -49,7 +50,7 @@ class OCTObjective(AbsObjective):
         for name in self.candidates:
             self._check_name(name, "candidates")
         if not 0 <= explore <= 1:
-            raise ValueError(f"objective_conf explore: expected 0 to 1, found {explore}")
+            raise ValueError(f"explore: expected 0 to 1, found {explore}")
         self.warmup_updates = warmup_updates
         self.explore = explore
         self.warmup = HCTObjective(conditions, prior)

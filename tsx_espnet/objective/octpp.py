@@ -4,7 +4,8 @@ from typing import Optional, Sequence
 
 import torch
 
-from tsx_espnet.objective.abs_objective import mean
+from tsx_espnet.checks import one_of
+from tsx_espnet.distributed import mean
 from tsx_espnet.objective.oct import OCTObjective
 from tsx_espnet.objective.trials import Trials
 
@@ -39,13 +40,8 @@ class OCTPlusPlusObjective(OCTObjective):
         **oct_options,
     ):
         super().__init__(conditions, **oct_options)
-        if stop_gradient not in STOP_GRADIENTS:
-            raise ValueError(
-                f"objective_conf stop_gradient: expected one of {STOP_GRADIENTS}, "
-                f"found {stop_gradient!r}"
-            )
         self.consistency_weight = consistency_weight
-        self.stop_gradient = stop_gradient
+        self.stop_gradient = one_of("stop_gradient", stop_gradient, STOP_GRADIENTS)
 
     def regularization(
         self, trials: Trials, best: torch.Tensor, rows: torch.Tensor

@@ -1,8 +1,10 @@
-"""Training on one kind of condition."""
+"""Training on one kind of condition, or on none."""
 
 from typing import Sequence
 
-from tsx_espnet.objective.abs_objective import AbsObjective, mean
+from tsx_espnet.conditions import UNCONDITIONAL
+from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.objective.trials import Trials
 
 
@@ -32,3 +34,19 @@ class SingleObjective(AbsObjective):
     def valid_loss(self, trials: Trials):
         index = trials.index(self.condition)
         return mean(trials.loss[index][trials.applicable[index]]), None
+
+
+class PITObjective(SingleObjective):
+    """Eq. 2: no condition, and the order of the two estimates that fits the references better.
+
+    ``Trials`` finds the order, for the condition ``unconditional`` of any model.
+
+    Args:
+        conditions: names of the model's conditions, ``unconditional`` among them.
+
+    Reference: "Optimal condition training for target source separation", section 2.1; the same as
+    ESPnet's ``pit`` loss wrapper, but for the factor of two of its mean over the sources.
+    """
+
+    def __init__(self, conditions: Sequence[str]):
+        super().__init__(conditions, UNCONDITIONAL)

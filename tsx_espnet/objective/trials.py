@@ -55,7 +55,7 @@ class Trials:
     def run(self, choice: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Try pairs; the loss of each, ``D(target) + other_weight · D(other)``, Eq. 3 of OCT: (R,).
 
-        Where nothing was asked for, the two estimates count in their better order: Eq. 2.
+        Without a condition the two estimates count in their better order: Eq. 2.
         """
         estimates = self._separate(self.condition(choice, rows), rows)
         references = tuple(reference[rows] for reference in self._references)

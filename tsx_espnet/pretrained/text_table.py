@@ -1,6 +1,5 @@
 """Vectors of phrases, computed once and kept in a file."""
 
-import difflib
 import json
 from pathlib import Path
 from typing import Mapping, Sequence
@@ -9,6 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write, parse_json
 
@@ -44,10 +44,8 @@ class TextTable(Mapping):
     def __getitem__(self, phrase: str) -> np.ndarray:
         row = self._index.get(phrase)
         if row is None:
-            nearest = difflib.get_close_matches(phrase, self._index, n=3)
-            raise TSXError(
-                f"no text embedding of {phrase!r}; nearest: {nearest} (run stage 4 again)"
-            )
+            hint = did_you_mean(phrase, self._index)
+            raise TSXError(f"no text embedding of {phrase!r} (run stage 4 again); {hint}")
         return self.embeddings[row]
 
     def __contains__(self, phrase: object) -> bool:

@@ -1,1 +1,1 @@
-"""What a training survives: kills, preemption, damaged files, bad batches, other processes."""
+"""ESPnet's training for our model: preempted, killed, fed with bad batches, it goes on."""

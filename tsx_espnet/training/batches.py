@@ -22,7 +22,7 @@ class Batches:
 
     Args:
         batches: a ``DataLoader``, or any iterable.
-        stop: called between two batches if the training is to stop; it raises.
+        stop: called between two batches if the run is to stop; it raises.
         position: batches at the start that were done before.
         begin: called when all is ready for the first batch.
         every: stop only after a multiple of so many batches that were used (accumulated gradients).
@@ -57,7 +57,7 @@ class Batches:
         return self._num_batches
 
     def close(self) -> None:
-        """End the workers of the loader, which python would otherwise do with a signal."""
+        """End the workers of the loader, which Python would otherwise do by a signal."""
         shutdown = getattr(self._iterator, "_shutdown_workers", None)
         if shutdown is not None:
             shutdown()
@@ -94,7 +94,7 @@ class Batches:
             bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
             if wrong:  # else that of another process is
                 logging.error(
-                    f"batch {self.position} is left out (the {bad}. of this epoch): not finite: "
+                    f"batch {self.position} is left out ({bad} in this epoch so far): not finite: "
                     + "; ".join(wrong)
                 )
             if bad_in_a_row == MAX_BAD:

@@ -1,4 +1,4 @@
-"""One training at a time in an experiment directory."""
+"""A directory for one process at a time, on a file server too: such as an experiment."""
 
 import contextlib
 import fcntl
@@ -47,7 +47,7 @@ class Owner(NamedTuple):
 
 
 def start_of(pid: int) -> Optional[str]:
-    """When a process of this host was started, in ticks; "" if that is not to be known, None if
+    """When a process of this host was started, in ticks; "" if the system does not say, None if
     there is no such process.
 
     >>> start_of(os.getpid()) is None
@@ -70,22 +70,30 @@ def start_of(pid: int) -> Optional[str]:
 
 
 @contextlib.contextmanager
-def locked(directory: PathLike) -> Iterator[None]:
-    """Within the block no other training can begin in ``directory``, which is made.
+def locked(
+    directory: PathLike,
+    what: str = "a training run",
+    remedy: str = "choose another --output_dir, or wait for it",
+    name: str = LOCK,
+) -> Iterator[None]:
+    """Within the block nobody else can lock ``directory``, which is made, by the same ``name``.
 
     The lock is a symbolic link to what describes its owner: made in one step, on a file server too,
     and never there without it. The lock of an owner that is gone is taken over.
 
+    Args:
+        what, remedy: what goes on within, and what to do if it does already, for the message.
+
     Raises:
-        TSXError: naming process and host if a training runs there.
+        TSXError: naming process and host if somebody else is within.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    lock, me = directory / LOCK, Owner.here()
+    lock, me = directory / name, Owner.here()
     try:
         os.symlink(":".join(me), lock)
     except FileExistsError:
-        _take_over(lock, me)
+        _take_over(lock, me, what, remedy)
     try:
         yield
     finally:
@@ -93,7 +101,7 @@ def locked(directory: PathLike) -> Iterator[None]:
             lock.unlink()
 
 
-def _take_over(lock: Path, me: Owner) -> None:
+def _take_over(lock: Path, me: Owner, what: str, remedy: str) -> None:
     # of several who find the same stale lock, on this host, one at a time
     guard = os.open(lock.parent, os.O_RDONLY)
     try:
@@ -101,17 +109,16 @@ def _take_over(lock: Path, me: Owner) -> None:
         owner = _read(lock)
         if owner is not None and not owner.is_gone(me):
             raise TSXError(
-                f"{lock.parent}: a training runs there already: process {owner.pid} on "
-                f"{owner.host}; choose another --output_dir, or wait for it (if there is no such "
-                f"process any more, remove {lock})"
+                f"{lock.parent}: {what} is at work there already: process {owner.pid} on "
+                f"{owner.host}; {remedy} (if there is no such process any more, remove {lock})"
             )
         if owner is None and os.path.lexists(lock):
-            raise TSXError(f"{lock}: expected a lock of a training; remove it if none runs there")
+            raise TSXError(f"{lock}: expected a lock of {what}; remove it if none is at work there")
         with contextlib.suppress(FileNotFoundError):
             lock.unlink()
         os.symlink(":".join(me), lock)
     except FileExistsError:  # from another host, in between
-        raise TSXError(f"{lock.parent}: a training has just begun there") from None
+        raise TSXError(f"{lock.parent}: {what} has just begun there") from None
     finally:
         os.close(guard)
 

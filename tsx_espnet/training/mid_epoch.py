@@ -1,4 +1,4 @@
-"""The state of a training between two batches of an epoch."""
+"""The state of a run between two batches of an epoch."""
 
 import logging
 import random
@@ -20,7 +20,7 @@ PLACE = ("epoch", "position", "num_batches")
 
 
 class Learner(NamedTuple):
-    """What a training changes, as ESPnet hands it around."""
+    """What training changes, as ESPnet hands it around."""
 
     model: torch.nn.Module
     optimizers: Sequence[torch.optim.Optimizer]
@@ -69,7 +69,7 @@ def save(
 
 
 def read(directory: Path) -> Optional[Dict[str, Any]]:
-    """What ``save`` wrote; None if there is nothing, or nothing of use, which is logged."""
+    """What ``save`` wrote; None if there is nothing, or nothing usable, which is logged."""
     path = directory / PREEMPTED
     if not path.is_file():
         return None

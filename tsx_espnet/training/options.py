@@ -11,22 +11,25 @@ from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
+from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.cli import no_option
-from tsx_espnet.contract import MIXTURE, path_name_type
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
+from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, read_yaml
+
+DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
 
 class OptionParser(config_argparse.ArgumentParser):
     """ESPnet's parser with a second yaml, ``--method_config``, that goes over ``--config``.
 
     So the size of a model and its training are written down once, and a method of training (the
-    objective, what it is asked by) once: any two of them make an experiment. A mistake is one line
-    that names the nearest option, where ESPnet prints the usage of some hundred lines.
+    objective, its conditions) once: any two of them make an experiment. A mistake is one line that
+    names the nearest option, where ESPnet prints the usage of some hundred lines.
     """
 
     method: Dict[str, Any] = {}
@@ -68,12 +71,11 @@ class OptionParser(config_argparse.ArgumentParser):
         if not isinstance(options, dict):
             raise TSXError(f"{where}: expected 'option: value' lines")
         actions = {action.dest: action for action in self._actions}
-        for name, value in options.items():
+        fields = Fields(options, where)
+        for name in options:
             if name not in actions:
                 raise TSXError(f"{where}: {self._unknown(str(name))}")
-            expected = _expected(actions[name], value)
-            if expected:
-                raise TSXError(f"{where}: {name}: expected {expected}, found {value!r}")
+            _check_value(fields, actions[name])
         return options
 
     def _unknown(self, option: str) -> str:
@@ -83,18 +85,18 @@ class OptionParser(config_argparse.ArgumentParser):
         return no_option(option, known, "--help_all")
 
 
-def _expected(action: argparse.Action, value: Any) -> Optional[str]:
-    """What a value from a yaml should be, if it is not; argparse looks at the command line alone.
+def _check_value(fields: Fields, action: argparse.Action) -> None:
+    """Check a value from a yaml, where argparse looks at values of the command line alone.
 
     A string is converted by argparse all the same, and refused if that fails.
     """
+    value = fields.values[action.dest]
     if action.choices:
         converted = action.type(value) if action.type and isinstance(value, str) else value
         if converted is not None and converted not in action.choices:
-            return ", ".join(str(choice) for choice in action.choices)
+            fields.refuse(action.dest, f"one of {', '.join(map(str, action.choices))}")
     elif type(action.default) in (int, float) and not isinstance(value, (str, int, float)):
-        return "a number"
-    return None
+        fields.refuse(action.dest, "a number")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -108,7 +110,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--conditions",
         action=NestedDictAction,
-        default={name: {} for name in ("energy", "harmonicity", "order", "text")},
+        default={name: {} for name in DEFAULT_CONDITIONS},
         help="the conditions of the model: name -> {conditioner: ..., options}",
     )
     group.add_argument(
@@ -161,6 +163,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--mixing_config", type=str_or_none, default=None, help="yaml: how mixtures are drawn"
     )
     group.add_argument(
+        "--background_noise",
+        type=str_or_none,
+        default=None,
+        help="formatted noise for the background of training mixtures (default: the "
+        "--mixing_config's)",
+    )
+    group.add_argument(
         "--class_level",
         default="any",
         choices=CLASS_LEVELS,
@@ -170,7 +179,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--text_variants",
         type=str2bool,
         default=True,
-        help="training mixtures: ask by synonyms and captions too",
+        help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
         "--mixtures_per_epoch", type=int, default=20000, help="training mixtures an epoch"
@@ -198,6 +207,8 @@ def expand_data_options(args: argparse.Namespace) -> None:
     _check_sources(args)
     if args.train_clips is not None:
         config = MixingConfig.from_yaml(args.mixing_config)
+        if args.background_noise is not None:
+            config = config.with_noise(args.background_noise)
         args.mixing_conf = dataclasses.replace(
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
@@ -246,8 +257,9 @@ def _check_sources(args: argparse.Namespace) -> None:
             raise TSXError(f"--train_clips {clips}: no such directory (stage 2 makes it)")
         if args.mixing_config is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
-        if args.mixtures_per_epoch < 1:
-            raise TSXError(f"--mixtures_per_epoch must be >= 1, found {args.mixtures_per_epoch}")
+        check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
+    elif args.background_noise is not None:
+        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():

@@ -1,7 +1,7 @@
-"""Signals by which a cluster takes a node away, and how a training ends on them.
+"""Signals by which a cluster takes a node away, and how a run ends on them.
 
 Slurm sends SIGTERM before it kills (preemption, time limit, ``scancel``), and SIGUSR1 if asked to
-(``sbatch --signal=USR1@120``). A training then saves its state between two batches and exits with
+(``sbatch --signal=USR1@120``). A run then saves its state between two batches and exits with
 status ``REQUEUE``: run the same command again and it goes on where it was.
 """
 
@@ -20,7 +20,7 @@ class Preemption:
     """Whether the process has been asked to stop.
 
     Attributes:
-        requested: the signal it was asked by, or None.
+        requested: the signal that asked it, or None.
     """
 
     def __init__(self):
@@ -49,7 +49,7 @@ class Preemption:
             yield
 
     def _stop(self, number: int, frame) -> None:
-        self.requested = number  # and nothing else: it may be in the midst of a line of the log
+        self.requested = number  # and nothing else: it may be in the middle of a line of the log
         if not self._deferred:
             raise SystemExit(REQUEUE)
 
@@ -70,8 +70,8 @@ PREEMPTION = Preemption()
 def kept_from_workers(loader: Any) -> Iterator[None]:
     """Workers that ``loader``, a ``DataLoader``, starts within the block heed their parent alone.
 
-    Slurm sends its signals to every process of a job. Workers must outlive them until the training
-    has saved its state; it is told at once when one dies, in the midst of a step.
+    Slurm sends its signals to every process of a job. Workers must outlive them until the run has
+    saved its state; it is told at once when one dies, in the middle of a step.
     """
     if not getattr(loader, "num_workers", 0) or not hasattr(signal, "sigwaitinfo"):
         yield

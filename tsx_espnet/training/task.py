@@ -25,12 +25,12 @@ from torch.multiprocessing import ProcessExitedException
 from tsx_espnet import parts
 from tsx_espnet.build import build_model, check_conf
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.contract import data_names
 from tsx_espnet.distributed import is_first
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.iterator import MixtureIterFactory
+from tsx_espnet.mixing.mixture_set import data_names
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
@@ -118,7 +118,7 @@ class TSXTask(AbsTask):
                 raise TSXError(f"--{name} is missing")
         if args.ngpu > torch.cuda.device_count():
             found = torch.cuda.device_count()
-            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on processors")
+            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on CPU cores")
         if args.resume:  # before the text embeddings are copied, and once the mixing is known
             check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)
@@ -134,7 +134,7 @@ class TSXTask(AbsTask):
         """Train, alone in the output directory.
 
         Raises:
-            TSXError: if another training runs there.
+            TSXError: if another run is training there.
             SystemExit: with status ``REQUEUE`` if it was preempted.
         """
         if args is None:
@@ -188,15 +188,12 @@ class TSXTask(AbsTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetTSXModel:
         vocabulary = read_vocabulary(args)
         args.class_list = list(vocabulary.classes)
-        try:
-            check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
-            if args.scheduler is not None:
-                scheduler = scheduler_classes[args.scheduler]
-                conf = args.scheduler_conf
-                check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
-            model = build_model(vars(args), vocabulary)
-        except ValueError as error:  # an option of a part does not fit
-            raise TSXError(str(error)) from error
+        check_conf("optim", args.optim, optim_classes[args.optim], args.optim_conf, ["params"])
+        if args.scheduler is not None:
+            scheduler = scheduler_classes[args.scheduler]
+            conf = args.scheduler_conf
+            check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
+        model = build_model(vars(args), vocabulary)
         if args.init is not None:
             initialize(model, args.init)
         return model

@@ -1,9 +1,9 @@
-"""ESPnet's trainer, for trainings that are killed, preempted, or fed with bad batches."""
+"""ESPnet's trainer, for runs that are killed, preempted, or fed with bad batches."""
 
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.trainer import Trainer
@@ -25,10 +25,9 @@ class TSXTrainer(Trainer):
     it was. To be used within ``safe_torch_files`` and ``PREEMPTION.watching()``.
     """
 
+    # ESPnet calls class methods alone; what one of them leaves for the next:
     _preempted: Optional[Dict[str, Any]] = None  # the state to go on from
-    # of this epoch
-    _learner: Learner
-    _batches: Batches
+    _stop: Callable[[], None]  # saves the state within this epoch, and ends the process
 
     @classmethod
     def run(cls, *, trainer_options, distributed_option: DistributedOption, **parts) -> None:
@@ -69,34 +68,32 @@ class TSXTrainer(Trainer):
         options,
         distributed_option: DistributedOption,
     ) -> bool:
-        learner = cls._learner = Learner(model, optimizers, schedulers, scaler, reporter)
+        directory, rank = Path(options.output_dir), distributed_option.dist_rank or 0
+        learner = Learner(model, optimizers, schedulers, scaler, reporter)
         for optimizer in optimizers:  # of the last batches, if they were too few for a step
             optimizer.zero_grad()
         position, begin = 0, None
         state, cls._preempted = cls._preempted, None
         if state is not None and _goes_on(state, reporter.get_epoch(), iterator):
-            mid_epoch.restore(Path(options.output_dir), state, learner)
+            mid_epoch.restore(directory, state, learner)
             position = state["position"]
             generators = state["random"]
-            rank = (distributed_option.dist_rank or 0) % len(generators)
 
             def begin():
-                mid_epoch.set_random_states(generators[rank])
+                mid_epoch.set_random_states(generators[rank % len(generators)])
 
             logging.info(f"Going on after batch {position} of epoch {reporter.get_epoch()}")
-        cls._batches = Batches(
-            iterator,
-            lambda: cls._stop(options, distributed_option),
-            position,
-            begin,
-            options.accum_grad,
-            _device(options),
-        )
+
+        def stop():
+            _save_and_exit(directory, learner, batches, rank)
+
+        cls._stop = stop
+        batches = Batches(iterator, stop, position, begin, options.accum_grad, _device(options))
         done_before = "grad_norm" in reporter.stats
-        with contextlib.closing(cls._batches):
+        with contextlib.closing(batches):
             all_steps_are_invalid = super().train_one_epoch(
                 model=model,
-                iterator=cls._batches,
+                iterator=batches,
                 optimizers=optimizers,
                 schedulers=schedulers,
                 scaler=scaler,
@@ -111,10 +108,8 @@ class TSXTrainer(Trainer):
     def validate_one_epoch(
         cls, model, iterator, reporter, options, distributed_option: DistributedOption
     ) -> None:
-        """As ESPnet's; when preempted, it begins again, but not the training before it."""
-        batches = Batches(
-            iterator, lambda: cls._stop(options, distributed_option), device=_device(options)
-        )
+        """As ESPnet's; when preempted, validation begins again, but not the epoch's training."""
+        batches = Batches(iterator, cls._stop, device=_device(options))
         with contextlib.closing(batches):
             super().validate_one_epoch(
                 model=model,
@@ -124,20 +119,17 @@ class TSXTrainer(Trainer):
                 distributed_option=distributed_option,
             )
 
-    @classmethod
-    def _stop(cls, options, distributed_option: DistributedOption) -> None:
-        """Save the state within the epoch and end the process."""
-        epoch, position = cls._learner.reporter.get_epoch(), cls._batches.position
-        if position > 0:  # else there is nothing that the checkpoint has not
-            rank = distributed_option.dist_rank or 0
-            mid_epoch.save(
-                Path(options.output_dir), cls._learner, position, len(cls._batches), rank
-            )
-        logging.warning(
-            f"Asked to stop by a signal: saved after batch {position} of epoch {epoch}; the same "
-            "command goes on"
-        )
-        raise SystemExit(REQUEUE)
+
+def _save_and_exit(directory: Path, learner: Learner, batches: Batches, rank: int) -> None:
+    """Save the state within the epoch and end the process."""
+    epoch, position = learner.reporter.get_epoch(), batches.position
+    if position > 0:  # else there is nothing that the checkpoint has not
+        mid_epoch.save(directory, learner, position, len(batches), rank)
+    logging.warning(
+        f"Asked to stop by a signal: saved after batch {position} of epoch {epoch}; the same "
+        "command goes on"
+    )
+    raise SystemExit(REQUEUE)
 
 
 def _tidy(directory: Path, options, model, optimizers) -> None:
@@ -159,7 +151,7 @@ def _tidy(directory: Path, options, model, optimizers) -> None:
 
 
 def _goes_on(state: Dict[str, Any], epoch: int, iterator) -> bool:
-    """Whether a training may go on from a state within an epoch; if not, that is logged."""
+    """Whether a run can go on from a state within an epoch; if not, that is logged."""
     num_batches = len(iterator) if hasattr(iterator, "__len__") else 0
     if state["epoch"] < epoch:  # finished since
         return False

@@ -1,18 +1,18 @@
 """Write the generated corpus: WAV files, and data directories for training, validation, test."""
 
-import difflib
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 from tsx_espnet.audio import write_audio
+from tsx_espnet.checks import check_at_least, did_you_mean
+from tsx_espnet.cli import progress
 from tsx_espnet.corpora.examples import choose_examples
 from tsx_espnet.corpora.mini.catalogue import CATALOGUE, VERSION, generate
 from tsx_espnet.corpora.mini.dsp import FS
 from tsx_espnet.corpora.tables import write_sets
 from tsx_espnet.errors import TSXError
-from tsx_espnet.progress import progress
 from tsx_espnet.tables import DONE, PathLike, is_done, mark_done, remove_leftovers
 
 FEWEST_CLIPS = 10
@@ -81,14 +81,9 @@ def prepare_mini(
     Raises:
         TSXError: for an option out of range, an unknown class, or too few clips for K examples.
     """
-    for option, value, least in (
-        ("clips_per_class", clips_per_class, FEWEST_CLIPS),
-        ("seed", seed, 0),
-        ("num_jobs", num_jobs, 1),
-        ("num_draws", num_draws, 1),
-    ):
-        if value < least:
-            raise TSXError(f"--{option} must be at least {least}, found {value}")
+    check_at_least(FEWEST_CLIPS, clips_per_class=clips_per_class)
+    check_at_least(0, seed=seed)
+    check_at_least(1, num_jobs=num_jobs, num_draws=num_draws)
     audio = Path(out).absolute() / "audio"
     splits = split_clips(clips_per_class)
     clips = sorted(clip for split in splits.values() for clip in split)
@@ -117,8 +112,9 @@ def _held_out(new_classes: Sequence[str]) -> List[str]:
     names = {sound.labels[0]: name for name, sound in CATALOGUE.items()}
     for label in new_classes:
         if label not in names:
-            nearest = difflib.get_close_matches(label, names, n=1, cutoff=0.0)[0]
-            raise TSXError(f"new class {label!r}: not one of the sounds (nearest: {nearest!r})")
+            raise TSXError(
+                f"new class {label!r}: not one of the sounds; {did_you_mean(label, names)}"
+            )
     if names.keys() <= set(new_classes):
         raise TSXError("new classes: no class is left that is not new")
     return [names[label] for label in new_classes]

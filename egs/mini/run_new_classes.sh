@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# New classes on generated sounds: SoundBeam, a model that is queried by classes and by recordings, and
+# a class that it was not trained on, added from one recording and from five.
+#   ./run_new_classes.sh                     minutes on two CPU cores
+#   ./run_new_classes.sh --help              every option
+set -euo pipefail
+[ -x ./run.sh ] || { echo "${0##*/}: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
+
+exec ../TEMPLATE/run_paper.sh \
+    --paper ../fsdkaggle2018/paper.yaml --kind random_events --methods mixed_el \
+    --datadir data/soundbeam --dumpdir dump/soundbeam --expdir exp/soundbeam \
+    --new_classes Meow --examples 1,5 \
+    --num_valid 200 --num_test 300 --num_new 200 --num_adapt 400 \
+    --train_config conf/train_soundbeam.yaml --data_kind synthetic \
+    "$@"

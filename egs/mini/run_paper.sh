@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Every method of the OCT paper on generated sounds, for minutes each, and all of them in one table.
+#   ./run_paper.sh                           a quarter of an hour on two CPU cores
+#   ./run_paper.sh --methods "oct pit"       some of the methods
+#   ./run_paper.sh --bert DIR                BERT from a directory, where no model hub can be reached
+#   ./run_paper.sh --help                    every option
+set -euo pipefail
+[ -x ./run.sh ] || { echo "run_paper.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
+
+exec ../TEMPLATE/run_paper.sh \
+    --train_config conf/train_short.yaml --parallel 2 --data_kind synthetic \
+    "$@"

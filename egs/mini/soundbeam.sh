@@ -1,1 +1,0 @@
-../TEMPLATE/soundbeam.sh

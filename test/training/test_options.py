@@ -1,0 +1,47 @@
+"""Options of training that stand for others."""
+
+import argparse
+import dataclasses
+
+import pytest
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.training.options import expand_data_options
+
+PAPERS = "duration: 6.0\nsnr: null\nplacement: uniform\nbackground: {snr: [15.0, 25.0]}\n"
+
+
+@pytest.fixture
+def options(tmp_path):
+    """``options(**others)``: those of a training on mixtures drawn on the fly."""
+    (tmp_path / "mixing.yaml").write_text(PAPERS)
+
+    def make(**others):
+        given = {
+            **dict.fromkeys(("valid_mixtures", "text_embeddings", "class_list")),
+            **{"train_clips": str(tmp_path), "mixing_config": str(tmp_path / "mixing.yaml")},
+            **{"class_level": "any", "text_variants": False, "background_noise": None},
+            **{"conditions": {}, "fs": 8000, "mixtures_per_epoch": 1, "dry_run": True},
+        }
+        for mode in ("train", "valid"):
+            given[f"{mode}_data_path_and_name_and_type"] = given[f"{mode}_shape_file"] = []
+        return argparse.Namespace(**{**given, **others})
+
+    return make
+
+
+def test_recorded_noise_changes_where_the_background_comes_from_and_nothing_else(options):
+    """The settings of the mixtures stay the paper's, as if their yaml named the noise."""
+    generated, recorded = options(), options(background_noise="dump/8k/noise")
+    for args in (generated, recorded):
+        expand_data_options(args)
+    papers = MixingConfig.from_yaml(generated.mixing_config)
+    for args, config in ((generated, papers), (recorded, papers.with_noise("dump/8k/noise"))):
+        assert args.mixing_conf == dataclasses.replace(config, class_level="any").to_dict()
+
+
+def test_noise_without_clips_to_mix_is_refused(options):
+    args = options(background_noise="noise", train_clips=None)
+    with pytest.raises(TSXError, match="--background_noise is for mixtures of --train_clips"):
+        expand_data_options(args)

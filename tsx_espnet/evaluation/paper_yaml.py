@@ -1,0 +1,218 @@
+"""Reads ``paper.yaml``, which ``docs/paper_yaml.md`` describes. Nothing here knows a paper."""
+
+import dataclasses
+import string
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.paper import (
+    DRAW,
+    Cell,
+    Claim,
+    Panel,
+    Paper,
+    Row,
+    ScoredSet,
+    Table,
+    check_known,
+)
+from tsx_espnet.tables import PathLike, read_yaml
+
+METRICS = ("SI-SDR", "SI-SDRi", "SNR", "SNRi", "SDR", "SDRi")  # SDR: BSS-eval's; i: improvement
+INFER = "infer"  # <experiment>/infer/<test set> holds estimates and scores
+FIELDS = ("name", "system", "method", "best_of", "condition", "set", "scores")
+Fields = Dict[str, Any]
+
+
+def read_paper(path: PathLike, kind: Optional[str] = None) -> Paper:
+    """Read and check ``paper.yaml``.
+
+    Args:
+        kind: ``<mixing>_<difficulty>`` in place of the file's, if that has only one.
+
+    Raises:
+        TSXError: for a field that is missing, unknown or of another type, with where it is.
+    """
+    if not Path(path).is_file():
+        raise TSXError(f"{path}: no such file; expected a paper.yaml")
+    found = read_yaml(path)
+    try:
+        return _Reader(found, kind).paper()
+    except TSXError as error:
+        raise TSXError(f"{path}: {error}") from None
+
+
+class _Reader:
+    """The file, its sets and systems checked; ``paper`` reads the rest, which is made of them."""
+
+    def __init__(self, found: Any, kind: Optional[str]) -> None:
+        required = ("paper", "metric", "systems", "sets", "tables")
+        optional = ("title", "data", "also", "figure", "claims", "notes")
+        self.top = _record(found, "the file", required, optional)
+        self.sets = {
+            key: _test_set(one, f"sets: {key}") for key, one in self.parts("sets", dict).items()
+        }
+        kinds = sorted({one.kind for one in self.sets.values()})
+        if kind and len(kinds) > 1:
+            raise TSXError(f"--kind {kind}: there is more than one here: {', '.join(kinds)}")
+        if kind:
+            mixing, _, difficulty = kind.partition("_")
+            new = {"mixing": mixing, "difficulty": difficulty}
+            self.sets = {k: dataclasses.replace(one, **new) for k, one in self.sets.items()}
+        systems = self.parts("systems", dict)
+        paths = [one.scores for one in self.sets.values()]
+        paths += [str(one.get("scores", "")) for one in systems.values() if isinstance(one, dict)]
+        variables = {name for text in paths for name in _variables(text)} - {"kind", "draw"}
+        self.fields = (*FIELDS, *sorted(variables))
+        self.systems = {
+            key: _record(one, f"systems: {key}", (), self.fields) for key, one in systems.items()
+        }
+
+    def paper(self) -> Paper:
+        top = self.top
+        metrics = (top["metric"], *self.parts("also"))
+        for metric in metrics:
+            check_known(metric, METRICS, "no metric")
+        return Paper(
+            reference=str(top["paper"]),
+            title=str(top.get("title", f"Tables of {top['paper']}")),
+            data=str(top.get("data", "")),
+            metrics=metrics,
+            sets=self.sets,
+            tables=tuple(map(self.table, self.parts("tables"))),
+            figure=tuple(map(self.panel, self.parts("figure"))),
+            claims=tuple(claim for one in self.parts("claims") for claim in self.claims(one)),
+            notes=tuple(map(str, self.parts("notes"))),
+        )
+
+    def parts(self, name: str, kind: type = list) -> Any:
+        return _items(self.top, name, "the file", kind)
+
+    def table(self, found: Any) -> Table:
+        one = _record(found, "tables", ("name", "columns", "rows"), ("notes", "by_class"))
+        table = self.grid(one, str(one["name"]))
+        notes = tuple(map(str, _items(one, "notes", table.name)))
+        return dataclasses.replace(table, notes=notes, by_class=bool(one.get("by_class")))
+
+    def grid(self, one: Fields, where: str) -> Table:
+        columns = [self.named(item, where) for item in _items(one, "columns", where)]
+        rows = []
+        for item in _items(one, "rows", where):
+            found = dict(_record(item, f"{where}: rows", (), ("printed", *self.fields)))
+            printed = found.pop("printed", None) or [None] * len(columns)
+            name, row = self.named(found, where)
+            here = f"{where}: {name}"
+            if not isinstance(printed, list) or len(printed) != len(columns):
+                raise TSXError(
+                    f"{here}: printed: expected {len(columns)} numbers (null for none), found "
+                    f"{printed}"
+                )
+            numbers = [None if n is None else _number(n, f"{here}: printed") for n in printed]
+            cells = [
+                self.cell({**column, **row}, f"{here}, {column_name}", number is not None)
+                for (column_name, column), number in zip(columns, numbers)
+            ]
+            rows.append(Row(name, tuple(cells), tuple(numbers)))
+        return Table(where, tuple(name for name, _ in columns), tuple(rows))
+
+    def panel(self, found: Any) -> Panel:
+        one = _record(found, "figure", ("title",), ("columns", "rows", "classes", "line"))
+        where, line = f"figure: {one['title']}", None
+        if one.get("line"):
+            found = _record(one["line"], f"{where}: line", ("at", "text"), ())
+            line = _number(found["at"], f"{where}: line"), str(found["text"])
+        if "classes" in one:
+            cell = self.cell(self.named(one["classes"], where)[1], where)
+            return Panel(str(one["title"]), None, cell, line)
+        return Panel(str(one["title"]), self.grid(one, where), None, line)
+
+    def claims(self, found: Any) -> Iterator[Claim]:
+        one = _record(found, "claims", ("above", "below"), ("name", "columns"))
+        sides = [self.named(one[side], f"claims: {side}") for side in ("above", "below")]
+        where = str(one.get("name") or " - ".join(name for name, _ in sides))
+        for item in _items(one, "columns", f"claims: {where}") or [{}]:
+            column, fields = self.named(item, f"claims: {where}")
+            above, below = (self.cell({**fields, **s}, f"claims: {where}") for _, s in sides)
+            if above.set != below.set:
+                sets = f"{above.set!r} and {below.set!r}"
+                raise TSXError(f"claims: {where}: sets {sets} are not of the same mixtures")
+            yield Claim(f"{where}, {column}" if column else where, above, below)
+
+    def named(self, found: Any, where: str) -> Tuple[str, Fields]:
+        """The name of a row or column, by default its system's or set's, and its other fields."""
+        own = dict(_record(found, where, (), self.fields))
+        fields, name = own, ""
+        if "set" in own:
+            check_known(own["set"], self.sets, f"{where}: no set")
+            name = self.sets[own["set"]].name
+        if "system" in own:
+            check_known(own["system"], self.systems, f"{where}: no system")
+            fields = {"name": own["system"], **self.systems[own.pop("system")], **own}
+        return str(fields.pop("name", name)), fields
+
+    def cell(self, fields: Fields, where: str, needed: bool = True) -> Optional[Cell]:
+        """The cell of ``fields``; None where they leave something open and it is not ``needed``."""
+        if "set" not in fields:
+            raise TSXError(f"{where}: no set")
+        test_set = self.sets[fields["set"]]
+        if "best_of" in fields:
+            members = [self.named({"system": name}, where)[1] for name in fields["best_of"]]
+            cells = [self.cell({**one, "set": fields["set"]}, where) for one in members]
+            return Cell(fields["set"], best_of=tuple(cells))
+        scores = str(fields.get("scores") or test_set.scores)
+        values = {**fields, "kind": test_set.kind, "draw": DRAW}
+        lacking = [n for n in ("method", "condition", *_variables(scores)) if n not in values]
+        if lacking and needed:
+            raise TSXError(f"{where}: no {' and no '.join(lacking)}")
+        if lacking:
+            return None
+        place = scores.format(**values)
+        return Cell(fields["set"], str(fields["condition"]), str(fields["method"]), place)
+
+
+def _test_set(found: Any, where: str) -> ScoredSet:
+    required, optional = ("name", "mixing", "difficulty", "scores"), ("mixture", "new_classes")
+    one = dict(_record(found, where, required, optional))
+    if str(one["scores"]).split("/")[-2:-1] != [INFER]:
+        raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
+    if one.get("mixture") is not None:
+        one["mixture"] = _number(one["mixture"], f"{where}: mixture")
+    return ScoredSet(**one)
+
+
+def _record(found: Any, where: str, required: Sequence[str], optional: Sequence[str]) -> Fields:
+    if not isinstance(found, dict):
+        raise TSXError(f"{where}: expected fields and their values, found {found!r}")
+    for name in found:
+        check_known(name, (*required, *optional), f"{where}: unknown field")
+    for name in required:
+        if found.get(name) is None:
+            raise TSXError(f"{where}: no {name!r}")
+    return found
+
+
+def _items(found: Fields, name: str, where: str, kind: type = list) -> Any:
+    one = found.get(name)
+    if one is not None and not isinstance(one, kind):
+        words = "a list" if kind is list else "names and their fields"
+        raise TSXError(f"{where}: {name}: expected {words}, found {one!r}")
+    return one or kind()
+
+
+def _number(found: Any, where: str) -> float:
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise TSXError(f"{where}: expected a number of dB, found {found!r}")
+    return float(found)
+
+
+def _variables(template: str) -> List[str]:
+    """The names in braces.
+
+    >>> _variables("infer/new_{kind}_K{K}{draw}")
+    ['kind', 'K', 'draw']
+    """
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    except ValueError as error:
+        raise TSXError(f"scores: {template!r}: {error}") from None

@@ -1,0 +1,246 @@
+"""The experiments behind the tables of a paper, as far as they were run, and what each cell is."""
+
+import re
+from pathlib import Path
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.answers import (
+    METRICS,
+    Answers,
+    Metric,
+    ScoredExperiment,
+    ask,
+    average,
+    check_same_set,
+    check_same_targets,
+    ensemble,
+    read_experiment,
+)
+from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper
+from tsx_espnet.evaluation.scores import FILE, Score
+from tsx_espnet.tables import PathLike
+
+_DRAW = r"(?:_draw([1-9]\d*))?"
+
+
+class Run(NamedTuple):
+    """What may differ between two answers that are otherwise of the same kind.
+
+    Attributes:
+        seed: of the training; a tag without ``_seed<k>`` is a seed of its own.
+        draw: of the recordings that new classes are known by; None where there are none.
+    """
+
+    seed: str
+    draw: Optional[int] = None
+
+    def __str__(self) -> str:
+        words = f"seed {self.seed or 0}"
+        return words if self.draw is None else f"{words}, draw {self.draw}"
+
+
+class Study:
+    """All scored experiments under a directory that belong to the tables of a paper.
+
+    Tags are ``[<size>_]<method>_<kind>[_seed<k>]``, kind being ``<mixing>_<difficulty>``; the
+    paper says where their scores are. Other directories are passed over.
+
+    Attributes:
+        directories: the experiments that were read.
+        unscored: tags without any scores.
+        metric: the paper's, or the first of its others if that was not scored.
+
+    Raises:
+        TSXError: if there is no such directory or no such experiment, those of one set are not of
+            the same mixtures, or a model was not queried as the paper says.
+    """
+
+    def __init__(self, paper: Paper, directory: PathLike, size: Optional[str] = None) -> None:
+        directory = Path(directory)
+        if not directory.is_dir():
+            raise TSXError(f"{directory}: no such directory; expected one of experiments")
+        self.paper = paper
+        self.directories: List[Path] = []
+        self.unscored: List[str] = []
+        self._experiments: Dict[Cell, Dict[Run, ScoredExperiment]] = {}
+        self._sets: Dict[str, Dict[str, List[ScoredExperiment]]] = {}
+        self._answers: Dict[Tuple[Cell, Metric], Dict[Run, Answers]] = {}
+        self._means: Dict[tuple, Optional[Answers]] = {}
+        self._find(directory, size or "")
+        for places in self._sets.values():
+            for experiments in places.values():
+                check_same_set(experiments)
+            check_same_targets([experiments[0] for experiments in places.values()])
+        self._check_queries()
+        metrics = [METRICS[name] for name in paper.metrics]
+        self.metric = next((metric for metric in metrics if self._has(metric)), metrics[0])
+
+    def runs(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
+        """The answers of each run; empty if it was not run."""
+        key = (cell, metric)
+        if key not in self._answers:
+            self._answers[key] = (
+                self._ensembles(cell, metric) if cell.best_of else self._asked(cell, metric)
+            )
+        return self._answers[key]
+
+    def ran(self, cell: Cell) -> bool:
+        """Whether there are rows of it, measured or not."""
+        return all(self._queried(model) for model in cell.models())
+
+    def common_runs(self, cells: Sequence[Optional[Cell]], metric: Metric) -> FrozenSet[Run]:
+        """The runs that every one of ``cells`` has that was run at all; all if there are none.
+
+        A cell without draws has a run if it has its seed.
+        """
+        found = [set(self.runs(cell, metric)) for cell in cells if cell is not None]
+        found = [runs for runs in found if runs]
+        drawn = [runs for runs in found if any(run.draw is not None for run in runs)]
+        draws = set.intersection(*drawn) if drawn else set()
+        seeds = [{run.seed for run in runs} for runs in (*found, *([draws] if drawn else []))]
+        common = set.intersection(*seeds) if seeds else set()
+        return frozenset(
+            run
+            for runs in found
+            for run in runs
+            if not common or (run.seed in common and (run.draw is None or run in draws))
+        )
+
+    def answers(
+        self, cell: Cell, metric: Metric, runs: Optional[FrozenSet[Run]] = None
+    ) -> Optional[Answers]:
+        """The mean over ``runs`` (all by default), mixture by mixture; None without any."""
+        key = (cell, metric, runs)
+        if key not in self._means:  # its interval is a bootstrap
+            found = self.runs(cell, metric).items()
+            of_runs = [answers for run, answers in found if runs is None or run in runs]
+            self._means[key] = _mean(of_runs)
+        return self._means[key]
+
+    def shared_runs(self, claim: Claim, metric: Metric) -> List[Run]:
+        """The runs that both sides of a claim have."""
+        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        return [run for run in above if run in below]
+
+    def difference(self, claim: Claim, metric: Metric) -> Optional[Answers]:
+        """Paired, mixture by mixture; None if one was not run or they share no mixture.
+
+        The mean over the runs that both have; where they have none in common, that of the means.
+        """
+        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        common = self.shared_runs(claim, metric)
+        if common:
+            return _mean([above[run].minus(below[run]) for run in common])
+        means = [_mean(list(runs.values())) for runs in (above, below)]
+        return None if None in means else _mean([means[0].minus(means[1])])
+
+    def targets(self, test_set: str) -> Dict[str, Score]:
+        """Mixture -> one of its rows, of every mixture of a set."""
+        return {
+            name: next(iter(rows.values()))
+            for experiments in self._sets.get(test_set, {}).values()
+            for scored in experiments
+            for name, rows in scored.table.items()
+        }
+
+    def _find(self, directory: Path, size: str) -> None:
+        cells = self.paper.cells()
+        kinds = dict.fromkeys(self.paper.sets[cell.set].kind for cell in cells)
+        names = "|".join(map(re.escape, self.paper.methods())), "|".join(map(re.escape, kinds))
+        tag = re.compile("(?:(.+)_)?({})_({})(?:_seed([0-9]+))?".format(*names))
+        read: Dict[Path, ScoredExperiment] = {}
+        sizes = set()
+        for path in sorted(directory.iterdir()):
+            match = tag.fullmatch(path.name)
+            if match and (match[1] or "") != size:
+                sizes.add(match[1] or "")
+            if not match or (match[1] or "") != size:
+                continue
+            before = len(read)
+            for cell in cells:
+                if (cell.method, self.paper.sets[cell.set].kind) != (match[2], match[3]):
+                    continue
+                for scores, draw in _places(path, cell.scores):
+                    if scores not in read:
+                        read[scores] = read_experiment(scores.parents[1], scores.name)
+                        place = scores.relative_to(path).as_posix()
+                        places = self._sets.setdefault(cell.set, {})
+                        places.setdefault(place, []).append(read[scores])
+                    run = Run(match[4] or "", draw)
+                    self._experiments.setdefault(cell, {})[run] = read[scores]
+            if len(read) > before:
+                self.directories.append(path)
+            else:
+                self.unscored.append(path.name)
+        if not read:
+            raise TSXError(self._nothing(directory, size, sizes, list(kinds)))
+
+    def _nothing(self, directory: Path, size: str, sizes: set, kinds: Sequence[str]) -> str:
+        """The message for a directory without any run of ``size``."""
+        places = dict.fromkeys(cell.scores.replace(DRAW, "") for cell in self.paper.cells())
+        found = [f"--size {other}" if other else "no --size" for other in sorted(sizes)]
+        prefix = f"{size}_" if size else ""
+        return (
+            f"{directory}: no scored experiment of {self.paper.title}; expected "
+            f"{prefix}<method>_<mixing>_<difficulty>[_seed<k>], method one of "
+            f"{', '.join(self.paper.methods())}, mixing and difficulty one of {', '.join(kinds)}, "
+            f"with {FILE} (stage 7) in one of {', '.join(places)}"
+        ) + (f"; there are some of {', '.join(found)}" if found else "")
+
+    def _check_queries(self) -> None:
+        """Where the paper prints a number, a model that was scored was queried for it."""
+        printed = [
+            model
+            for table in self.paper.tables
+            for row in table.rows
+            for cell, number in zip(row.cells, row.printed)
+            if cell is not None and number is not None
+            for model in cell.models()
+        ]
+        for cell in printed:
+            for scored in self._experiments.get(cell, {}).values():
+                ask(scored, cell.condition, "")
+
+    def _queried(self, cell: Cell) -> Dict[Run, ScoredExperiment]:
+        runs = self._experiments.get(cell, {})
+        return {run: scored for run, scored in runs.items() if scored.rows(cell.condition)}
+
+    def _asked(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
+        found = {
+            run: ask(scored, cell.condition, str(cell.method), metric)
+            for run, scored in self._queried(cell).items()
+        }
+        return {run: answers for run, answers in found.items() if answers.values}
+
+    def _ensembles(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
+        members = [self.runs(member, metric) for member in cell.best_of]
+        if not all(members):
+            return {}
+        runs = [run for run in members[0] if all(run in member for member in members)]
+        if not runs:  # one of each, then: their seeds need not be the same for an ensemble
+            return {Run("mixed"): ensemble([next(iter(member.values())) for member in members])}
+        return {run: ensemble([member[run] for member in members]) for run in runs}
+
+    def _has(self, metric: Metric) -> bool:
+        """Whether any mixture was measured by it."""
+        return any(self.runs(cell, metric) for cell in self._experiments)
+
+
+def _places(path: Path, scores: str) -> List[Tuple[Path, Optional[int]]]:
+    """Where an experiment has the scores of a cell, and of which draw of the recordings."""
+    if DRAW not in scores:
+        return [(path / scores, None)] if (path / scores / FILE).is_file() else []
+    pattern = re.compile(_DRAW.join(map(re.escape, scores.split(DRAW))), re.ASCII)
+    found = []
+    for file in path.glob(f"{scores.replace(DRAW, '*')}/{FILE}"):
+        match = pattern.fullmatch(file.parent.relative_to(path).as_posix())
+        if match:
+            found.append((file.parent, int(match[1] or 0)))
+    return sorted(found, key=lambda place: place[1])
+
+
+def _mean(runs: Sequence[Answers]) -> Optional[Answers]:
+    """None without a mixture that all of them have."""
+    found = average(runs, runs[0].name) if runs else None
+    return found if found is not None and found.values else None

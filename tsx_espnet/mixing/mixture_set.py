@@ -1,0 +1,216 @@
+"""A fixed set of mixtures on disk, and THE data table: which file of it is which array of a batch.
+
+A directory ``dump/<fs>/mix/<set>`` as ``WrittenMixtures`` leaves it:
+
+- ``mixtures.jsonl``: one ``Plan`` a line, from which all the rest can be made again, bit for bit
+- ``wav.scp``, ``spk1.scp``, ``spk2.scp``: mixture, target and other, as 32-bit float WAV
+- ``utt2energy``, ``utt2harmonicity``, ...: the value of each condition, ``n/a`` if not applicable
+- ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
+- ``.done``: the facts, that is how the set was made
+"""
+
+import contextlib
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tsx_espnet.audio import audio_length, read_audio
+from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.conditions.enrollment import enrollment_paths
+from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.plan import Plan, read_plans
+from tsx_espnet.tables import DONE, PathLike, read_table
+
+PLANS = "mixtures.jsonl"
+MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """One row: ``file`` is loaded by ESPnet's loader ``type`` and reaches the model as ``name``.
+
+    ``kind`` says in a word what it holds, and is the folder of the audio.
+    """
+
+    file: str
+    name: str
+    type: str
+    kind: str
+    required: bool = False
+
+
+MIXTURE = DataEntry("wav.scp", "speech_mix", "sound", "mixture", required=True)
+TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", "target", required=True)
+OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", "other")
+SOUNDS = (MIXTURE, TARGET, OTHER)
+ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the references
+
+
+def query_entries() -> Tuple[DataEntry, ...]:
+    """A row for each condition there is by now."""
+    return tuple(DataEntry(one.file, name, "text", name) for name, one in CONDITIONS.items())
+
+
+def data_table() -> Tuple[DataEntry, ...]:
+    """All rows: the sounds, and what they can be queried by."""
+    return (*SOUNDS, *query_entries())
+
+
+def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
+    """Names a batch must (or may) have; at inference there are no references."""
+    rows = [row for row in data_table() if not (inference and row in ESTIMATES)]
+    return tuple(row.name for row in rows if row.required == required)
+
+
+def path_name_type(directory: str, conditions: Tuple[str, ...]) -> List[Tuple[str, str, str]]:
+    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set queried by ``conditions``."""
+    return [
+        (f"{directory}/{row.file}", row.name, row.type)
+        for row in data_table()
+        if row in SOUNDS or row.name in conditions
+    ]
+
+
+class MixtureSet:
+    """The mixtures of a directory; a table is read, and checked, when it is first needed.
+
+    Attributes:
+        directory: where they are.
+        ids: names of the mixtures, sorted.
+
+    Raises:
+        TSXError: if the set is not complete or holds no mixture; later, if a table is missing or
+            not that of these mixtures.
+    """
+
+    def __init__(self, directory: PathLike):
+        self.directory = Path(directory)
+        if not (self.directory / DONE).is_file():
+            raise TSXError(f"{self.directory}: not a complete mixture set (run stage 3)")
+        self._tables: Dict[str, Dict[str, str]] = {}
+        self._values: Dict[str, Dict[str, str]] = {}
+        with made_by(MIX):
+            self._tables[MIXTURE.file] = read_table(self.directory / MIXTURE.file)
+        self.ids = sorted(self._tables[MIXTURE.file])
+        if not self.ids:
+            raise TSXError(f"{self.directory / MIXTURE.file}: no mixtures; run {MIX} again")
+
+    def table(self, file: str) -> Dict[str, str]:
+        """Id -> value of one of the files of ``data_table``."""
+        if file not in self._tables:
+            with made_by(MIX):
+                table = read_table(self.directory / file)
+                self._check_ids(file, table)
+            self._tables[file] = table
+        return self._tables[file]
+
+    def paths(self, sound: DataEntry) -> Dict[str, str]:
+        """Id -> audio file of one of ``SOUNDS``."""
+        return self.table(sound.file)
+
+    def read(self, sound: DataEntry, name: str, dtype: str = "float32", **expected) -> np.ndarray:
+        """A sound of one mixture, (T,).
+
+        Args:
+            expected: ``fs`` and ``length``, see ``read_audio``.
+        """
+        with made_by(MIX):
+            return read_audio(self.paths(sound)[name], dtype=dtype, **expected)[0]
+
+    def lengths(self, fs: int, sound: DataEntry = MIXTURE) -> Dict[str, int]:
+        """Id -> samples of each sound, which must be mono at ``fs`` Hz."""
+        with made_by(MIX):
+            return {name: audio_length(path, fs) for name, path in self.paths(sound).items()}
+
+    @functools.cached_property
+    def plans(self) -> Dict[str, Plan]:
+        """What the mixtures were made from, by id."""
+        with made_by(MIX):
+            plans = {plan.id: plan for plan in read_plans(self.directory / PLANS)}
+            self._check_ids(PLANS, plans)
+        return plans
+
+    def label(self, name: str) -> str:
+        """The most specific label of the target of mixture ``name``."""
+        plan = self.plans[name]
+        return plan.sources[plan.target].labels[0]
+
+    @property
+    def conditions(self) -> Tuple[str, ...]:
+        """What there is a table of, and ``unconditional``."""
+        there = (row.name for row in query_entries() if (self.directory / row.file).is_file())
+        return (UNCONDITIONAL, *there)
+
+    def applicable(self, condition: str) -> Dict[str, str]:
+        """Id -> value of the mixtures that can be queried by a condition, sorted."""
+        if condition not in self._values:
+            table = dict.fromkeys(self.ids, ANY)
+            if condition != UNCONDITIONAL:
+                table = self.table(f"utt2{condition}")
+            self._values[condition] = {
+                name: table[name] for name in self.ids if table[name] != NOT_APPLICABLE
+            }
+        return self._values[condition]
+
+    def queries(
+        self, conditions: Sequence[str], num_enrollments: Optional[int] = None
+    ) -> Dict[str, Dict[str, str]]:
+        """Condition -> id -> value.
+
+        Args:
+            num_enrollments: K, take the first K of the enrollments of each mixture; None: all.
+
+        Raises:
+            TSXError: if a mixture has fewer than K.
+        """
+        queries = {condition: dict(self.applicable(condition)) for condition in conditions}
+        if num_enrollments is None:
+            return queries
+        if num_enrollments < 1:
+            raise TSXError(f"number of enrollments must be at least 1, found {num_enrollments}")
+        if ENROLLMENT not in queries:
+            listed = ", ".join(queries)
+            raise TSXError(f"number of enrollments: expected the condition enrollment in {listed}")
+        for name, value in queries[ENROLLMENT].items():
+            paths = enrollment_paths(value)
+            if len(paths) < num_enrollments:
+                raise TSXError(
+                    f"{self.directory}/utt2{ENROLLMENT}: {name}: expected {num_enrollments} "
+                    f"enrollments or more, found {len(paths)}"
+                )
+            queries[ENROLLMENT][name] = json.dumps(paths[:num_enrollments])
+        return queries
+
+    def _check_ids(self, file: str, found: Mapping[str, Any]) -> None:
+        difference = describe_difference(self._tables[MIXTURE.file], found)
+        if difference:
+            where = self.directory / file
+            raise TSXError(f"{where}: not the mixtures of {MIXTURE.file}: {difference}")
+
+
+@contextlib.contextmanager
+def made_by(stage: str) -> Iterator[None]:
+    """Errors of the block say which stage makes the file again."""
+    try:
+        yield
+    except TSXError as error:
+        raise TSXError(f"{error}; run {stage} again") from None
+
+
+def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """How the ids differ, in words; empty if they do not.
+
+    >>> describe_difference({"a": 1, "b": 2, "c": 3}, {"c": 3, "d": 4})
+    "2 of 3 ids missing (first 'a'), 1 unknown (first 'd')"
+    """
+    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    words: List[str] = []
+    if missing:
+        words.append(f"{len(missing)} of {len(expected)} ids missing (first {missing[0]!r})")
+    if unknown:
+        words.append(f"{len(unknown)} unknown (first {unknown[0]!r})")
+    return ", ".join(words)

@@ -1,0 +1,223 @@
+"""Writing a fixed set of mixtures (see ``mixture_set``): drawn from clips, or again from its plans.
+
+A set that was begun is continued by the same facts and refused for different ones. A job writes its
+audio, and its plans to its part; the merge makes the tables.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from tsx_espnet.audio import HEADER_BYTES, write_float_wav
+from tsx_espnet.cli import ALL, Jobs, progress
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
+from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.mixture_set import PLANS, SOUNDS, DataEntry, data_table, query_entries
+from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
+from tsx_espnet.mixing.render import mix, render_sources
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.output import Output
+from tsx_espnet.tables import PathLike, digest, read_table, size_of, write_table
+
+MIXING_VERSION = 1  # raise it when the same facts give other mixtures
+
+
+def write_mixtures(
+    sampler: Sampler, num_mixtures: int, seed: int, out: PathLike, jobs: Jobs = ALL
+) -> None:
+    """Draw mixtures 1 .. ``num_mixtures`` of ``seed`` and write them: all, a part, or the merge.
+
+    Raises:
+        TSXError: if ``out`` holds something else, a part is missing in the merge, or the disk is
+            full.
+    """
+    if num_mixtures < 1:
+        raise TSXError(f"number of mixtures must be at least 1, found {num_mixtures}")
+    width = max(5, len(str(num_mixtures)))
+
+    def plan_of(number: int) -> Plan:
+        return sampler.draw(seed, 0, number, f"mix{number + 1:0{width}d}")
+
+    config = sampler.config.to_dict()
+    # a path; what it holds counts
+    del config["superclasses"]
+    (config["background"] or {}).pop("noise", None)
+    facts = {
+        "version": MIXING_VERSION,
+        "num_mixtures": num_mixtures,
+        "seed": seed,
+        "config": config,
+        "superclasses": digest(json.dumps(sampler.superclasses, sort_keys=True).encode()),
+        "clips": sampler.clips.facts(),
+    }
+    if sampler.noise is not None:
+        facts["noise"] = sampler.noise.facts()
+    if sampler.new_classes is not None:
+        facts.update(new_classes=sampler.new_classes, target=sampler.target)
+    if sampler.examples is not None:
+        facts["examples"] = sampler.examples.facts()
+    clips = (sampler.clips, sampler.examples, sampler.noise)
+    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips).write(jobs)
+
+
+def rebuild(
+    plan_file: PathLike,
+    clips: ClipSet,
+    out: PathLike,
+    jobs: Jobs = ALL,
+    noise: Optional[ClipSet] = None,
+    examples: Optional[ClipSet] = None,
+) -> None:
+    """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it).
+
+    Raises:
+        TSXError: if a plan is bad, or the clips are not those that it was made from.
+    """
+    path = Path(plan_file)
+    path = path / PLANS if path.is_dir() else path
+    if path.parent.resolve() == Path(out).resolve():
+        raise TSXError(f"{out}: cannot rebuild a set into itself")
+    plans = read_plans(path)
+    if not plans:
+        raise TSXError(f"{path}: holds no mixture")
+    of_plans = digest("".join(plan.to_json() for plan in plans).encode())
+    facts = {"version": MIXING_VERSION, "plans": of_plans, "clips": clips.facts()}
+    if noise is not None:
+        facts["noise"] = noise.facts()
+    if examples is not None:
+        facts["examples"] = examples.facts()
+    render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
+    sources = (clips, examples, noise)
+    WrittenMixtures(out, facts, plans.__getitem__, len(plans), *sources).write(jobs)
+
+
+class WrittenMixtures(Output):
+    """A mixture set, made of plans.
+
+    Args:
+        plan_of: number from 0 -> plan.
+        examples: what enrollments are taken from, if not from ``clips``.
+    """
+
+    noun = "mixtures"
+    keep_other = True
+
+    def __init__(
+        self,
+        out: PathLike,
+        facts: Dict[str, Any],
+        plan_of: Callable[[int], Plan],
+        number: int,
+        clips: ClipSet,
+        examples: Optional[ClipSet] = None,
+        noise: Optional[ClipSet] = None,
+    ):
+        super().__init__(out, facts, range(number))
+        self.plan_of = plan_of
+        self.clips = clips
+        self.examples = examples or clips
+        self.noise = noise
+
+    def write_part(self, part: Path, items: Sequence[int], title: str) -> None:
+        """Audio, unless it is there and whole; below ``part`` the plans."""
+        plans: List[Plan] = []
+        for item in progress(items, f"mix {title}"):
+            plan = self.plan_of(item)
+            if any(size_of(path) != size for path, size in self._audio_sizes(plan).items()):
+                self._write_audio(plan)
+            plans.append(plan)
+        write_plans(part / PLANS, plans)
+
+    def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
+        """All tables, in the order of the mixtures."""
+        plans: List[Any] = [None] * len(self.items)
+        for number, part in enumerate(parts):
+            expected = len(plans[number :: len(parts)])
+            plans[number :: len(parts)] = _read_plans(part, expected)
+        out = self.directory
+        write_plans(out / PLANS, plans)
+        for row in SOUNDS:
+            write_table(out / row.file, {plan.id: self._path(row, plan) for plan in plans})
+        for row in query_entries():
+            write_table(out / row.file, {plan.id: self._value(row, plan) for plan in plans})
+        return {}
+
+    def expected_files(self, where: Path, items: Sequence[int]) -> Mapping[Path, Optional[int]]:
+        """The audio that the plans say, and of the whole the tables."""
+        plans = _read_plans(where, len(items))
+        if where == self.directory:
+            names = {plan.id for plan in plans}
+            for row in data_table():
+                if read_table(where / row.file).keys() != names:
+                    raise TSXError(f"{where / row.file}: expected the mixtures of {PLANS}")
+        sizes: Dict[Path, Optional[int]] = {}
+        for plan in plans:
+            sizes.update(self._audio_sizes(plan))
+        return sizes
+
+    def summary(self, facts: Mapping[str, Any]) -> str:
+        return f"{len(self.items)} mixtures"
+
+    def _path(self, row: DataEntry, plan: Plan) -> Path:
+        return self.directory / "wav" / row.kind / f"{plan.id}.wav"
+
+    def _value(self, row: DataEntry, plan: Plan) -> str:
+        """What a mixture is queried by."""
+        if row.name != ENROLLMENT:
+            return plan.conditions.get(row.name, NOT_APPLICABLE)
+        paths = [str(path) for path in self._enrollments(plan)]
+        several = json.dumps(paths, ensure_ascii=False)
+        return several if len(paths) > 1 else next(iter(paths), NOT_APPLICABLE)
+
+    def _enrollments(self, plan: Plan) -> Dict[Path, Enrollment]:
+        """A whole clip is where it always was; the set holds excerpts itself."""
+        examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
+        return {
+            Path(examples.path(one.clip))
+            if one.length == examples.num_samples(one.clip)
+            else folder / f"{plan.id}_{number}.wav": one
+            for number, one in enumerate(plan.enrollments, start=1)
+        }
+
+    def _excerpts(self, plan: Plan) -> Dict[Path, Enrollment]:
+        folder = self.directory / "wav" / ENROLLMENT
+        return {path: one for path, one in self._enrollments(plan).items() if path.parent == folder}
+
+    def _audio_sizes(self, plan: Plan) -> Dict[Path, int]:
+        """The audio files of a mixture, enrollments among them, and their bytes."""
+        samples = {self._path(row, plan): plan.num_samples for row in SOUNDS}
+        samples.update({path: one.length for path, one in self._excerpts(plan).items()})
+        return {path: HEADER_BYTES + 4 * number for path, number in samples.items()}
+
+    def _write_audio(self, plan: Plan) -> None:
+        sources = render_sources(plan, self.clips, self.noise)
+        _check_level(plan, sources, self.clips)
+        other, mixture = mix(sources, plan.target)
+        for row, samples in zip(SOUNDS, (mixture, sources[plan.target], other)):
+            write_float_wav(self._path(row, plan), samples, plan.fs)
+        for path, one in self._excerpts(plan).items():
+            samples = self.examples.read(one.clip, one.start, one.length)
+            write_float_wav(path, samples, plan.fs)
+
+
+def _read_plans(directory: Path, number: int) -> List[Plan]:
+    plans = read_plans(directory / PLANS)
+    if len(plans) != number:
+        raise TSXError(f"{directory / PLANS}: expected {number} mixtures, found {len(plans)}")
+    return plans
+
+
+def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
+    """Levels that differ from the plan show that a clip's audio is not what it was."""
+    energy = np.square(sources, dtype=np.float64).sum(axis=1)
+    rest = energy.sum() - energy[plan.target]
+    snr = 10 * np.log10((energy[plan.target] + 1e-30) / (rest + 1e-30))
+    if not abs(snr - plan.snr) <= 0.01:
+        names = ", ".join(source.clip for source in plan.sources)
+        raise TSXError(
+            f"{plan.id}: expected an SNR of {plan.snr:.2f} dB, found {snr:.2f} dB: the audio of a "
+            f"clip in {clips} has changed ({names}); format (stage 2) and mix again"
+        )
