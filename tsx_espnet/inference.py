@@ -101,7 +101,7 @@ class TargetSoundExtractor:
                 that cannot be read, or a mixture that is empty or holds NaN or infinity.
         """
         embedding = self.embed_keywords(condition)
-        mixture = check_samples(mixture, fs)
+        mixture = check_mixture(mixture, fs)
         columns = mixture.reshape(len(mixture), -1)
         recording = self._recording(fs, columns.shape[1], embedding)
         target, rest = recording.push(columns, last=True, progress=progress)
@@ -138,7 +138,7 @@ class TargetSoundExtractor:
             block = np.asarray(block)
             if block.ndim and not len(block):
                 continue
-            block = check_samples(block, fs)
+            block = check_mixture(block, fs)
             if recording is None:
                 shape = block.shape[1:]
                 recording = self._recording(fs, block[0].size, embedding)
@@ -152,7 +152,7 @@ class TargetSoundExtractor:
                 if len(target):
                     yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
         if recording is None:
-            check_samples(np.zeros(0), fs)  # raises
+            check_mixture(np.zeros(0), fs)  # raises
         target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
         yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
 
@@ -251,22 +251,22 @@ class TargetSoundExtractor:
         return RecordingInSegments(extract, self.fs, fs, channels)
 
 
-def check_samples(samples: np.ndarray, fs: float) -> np.ndarray:
-    """A mixture as float32 (T,) or (T, channels).
+def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
+    """The mixture as float32 (T,) or (T, channels).
 
     Raises:
         TSXError: saying what is wrong with it.
     """
-    samples = np.asarray(samples)
-    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or samples.size == 0:
+    mixture = np.asarray(mixture)
+    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
         raise TSXError(
             "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {samples.dtype} {samples.shape}"
+            f"found {mixture.dtype} {mixture.shape}"
         )
     with np.errstate(over="ignore"):
-        samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
+        mixture = mixture.astype(np.float32)
+    if not np.isfinite(mixture).all():
         raise TSXError("mixture: found NaN or infinite samples")
     if not 0 < fs < np.inf:
         raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return samples
+    return mixture

@@ -39,20 +39,21 @@ class RecordingInSegments:
         self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
     ) -> Tuple[np.ndarray, np.ndarray]:
         """As much of target and rest as is ready: (n, channels) -> (m, channels) each."""
-        self.mixture = np.concatenate([self.mixture, block])
+        self.mixture = _join(self.mixture, block)
         heard = self.down.resample_chunk(block, last) if self.resample else block
         target = self._segments(heard, last, progress)
         if self.resample:
             target = self.up.resample_chunk(target, last)
-        target = np.concatenate([self.target, target])
+        target = _join(self.target, target)
         ready = len(self.mixture) if last else min(len(self.mixture), len(target))
         mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
         self.target = target[ready:]
-        target = np.pad(target[:ready], ((0, max(0, ready - len(target))), (0, 0)))
+        missing = np.zeros_like(mixture[: max(0, ready - len(target))])  # resampling may round down
+        target = _join(target[:ready], missing)
         return target, mixture - target
 
     def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
-        heard = np.concatenate([self.heard, heard])
+        heard = _join(self.heard, heard)
         if last and not len(heard):  # shorter than one sample at the model's rate
             return heard
         # a segment that is not the last one has a successor, which needs more than the fade
@@ -70,3 +71,10 @@ class RecordingInSegments:
             self.tail = target[hop:]
             targets.append(target if last and start == starts[-1] else target[:hop])
         return np.concatenate(targets)
+
+
+def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """One after the other, without a copy where one of them is empty: they may be long."""
+    if not len(first) or not len(second):
+        return first if len(first) else second
+    return np.concatenate([first, second])

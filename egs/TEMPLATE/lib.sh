@@ -135,9 +135,8 @@ free_cores() {
 # training_threads: ${num_threads}, or what suits where training runs: a share of the CPU cores, of
 # those that are free.
 training_threads() {
-    local cores=1
-    if [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
-        local free
+    local cores=1 free
+    if [ "${num_threads}" -eq 0 ] && [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
         cores=$(($(getconf _NPROCESSORS_ONLN) / share)) free=$(free_cores)
         cores=$((cores < free ? cores : free))
     fi

@@ -36,7 +36,15 @@ def test_recordings_in_folders(root, tmp_path, capsys):
 
 def test_mixtures_without_a_background_are_refused_before_anything_is_made(root, tmp_path):
     config = tmp_path / "mix.yaml"
-    words = ["--noise", str(root), "--data", str(tmp_path / "data"), "--mixing_config", str(config)]
+    words = [
+        "noise",
+        "--noise",
+        str(root),
+        "--data",
+        str(tmp_path / "data"),
+        "--mixing_config",
+        str(config),
+    ]
     config.write_text("duration: 3.0\n")
     with pytest.raises(TSXError, match="--noise: .*mix.yaml has no background"):
         main(words)

@@ -91,9 +91,7 @@ def main(argv: Sequence[str] = None) -> None:
         recording = stack.enter_context(AudioFile(args.mixture))
         fs = recording.fs
         tsx = TargetSoundExtractor.load(args.model, args.model_file, args.device)
-        blocks = progress(
-            recording.blocks(whole=True), "extracting", recording.num_blocks or None
-        )
+        blocks = progress(recording.blocks(whole=True), "extracting", recording.num_blocks or None)
         stream = tsx.stream(blocks, fs, **condition)
         writers = [
             stack.enter_context(recording_writer(path, fs, recording.channels, recording.frames))

@@ -172,7 +172,7 @@ def test_split(count, sizes, few_classes):
 
 @pytest.mark.parametrize("option, value", [("clips_per_class", 9), ("seed", -1), ("num_jobs", 0)])
 def test_option_out_of_range(option, value, tmp_path):
-    paths = ["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d")]
     with pytest.raises(TSXError, match=rf"{option}: expected at least \d+, found {value}"):
-        main(["mini", *paths, f"--{option}={value}"])
+        options = ["--out", str(tmp_path / "o"), "--data", str(tmp_path / "d")]
+        main(["mini", *options, f"--{option}={value}"])
     assert not list(tmp_path.iterdir())
