@@ -8,8 +8,8 @@ import soundfile
 
 from tsx_espnet.bin import report, score
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.examples import choose_examples, clear_examples
 from tsx_espnet.evaluation.markdown import markdown
+from tsx_espnet.evaluation.report import choose_examples, clear_examples
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.tables import read_table
 

@@ -16,7 +16,7 @@ from tsx_espnet.evaluation.scores import (
     decibels,
     read_scores,
 )
-from tsx_espnet.evaluation.statistics import Mean, mean_of
+from tsx_espnet.evaluation.statistics import Evidence, Mean, mean_of, weigh
 from tsx_espnet.mixing.mixture_set import describe_difference
 from tsx_espnet.tables import PathLike, read_facts
 
@@ -101,6 +101,13 @@ class Answers:
     def mean(self) -> Optional[Mean]:
         """The mean and its interval over the mixtures; None without any."""
         return mean_of(list(self.values.values()))
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the mean rests on."""
+        targets = [self.targets[name] for name in self.values]
+        clips, labels = [score.clip for score in targets], [score.label for score in targets]
+        return weigh(list(self.values.values()), clips, labels, self.run_means)
 
     def minus(self, other: "Answers") -> "Answers":
         """The difference, mixture by mixture, over those that both have.

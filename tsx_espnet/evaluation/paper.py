@@ -124,15 +124,19 @@ class Paper:
     claims: Tuple[Claim, ...]
     notes: Tuple[str, ...]
 
-    def all_claims(self) -> Dict[str, List[Claim]]:
-        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
-        numbers = {
-            cell: printed
+    def printed(self) -> Dict[Cell, float]:
+        """Cell -> number, of all cells of the tables that have one."""
+        return {
+            cell: number
             for table in self.tables
             for row in table.rows
-            for cell, printed in zip(row.cells, row.printed)
-            if cell is not None and printed is not None
+            for cell, number in zip(row.cells, row.printed)
+            if cell is not None and number is not None
         }
+
+    def all_claims(self) -> Dict[str, List[Claim]]:
+        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
+        numbers = self.printed()
         known = set()
         found: Dict[str, List[Claim]] = {}
         groups = [(table.name, table.claims()) for table in self.tables]
