@@ -82,12 +82,11 @@ def write_page(
     metrics = [METRICS[name] for name in paper.metrics]
     theirs = paper.data and f" The paper's: {paper.data}."
     parts = [f"# {title or paper.title}", f"Paper: {paper.reference}."]
-    parts += [f"Ours: {DATA_KINDS[data_kind]}.{theirs}", "## Test sets", markdown(_sets_table(study))]
+    parts += [f"Ours: {DATA_KINDS[data_kind]}.{theirs}"]
+    parts += ["## Test sets", markdown(_sets_table(study))]
     if study.metric is not metrics[0]:
-        parts.append(
-            f"The scores hold no {metrics[0].name}, the paper's metric: stage 7 was told to leave "
-            f"it out. Figure and claims are of {study.metric.name}."
-        )
+        words = f"The scores hold no {metrics[0].name}, the paper's metric: stage 7 was told to "
+        parts.append(f"{words}leave it out. Figure and claims are of {study.metric.name}.")
     for table in paper.tables:
         parts += [f"## {table.name}", _filled(_paper_table(study, table, metrics[0]))]
         parts += [*_gaps(study, table), bullets(table.notes)]

@@ -102,10 +102,10 @@ class Study:
         drawn = [runs for runs in found if any(run.draw is not None for run in runs)]
         draws = [set.intersection(*drawn)] if drawn else []
         seeds = [{run.seed for run in runs} for runs in (*found, *draws)]
-        every = set().union(*found)
+        every = frozenset().union(*found)
         common = set.intersection(*seeds) if seeds else set()
         shared = {run for run in every if run.draw is None}.union(*draws)
-        return frozenset(run for run in shared if run.seed in common) if common else frozenset(every)
+        return frozenset(run for run in shared if run.seed in common) or every
 
     def answers(
         self, cell: Cell, metric: Metric, runs: Optional[FrozenSet[Run]] = None
