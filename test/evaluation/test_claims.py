@@ -18,7 +18,7 @@ def answers(values, clips=None, labels=None, runs=3):
         name: Score(name, "text", "x", label, clip=clip)
         for name, label, clip in zip(names, labels, clips)
     }
-    return average([of_one_run("", "text", dict(zip(names, values)), rows)] * runs, "")
+    return average([of_one_run("", "text", dict(zip(names, values)), rows)] * runs)
 
 
 def verdict(*arguments, **options):
@@ -26,7 +26,7 @@ def verdict(*arguments, **options):
 
 
 def of_runs(*tables):
-    return average([answers(table, runs=1) for table in tables], "")
+    return average([answers(table, runs=1) for table in tables])
 
 
 POSITIVE = [1.0, 1.2, 0.8, 1.1, 0.9, 1.3, 0.7, 1.0, 1.1, 0.9]

@@ -191,13 +191,19 @@ def ensemble(members: Sequence[Answers]) -> Answers:
     return of_one_run(ENSEMBLE, "best of all", values, targets)
 
 
-def average(runs: Sequence[Answers], name: str) -> Answers:
-    """For every mixture that all of ``runs`` have, their mean: several seeds or draws as one."""
-    common = [mixture for mixture in runs[0].values if all(mixture in r.values for r in runs)]
-    values = {mixture: sum(run.values[mixture] for run in runs) / len(runs) for mixture in common}
+def average(runs: Sequence[Answers]) -> Optional[Answers]:
+    """For every mixture that all of ``runs`` have, their mean: several seeds or draws as one.
+
+    None without such a mixture.
+    """
+    every = runs[0].values if runs else ()
+    common = [name for name in every if all(name in run.values for run in runs)]
+    if not common:
+        return None
+    values = {name: sum(run.values[name] for run in runs) / len(runs) for name in common}
     means = tuple(mean for run in runs for mean in run.run_means)
     silent = max(run.silent for run in runs)
-    return Answers(name, runs[0].condition, values, runs[0].targets, silent, means)
+    return dataclasses.replace(runs[0], values=values, silent=silent, run_means=means)
 
 
 def check_same_set(experiments: Sequence[ScoredExperiment]) -> None:

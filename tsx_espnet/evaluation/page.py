@@ -44,9 +44,9 @@ EVIDENCE = (
     "ours: the difference mixture by mixture over the runs that both have, where both were "
     "queried; without a run in common, that of their means over all runs, which judges nothing. "
     "paper: the difference of its means, each rounded to 0.1 dB.",
-    "Mixtures that share a clip are not independent, nor is one class another: the 95 % bootstrap "
-    "intervals draw whole clips of targets, and whole classes of targets. The third interval is "
-    "the lowest and the highest mean of a run.",
+    "Mixtures that share a clip or a class are not independent: the 95 % bootstrap intervals draw "
+    "whole clips of targets, and whole classes of targets. The third interval is the lowest and "
+    "the highest mean of a run.",
     f'verdict: "holds" if all three intervals are above 0, "reversed" if all are below, else '
     f'"open"; with fewer than {MIN_RUNS} runs it is open whatever they are, and so it is where '
     "an interval is missing (too few clips or classes, or scores that do not say which clips they "

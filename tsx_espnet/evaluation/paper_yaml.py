@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from tsx_espnet.checks import Fields, check_given, check_names, shown
 from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.answers import INFER, METRICS
 from tsx_espnet.evaluation.paper import (
     DRAW,
     Cell,
@@ -20,8 +21,6 @@ from tsx_espnet.evaluation.paper import (
 )
 from tsx_espnet.tables import PathLike, read_yaml
 
-METRICS = ("SI-SDR", "SI-SDRi", "SNR", "SNRi", "SDR", "SDRi")  # SDR: BSS-eval's; i: improvement
-INFER = "infer"  # <experiment>/infer/<test set> holds estimates and scores
 FIELDS = ("name", "system", "method", "best_of", "condition", "set", "scores")
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]

@@ -119,9 +119,9 @@ def describe_config(config: Mapping[str, Any], tag: str, history: History) -> Pa
     per_epoch = config.get("mixtures_per_epoch") or config.get("num_mixtures")
     if not per_epoch and config.get("num_iters_per_epoch") and config.get("batch_size"):
         per_epoch = config["num_iters_per_epoch"] * config["batch_size"]
-    rest = {"mixtures per epoch": per_epoch}
-    rest.update({"batch size": config.get("batch_size"), "seed": config.get("seed")})
-    return pairs + [(name, str(value)) for name, value in rest.items() if value is not None]
+    numbers = {"mixtures per epoch": per_epoch, "batch size": config.get("batch_size")}
+    numbers["seed"] = config.get("seed")
+    return pairs + [(name, str(value)) for name, value in numbers.items() if value is not None]
 
 
 def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:

@@ -9,7 +9,7 @@ import numpy as np
 from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.answers import INFER
+from tsx_espnet.evaluation.answers import read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -31,14 +31,7 @@ from tsx_espnet.evaluation.provenance import (
     read_config,
 )
 from tsx_espnet.evaluation.score import read_estimate
-from tsx_espnet.evaluation.scores import (
-    FILE,
-    ORACLE,
-    Score,
-    check_scores,
-    read_scores,
-    shown_condition,
-)
+from tsx_espnet.evaluation.scores import ORACLE, Score, shown_condition
 from tsx_espnet.evaluation.statistics import RESAMPLES, Summary, by_condition, by_label, unprocessed
 from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.tables import DONE, PathLike, atomic_write, mark_done, read_table, remove_leftovers
@@ -93,8 +86,15 @@ def report(
     mixtures = MixtureSet(mixtures_dir)
     test_set = test_set or mixtures.directory.resolve().name
     config = read_config(exp)
-    estimates_dir = exp / INFER / test_set
-    scores = _read(estimates_dir / FILE, mixtures)
+    experiment = read_experiment(exp, test_set)
+    unknown = sorted(experiment.table.keys() - set(mixtures.ids))
+    if unknown:
+        raise TSXError(
+            f"{experiment.path}: scores of other mixtures than {mixtures.directory}: "
+            f"{len(unknown)} ids unknown (first {unknown[0]!r}); run stages 6 (infer) and 7 "
+            "(score) again"
+        )
+    scores = [score for rows in experiment.table.values() for score in rows.values()]
     present = by_condition(scores)
     shown = shown_condition([row.name for row in present])
     history = History(exp)
@@ -106,12 +106,10 @@ def report(
     if curves:
         draw_learning_curves(out / CURVES, history)
     clear_examples(out / EXAMPLES)
-    examples = {
-        name: [score for score in scores if score.mixture == name]
-        for name in choose_examples(scores, shown, num_examples)
-    }
-    for name, of_mixture in examples.items():
-        write_example(out / EXAMPLES / name, mixtures, estimates_dir, of_mixture, shown)
+    chosen = choose_examples(scores, shown, num_examples)
+    examples = {name: list(experiment.table[name].values()) for name in chosen}
+    for name, rows in examples.items():
+        write_example(out / EXAMPLES / name, mixtures, experiment.path.parent, rows, shown)
 
     tag = exp.resolve().name
     rows = [unprocessed(scores), *present]
@@ -152,10 +150,10 @@ def report(
 
 
 def choose_examples(scores: Sequence[Score], condition: str, count: int) -> List[str]:
-    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi under ``condition``.
+    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi under ``condition``, worst first.
 
-    They are those at the k / (count + 1) quantiles: the median for one, the quartiles for three.
-    Worst first. Ties are broken by id, so the choice is always the same.
+    They are the k / (count + 1) quantiles: the median for one, the quartiles for three. Ties are
+    broken by id, so the choice is always the same.
     """
     ranked = sorted(
         (score.si_sdri, score.mixture)
@@ -223,20 +221,6 @@ def write_example(
     title = f"{name}, {shown} = {quoted}: SI-SDRi {score.si_sdri:.1f} dB"
     draw_spectrograms(directory / PICTURE, pictures, plan.fs, title)
     remove_leftovers(directory)
-
-
-def _read(path: Path, mixtures: MixtureSet) -> List[Score]:
-    scores = read_scores(path)
-    if not scores:
-        raise TSXError(f"{path}: no scores; run stages 6 (infer) and 7 (score)")
-    unknown = sorted({score.mixture for score in scores} - set(mixtures.ids))
-    if unknown:
-        raise TSXError(
-            f"{path}: scores of other mixtures than {mixtures.directory}: {len(unknown)} ids "
-            f"unknown (first {unknown[0]!r}); run stages 6 (infer) and 7 (score) again"
-        )
-    check_scores(scores, path)
-    return scores
 
 
 def _headline(rows: Sequence[Summary], shown: str, test_set: str) -> str:

@@ -20,14 +20,14 @@ _AGAIN = "run stage 7 (score) again"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well one mixture was answered under one condition; all metrics in dB, ``None`` = none.
+    """How well one mixture was answered under one condition; all metrics in dB or None.
 
     ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
-    and is empty where all can be heard. ``value`` is that of the condition; of the oracle, the
-    condition; of a model that is queried by nothing, the output that fits the target (spk1, spk2).
+    and is empty if all are audible. ``value`` is that of the condition; of the oracle, the
+    condition; of a model without queries, the output that fits the target (spk1, spk2).
     ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
     value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
-    which other mixtures may share; empty in scores written before there was this column.
+    which other mixtures may share; it is empty in scores from before this column.
     """
 
     mixture: str
@@ -52,12 +52,11 @@ METRICS = COLUMNS[5:-1]
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
-    """The scores with one ``oracle`` row a mixture: its condition of the highest SI-SDR, as value.
+    """The scores with an ``oracle`` row for each mixture: that of the condition of highest SI-SDR.
 
-    That is "oracle OCT" of the OCT paper's Table 1. On a tie the condition that comes first in
-    ``CONDITIONS`` counts; a mixture without any SI-SDR keeps a row that says what is silent.
-    ``unconditional`` is no condition to pick. The result is sorted by mixture, then in the order of
-    the conditions.
+    That is the "(Oracle) OCT" of the OCT paper. Ties go to the condition that comes first in
+    ``CONDITIONS``; a mixture without any SI-SDR keeps a row that says what is silent.
+    ``unconditional`` is never picked. Sorted by mixture, then in the order of the conditions.
     """
     scores = sorted((score for score in scores if score.condition != ORACLE), key=_place)
     best: Dict[str, Score] = {}
@@ -104,7 +103,12 @@ def read_scores(path: PathLike) -> List[Score]:
     if not path.is_file():
         raise TSXError(f"{path}: no such file; run stage 7 (score)")
     try:
-        return list(_read(path))
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise TSXError(f"{path}: missing column {', '.join(missing)}; {_AGAIN}")
+            return [_score(row, f"{path}:{reader.line_num}") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise TSXError(f"{path}: not CSV ({error}); {_AGAIN}") from None
 
@@ -128,16 +132,6 @@ def check_scores(scores: Sequence[Score], path: PathLike) -> None:
     for name, rows in mixtures.items():
         for fault in itertools.chain(_faults(rows), _oracle_faults(rows)):
             raise _stale(path, name, fault)
-
-
-def _read(path: Path) -> Iterator[Score]:
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
-        if missing:
-            raise TSXError(f"{path}: missing column {', '.join(missing)}; {_AGAIN}")
-        for row in reader:
-            yield _score(row, f"{path}:{reader.line_num}")
 
 
 def _score(row: Dict[str, str], where: str) -> Score:
@@ -213,7 +207,5 @@ def decibels(value: Optional[float]) -> str:
 
 
 def _stale(path: PathLike, name: str, fault: str) -> TSXError:
-    return TSXError(
-        f"{Path(path)}: mixture {name!r}: {fault}; it is stale or was edited: remove it and run "
-        "stage 7 (score) again"
-    )
+    words = f"it is stale or was edited: remove it and {_AGAIN}"
+    return TSXError(f"{path}: mixture {name!r}: {fault}; {words}")

@@ -115,7 +115,7 @@ class Study:
         if key not in self._means:  # its interval is a bootstrap
             found = self.runs(cell, metric).items()
             of_runs = [answers for run, answers in found if runs is None or run in runs]
-            self._means[key] = _mean(of_runs)
+            self._means[key] = average(of_runs)
         return self._means[key]
 
     def shared_runs(self, claim: Claim, metric: Metric) -> List[Run]:
@@ -131,9 +131,9 @@ class Study:
         above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
         common = self.shared_runs(claim, metric)
         if common:
-            return _mean([above[run].minus(below[run]) for run in common])
-        means = [_mean(list(runs.values())) for runs in (above, below)]
-        return None if None in means else _mean([means[0].minus(means[1])])
+            return average([above[run].minus(below[run]) for run in common])
+        first, other = (average(list(runs.values())) for runs in (above, below))
+        return average([first.minus(other)]) if first and other else None
 
     def rows(
         self, table: Table, metric: Metric
@@ -234,9 +234,3 @@ def _places(path: Path, scores: str) -> List[Tuple[Path, Optional[int]]]:
         if match:
             found.append((file.parent, int(match[1] or 0)))
     return sorted(found, key=lambda place: place[1])
-
-
-def _mean(runs: Sequence[Answers]) -> Optional[Answers]:
-    """None without a mixture that all of them have."""
-    found = average(runs, runs[0].name) if runs else None
-    return found if found is not None and found.values else None
