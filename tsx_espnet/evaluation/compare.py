@@ -135,16 +135,16 @@ def _notes(systems: Sequence[Answers], test_set: str) -> List[str]:
     queried = len({name for system in systems for name in system.values})
     notes = [
         f"{queried} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
-        'condition is applicable to ("mixtures"), not the same in every row.',
+        'condition is applicable to ("mixtures"), which differ from row to row.',
         f'"difference": SI-SDR minus that of {systems[0].name}, mixture by mixture, over the '
         '"shared" mixtures that both conditions are applicable to.',
         f"Intervals: bootstrap over the mixtures ({RESAMPLES:,} resamples); those of differences "
         "are paired, and one that contains 0 does not tell the two apart. They are of these "
         "trained models and these clips: they do not cover other seeds, and clips that recur in "
         "several mixtures make them somewhat narrow.",
-        '"oracle ensemble": for every mixture the best of the systems above (that of the OCT '
-        "paper's Fig. 2 is of single-condition models); it takes the reference to know which one.",
-        f'"best": share of the {queried} mixtures in which no other system is better; a tie counts '
+        '"oracle ensemble": for every mixture the best of the systems above, chosen by the '
+        "reference (in the OCT paper's Fig. 2, of single-condition models).",
+        f'"best": share of the {queried} mixtures in which no other system is better; ties count '
         "for each.",
     ]
     silent = {system.name: system.silent for system in systems if system.silent}

@@ -16,10 +16,11 @@ METRIC_COLUMNS = {
 
 
 def summary_table(
-    summaries: Sequence[Summary], first: str, metrics: Sequence[str] = tuple(METRIC_COLUMNS)
+    summaries: Sequence[Summary], first: str, brief: bool = False
 ) -> List[List[str]]:
-    """Header and rows of ``summaries``, every column with its unit; ``first`` heads the names."""
-    metrics = [metric for metric in metrics if any(metric in s.means for s in summaries)]
+    """Header and rows of ``summaries``; ``first`` heads the names, ``brief`` leaves out metrics."""
+    known = () if brief else METRIC_COLUMNS
+    metrics = [metric for metric in known if any(metric in s.means for s in summaries)]
     heads = [METRIC_COLUMNS[metric] for metric in metrics]
     table = [[first, "mixtures", "silent", "SI-SDR (dB)", "SI-SDRi (dB)", "95 % interval (dB)"]]
     table[0] += [*heads, "worse (%)"]

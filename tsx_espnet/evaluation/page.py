@@ -32,25 +32,22 @@ NOT_SCORED = "not scored"  # it was run, and this metric left out
 HOW = (
     "paper: the mean over the test mixtures, as printed. ours: the same, its 95 % bootstrap "
     f"interval over the test mixtures ({RESAMPLES:,} resamples), and in brackets the number of "
-    "runs that it is the mean of, mixture by mixture. difference: ours minus paper.",
-    "A run is a seed of the training and, where new classes are known by a few recordings, a draw "
-    "of these. The cells of a row come from the same runs, as far as they have any in common.",
+    "runs averaged, mixture by mixture. difference: ours minus paper.",
+    "A run is a training seed and, where new classes are known by a few recordings, a draw of "
+    "these. The cells of a row come from the same runs, as far as they have any in common.",
 )
-RUNS = (
-    "Each cell with its runs: how many seeds and draws, the lowest and the highest mean of a run, "
-    "and the intervals over clips and over classes."
-)
+RUNS = "Number of seeds and draws of each cell, lowest and highest mean of a run, and intervals."
 EVIDENCE = (
-    "ours: the difference mixture by mixture over the runs that both have, where both were "
-    "queried; without a run in common, that of their means over all runs, which judges nothing. "
+    "ours: the difference, mixture by mixture, over the runs and mixtures that both have; without "
+    "a run in common, that of their means over all runs, which cannot be judged. "
     "paper: the difference of its means, each rounded to 0.1 dB.",
     "Mixtures that share a clip or a class are not independent: the 95 % bootstrap intervals draw "
     "whole clips of targets, and whole classes of targets. The third interval is the lowest and "
     "the highest mean of a run.",
-    f'verdict: "holds" if all three intervals are above 0, "reversed" if all are below, else '
-    f'"open"; with fewer than {MIN_RUNS} runs it is open whatever they are, and so it is where '
-    "an interval is missing (too few clips or classes, or scores that do not say which clips they "
-    'are of: run stage 7 again). "tie": the paper prints the same number twice.',
+    'verdict: "holds" if all three intervals are above 0, "reversed" if all are below, else '
+    f'"open"; always open with fewer than {MIN_RUNS} runs, or where an interval is missing (too '
+    "few clips or classes, or scores that do not say which clips they are of: run stage 7 again). "
+    '"tie": the paper prints the same number twice.',
 )
 
 

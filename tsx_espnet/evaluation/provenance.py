@@ -194,10 +194,8 @@ def _cpu_name() -> str:
 
 
 def _gpu_name() -> str:
-    try:
-        import torch
-    except ImportError:
-        return "unknown (no PyTorch)"
+    import torch
+
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return ", ".join(names) or "none"
 

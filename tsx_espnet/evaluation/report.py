@@ -42,21 +42,19 @@ CURVES = "figures/learning_curves.png"
 EXAMPLES = "examples"
 PICTURE = "spectrogram.png"
 _LEGEND = (
-    (None, "Means over the mixtures in which the condition tells the target apart: not the same "
-     "mixtures in every row."),
+    (None, "Means over the mixtures in which the condition tells the target apart, which differ "
+     "from row to row."),
     ("mixture", '"mixture": no processing at all.'),
-    (ORACLE, '"oracle": the condition of the highest SI-SDR, mixture by mixture; it takes the '
-     "reference to know it."),
-    (UNCONDITIONAL, '"unconditional": queried by nothing; which of the two outputs is the target '
-     "is decided by the references (oracle PIT)."),
+    (ORACLE, '"oracle": the condition of highest SI-SDR for each mixture, by the reference.'),
+    (UNCONDITIONAL, '"unconditional": no query; the references decide which of the two outputs is '
+     "the target (oracle PIT)."),
     ("si_sdr", "SI-SDR: scale-invariant, means removed. SI-SDRi: its gain over the mixture, with "
      f"the 95 % bootstrap interval of the mean ({RESAMPLES:,} resamples)."),
-    ("snr", "SNR: 10 log10(|target|\N{SUPERSCRIPT TWO} / |estimate - target|\N{SUPERSCRIPT TWO}), "
-     "which minds the scale."),
+    ("snr", "SNR: 10 log10(|target|² / |estimate - target|²), not scale-invariant."),
     ("sir", "SDR, SIR, SAR: BSS-eval with a 512-tap filter."),
     (None, '"worse": share of mixtures whose estimate is worse than the mixture (SI-SDRi < 0).'),
-    (None, '"silent": mixtures with a signal (target, other or estimate) without sound. They have '
-     "no metric and are in no mean."),
+    (None, '"silent": mixtures whose target, other sound or estimate is silent; they have no '
+     "metrics and are left out of all means."),
 )  # fmt: skip
 
 
@@ -124,7 +122,7 @@ def report(
         image("Mean SI-SDRi of each condition with its 95 % interval", bars),
         f"## Classes, by {shown}",
         f"Class of the target (its most specific label); condition: {shown}.",
-        markdown(summary_table(by_label(scores, shown), "class", metrics=())),
+        markdown(summary_table(by_label(scores, shown), "class", brief=True)),
         "## Learning curves",
         image("Loss and SI-SDR over the epochs", curves)
         or "No finished epoch was found in `train.log`.",
@@ -142,7 +140,7 @@ def report(
         stream.write("\n\n".join(part for part in parts if part) + "\n")
     for directory in (out, out / "figures"):
         remove_leftovers(directory)
-    lines = [f"{tag} on {test_set}", "", plain(summary_table(rows, "condition", metrics=()))]
+    lines = [f"{tag} on {test_set}", "", plain(summary_table(rows, "condition", brief=True))]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
         lines += [f"  {out / EXAMPLES / name}" for name in examples]
@@ -150,7 +148,7 @@ def report(
 
 
 def choose_examples(scores: Sequence[Score], condition: str, count: int) -> List[str]:
-    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi under ``condition``, worst first.
+    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi, worst first.
 
     They are the k / (count + 1) quantiles: the median for one, the quartiles for three. Ties are
     broken by id, so the choice is always the same.
@@ -248,9 +246,9 @@ def _examples(examples: Dict[str, List[Score]], shown: str) -> List[str]:
         table.append([name, f"[`{places[name]}`]({places[name]})", scores[0].label, level])
         table[-1] += [gains.get(condition, NONE) for condition in conditions]
     return [
-        f"Not picked by ear: they lie at equal steps of the ranking by SI-SDRi ({shown}), "
-        "the worst first. WAVs are as the model left them, in 16 bits; where one would clip, "
-        "all of that mixture are turned down alike.",
+        f"Not picked by ear, but at equal steps of the ranking by SI-SDRi ({shown}), worst first. "
+        "WAVs are what the model wrote, in 16 bits; where one would clip, all of that mixture are "
+        "scaled down by the same gain.",
         markdown(table),
         *(
             image(f"Spectrograms of mixture, target and estimate of {name}", f"{place}{PICTURE}")
