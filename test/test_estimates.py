@@ -307,7 +307,7 @@ def test_another_rate_or_stereo_is_refused(experiment, mixture_set, tmp_path, fs
     soundfile.write(path, np.zeros((400, channels)), fs)
     with pytest.raises(TSXError) as error:
         estimate(experiment, mixture_set, tmp_path / "infer")
-    assert str(error.value).startswith(f"{path}: expected {found}; run stage 3")
+    assert str(error.value).startswith(f"{path}: expected {found}; run mix again")
     assert not list((tmp_path / "infer").rglob("*.wav"))
 
 
@@ -340,9 +340,9 @@ def test_a_bad_mixture_is_named(experiment, mixture_set, tmp_path, kind):
 
 def test_an_incomplete_mixture_set_is_refused(mixture_set, tmp_path):
     (mixture_set.directory / ".done").unlink()
-    with pytest.raises(TSXError, match=r"mix: not a complete mixture set \(run stage 3\)"):
+    with pytest.raises(TSXError, match=r"mix: not a complete mixture set; run mix"):
         MixtureSet(mixture_set.directory)
-    with pytest.raises(TSXError, match="stage 3"):
+    with pytest.raises(TSXError, match="run mix"):
         MixtureSet(tmp_path / "none")
 
 

@@ -271,7 +271,7 @@ def copy_of(directory, out):
 
 
 def test_fixed_sets_that_cannot_be(written, tmp_path):
-    with pytest.raises(TSXError, match=r"not a complete mixture set \(run stage 3\)"):
+    with pytest.raises(TSXError, match=r"not a complete mixture set; run mix"):
         FixedMixtures(tmp_path, ("Siren", "Gong"), FS)
     with pytest.raises(TSXError, match=r"utt2class: mix0000\d: expected a target of a new class"):
         FixedMixtures(written, ("Siren",), FS)

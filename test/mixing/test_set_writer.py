@@ -172,7 +172,7 @@ def test_options(command, corpus_dir, tmp_path):
         command("zero", number=0)
     with pytest.raises(TSXError, match="--config and --num_mixtures missing"):
         main(["--clips", str(corpus_dir), "--out", str(tmp_path / "out")])
-    with pytest.raises(TSXError, match="stage 2"):
+    with pytest.raises(TSXError, match="run format"):
         command("unformatted", clips=tmp_path)
     (tmp_path / "mixtures.jsonl").write_text("\n")
     with pytest.raises(TSXError, match="holds no mixture"):

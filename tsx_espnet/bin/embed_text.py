@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Embed every phrase by which the sources of some data directories can be queried (stage 4)."""
+"""Embed every phrase by which the sources of some data directories can be queried."""
 
 import argparse
 from pathlib import Path

@@ -16,7 +16,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, PathLike, digest, read_marker, read_table, size_of
 
 Array = np.ndarray
-_AGAIN = "run the format stage (stage 2) again"
+_AGAIN = "run format again"
 
 
 class Strings(SequenceABC):
@@ -59,7 +59,7 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
         TSXError: if the directory was not formatted, or its tables do not fit together.
     """
     if not (directory / DONE).is_file():
-        raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
+        raise TSXError(f"{directory}: no formatted clips there; run format")
     try:
         labels = read_table(directory / "utt2labels")
         wavs, lengths = read_table(directory / "wav.scp"), read_lengths(directory)
@@ -97,7 +97,7 @@ def read_lengths(directory: Path) -> Dict[str, int]:
 
 
 class ClipSet:
-    """The clips of ``dump/<fs>/<set>``, as the format stage leaves them, or of several such.
+    """The clips of ``dump/<fs>/<set>``, as ``format_set`` leaves them, or of several.
 
     Args:
         directory: the formatted directory, or several.

@@ -77,7 +77,7 @@ def training_clips(config: Mapping[str, Any]) -> Path:
 
 
 class FixedMixtures(AbstractSequence):
-    """A mixture set as stage 3 writes it, every target of a new class.
+    """A fixed set of mixtures, every target of a new class.
 
     Args:
         directory: the set.

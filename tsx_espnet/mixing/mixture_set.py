@@ -27,7 +27,7 @@ from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
-MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
+MIX, INFER = "mix", "infer"  # commands
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MixtureSet:
     def __init__(self, directory: PathLike):
         self.directory = Path(directory)
         if not (self.directory / DONE).is_file():
-            raise TSXError(f"{self.directory}: not a complete mixture set (run stage 3)")
+            raise TSXError(f"{self.directory}: not a complete mixture set; run {MIX}")
         self._tables: Dict[str, Dict[str, str]] = {}
         self._values: Dict[str, Dict[str, str]] = {}
         with made_by(MIX):
@@ -193,12 +193,12 @@ class MixtureSet:
 
 
 @contextlib.contextmanager
-def made_by(stage: str) -> Iterator[None]:
-    """Errors of the block say which stage makes the file again."""
+def made_by(command: str) -> Iterator[None]:
+    """Errors of the block say which command makes the file again."""
     try:
         yield
     except TSXError as error:
-        raise TSXError(f"{error}; run {stage} again") from None
+        raise TSXError(f"{error}; run {command} again") from None
 
 
 def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -219,5 +219,5 @@ def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
         names = ", ".join(source.clip for source in plan.sources)
         raise TSXError(
             f"{plan.id}: expected an SNR of {plan.snr:.2f} dB, found {snr:.2f} dB: the audio of a "
-            f"clip in {clips} has changed ({names}); format (stage 2) and mix again"
+            f"clip in {clips} has changed ({names}); run format and mix again"
         )

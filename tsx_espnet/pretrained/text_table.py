@@ -45,7 +45,7 @@ class TextTable(Mapping):
         row = self._index.get(phrase)
         if row is None:
             hint = did_you_mean(phrase, self._index)
-            raise TSXError(f"no text embedding of {phrase!r} (run stage 4 again); {hint}")
+            raise TSXError(f"no text embedding of {phrase!r} (run embed_text again); {hint}")
         return self.embeddings[row]
 
     def __contains__(self, phrase: object) -> bool:
@@ -76,7 +76,7 @@ class TextTable(Mapping):
             TSXError: if the file is missing or is not such a table.
         """
         if not Path(path).is_file():
-            raise TSXError(f"{path}: no such file (stage 4 makes the text embeddings)")
+            raise TSXError(f"{path}: no such file; embed_text makes it")
         try:
             with safe_open(path, framework="np") as stream:
                 metadata = stream.metadata() or {}
@@ -88,7 +88,7 @@ class TextTable(Mapping):
                 )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             found = f"not a table of text embeddings ({error!r:.200})"
-            raise TSXError(f"{path}: {found}; remove it and run stage 4 again") from None
+            raise TSXError(f"{path}: {found}; remove it and run embed_text again") from None
 
 
 def _in_order(data: bytes) -> bytes:
