@@ -15,15 +15,7 @@ import glob
 import json
 import shutil
 from pathlib import Path
-from typing import (
-    Any,
-    Collection,
-    Dict,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.cli import ALL, Jobs
 from tsx_espnet.errors import TSXError

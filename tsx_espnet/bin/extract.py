@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Extract one sound from a recording: tsx-extract mixture.wav --model exp/oct --text "dog barking"
 -o dog.wav --rest rest.wav"""
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Extract target and rest of every mixture of a set, by each applicable condition."""
 
 import argparse

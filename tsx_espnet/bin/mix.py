@@ -8,7 +8,6 @@ from tsx_espnet.errors import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The options of this command."""
     parser = CommandParser(description=__doc__)
     parser.add_argument(
         "--clips", required=True, nargs="+", metavar="DIR", help="formatted clips to mix"
@@ -51,7 +50,6 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Write the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
     jobs = Jobs.of(args)
     _check_arguments(args)

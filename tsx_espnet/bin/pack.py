@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Pack an experiment for others: weights, configuration, text embeddings, results."""
 
 import argparse

@@ -4,14 +4,13 @@ import argparse
 from typing import Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
-from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
+from tsx_espnet.corpora import fsd50k, fsdkaggle2018, tables
 from tsx_espnet.corpora import fsdkaggle2018_clips as kaggle
 from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.errors import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The corpora, and the options of each."""
     parser = CommandParser(prog="python -m tsx_espnet.bin.prepare", description=__doc__)
     corpora = parser.add_subparsers(metavar="CORPUS", dest="corpus", required=True)
     for add in (_add_fsd50k, _add_fsdkaggle2018, _add_mini, _add_noise):
@@ -145,7 +144,7 @@ def _add_noise(corpora) -> None:
         "--noise",
         required=True,
         metavar="DIR",
-        help=f"holds recordings ({', '.join(noise.SUFFIXES)}), in folders or not",
+        help=f"holds recordings ({', '.join(tables.AUDIO_SUFFIXES)}), in folders or not",
     )
     parser.add_argument(
         "--mixing_config", metavar="FILE", help="what it is for: refused if it has no background"
@@ -159,7 +158,7 @@ def prepare_noise(args: argparse.Namespace) -> None:
 
         if MixingConfig.from_yaml(args.mixing_config).background is None:
             raise TSXError(f"--noise: {args.mixing_config} has no background that it could be of")
-    print(f"{args.data}: {noise.prepare(args.noise, args.data)} recordings of noise")
+    print(f"{args.data}: {tables.prepare_noise(args.noise, args.data)} recordings of noise")
 
 
 def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentParser:
@@ -199,7 +198,6 @@ PREPARE = {
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Prepare a corpus and print what there is of it."""
     args = get_parser().parse_args(argv)
     PREPARE[args.corpus](args)
 

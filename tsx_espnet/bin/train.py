@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Train a target sound extractor: ESPnet's training command for our task."""
 
 import sys

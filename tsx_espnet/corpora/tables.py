@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, write_table
+from tsx_espnet.tables import PathLike, check_id, write_table
 
 SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
 TABLES = ("utt2labels", "wav.scp")
 _EXAMPLES = re.compile(r"new_enroll_\d+(_draw\d+)?")  # see examples.py
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 MAX_MISSING = 0.03  # of the clips of a set; above it the download is taken for incomplete
 
 
@@ -101,3 +102,30 @@ def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLi
     for name in {*SEEN, *NEW, *there}.difference(sets):
         for table in TABLES:
             (data / name / table).unlink(missing_ok=True)
+
+
+def prepare_noise(root: PathLike, data: PathLike) -> int:
+    """Write ``wav.scp`` and ``utt2labels`` of all recordings below ``root``; returns how many.
+
+    The id of a recording is its path below ``root``, with ``_`` for whatever cannot stand in an id.
+
+    Raises:
+        TSXError: if there is no recording, or two have the same id.
+    """
+    root = Path(os.path.abspath(root))
+    if not root.is_dir():
+        raise TSXError(f"{root}: no such directory")
+    wavs: Dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+            continue
+        plain = re.sub(r"[^A-Za-z0-9_+-]+", "_", str(path.relative_to(root).with_suffix("")))
+        name = check_id(plain.lstrip("_+-"), str(path))
+        if name in wavs:
+            raise TSXError(f"{path}: has the id {name!r}, as {wavs[name]} has; rename one of them")
+        wavs[name] = path
+    if not wavs:
+        raise TSXError(f"{root}: no recording in it (expected {', '.join(AUDIO_SUFFIXES)})")
+    write_table(Path(data) / "utt2labels", dict.fromkeys(wavs, "Noise"))
+    write_table(Path(data) / "wav.scp", wavs)
+    return len(wavs)

@@ -20,8 +20,7 @@ from tsx_espnet.experiment import (
     read_config,
     save_experiment,
 )
-from tsx_espnet.few_shot.adaptation import adapt
-from tsx_espnet.few_shot.classes import add_classes, check_new_labels, start_embeddings
+from tsx_espnet.few_shot.classes import adapt, add_classes, check_new_labels, start_embeddings
 from tsx_espnet.few_shot.mixtures import (
     AdaptationMixture,
     AdaptationOptions,

@@ -13,10 +13,15 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
-from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
+from tsx_espnet.mixing.pairing import (
+    RandomClasses,
+    SuperClasses,
+    Wanted,
+    collide,
+    load_superclasses,
+)
 from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
-from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried

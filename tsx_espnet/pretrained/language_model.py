@@ -8,7 +8,6 @@ from typing import Callable, Iterable, List, Sequence
 import numpy as np
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.pretrained.text_table import TextTable
 
 POOLINGS = ("mean", "first")
 SBERT = "all-MiniLM-L6-v2"
@@ -102,7 +101,3 @@ class LanguageModel:
                 pooled = (states * weight).sum(1) / weight.sum(1)
             vectors.append(pooled.float().numpy())
         return np.concatenate(vectors)
-
-    def table(self, phrases: Sequence[str], **options) -> TextTable:
-        """A ``TextTable`` of ``phrases``; options as in ``embed``."""
-        return TextTable(phrases, self.embed(phrases, **options), self.name, self.pooling)
