@@ -206,7 +206,7 @@ def corpora(folder):
 
 
 def fsdkaggle2018_csv(name):
-    from tsx_espnet.corpora.fsdkaggle2018_clips import CSVS
+    from tsx_espnet.corpora.fsdkaggle2018 import CSVS
 
     return CSVS[name]
 

@@ -1,8 +1,8 @@
 """Audio files: read and checked in one place, written whole or not at all.
 
-A header may promise what is not there: memory follows what a file holds, block by block. libsndfile
-writes the time of day into float files (their PEAK chunk), so that the same audio never gives the
-same file twice; ``write_float_wav`` leaves that out.
+Files are read block by block: a header may promise more than there is. libsndfile writes the time
+of day into float files (their PEAK chunk), so the same audio never gives the same file twice;
+``write_float_wav`` leaves that out.
 """
 
 import contextlib
@@ -44,10 +44,10 @@ class AudioFile:
     Attributes:
         fs: its rate in Hz.
         channels: how many.
-        frames: samples of each channel by the header; 0 if it does not say.
+        frames: samples of each channel, by the header; 0 if unknown.
 
     Raises:
-        AudioError: if there is no such file (a pipe is none), or it cannot be read.
+        AudioError: if there is no such file (pipes do not count), or it cannot be read.
     """
 
     def __init__(self, path: PathLike):
@@ -81,11 +81,11 @@ class AudioFile:
 
     @property
     def num_blocks(self) -> int:
-        """How many ``blocks`` there will be by the header; 0 if that does not say."""
+        """Number of ``blocks``, by the header; 0 if unknown."""
         return -(-self.frames // self._block_length)
 
     def blocks(self, dtype: str = "float32", whole: bool = False) -> Iterator[np.ndarray]:
-        """What comes next, in blocks, the last one shorter.
+        """The rest of the file in blocks, the last one shorter.
 
         Shape: (N, channels) each
 
@@ -262,7 +262,7 @@ def audio_writer(
 
 
 class _Target:
-    """A file for libsndfile, which would not say that the disk is full."""
+    """A file for libsndfile that keeps errors: it would not report a full disk."""
 
     def __init__(self, stream: IO[bytes]):
         self._error: Optional[OSError] = None

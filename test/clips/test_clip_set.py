@@ -22,7 +22,7 @@ def clip_dir(make_clips, make_noise):
         "c": (make_noise(rng, 0.2), ("Dog",)),
     }
     captions = {"a": ["A cat  meows.\n", "Meow, \x07\ud800meow."], "b": []}
-    return make_clips(clips, captions=captions).directory
+    return make_clips(clips, captions=captions).directories[0]
 
 
 def edit(path, old, new):
@@ -108,10 +108,10 @@ class TestSeveralDirectories:
         clips = {"a": (make_noise(rng, 0.5), ("Bark",)), "z": (make_noise(rng, 1), ("X",))}
         one = make_clips(clips)
         two = make_clips({"m": (make_noise(rng, 0.7), ("Horn",))}, captions={"m": ["A horn."]})
-        both = ClipSet([one.directory, two.directory])
+        both = ClipSet([one.directories[0], two.directories[0]])
         assert list(both.ids) == ["a", "m", "z"] and both.classes == ["Bark", "Horn", "X"]
-        assert both.directories == (one.directory, two.directory)
-        assert str(both) == f"{one.directory}, {two.directory}"
+        assert both.directories == (one.directories[0], two.directories[0])
+        assert str(both) == f"{one.directories[0]}, {two.directories[0]}"
         for name in both.ids:
             alone = two if name == "m" else one
             np.testing.assert_array_equal(both.read(name), alone.read(name))
@@ -122,14 +122,14 @@ class TestSeveralDirectories:
         sound = make_noise(np.random.default_rng(0), 0.5)
         one, two = (make_clips({"a": (sound, ("Bark",))}) for _ in range(2))
         with pytest.raises(TSXError, match="clip 'a' is in more than one of them"):
-            ClipSet([one.directory, two.directory])
+            ClipSet([one.directories[0], two.directories[0]])
 
     def test_two_rates(self, make_clips, make_noise):
         sound = make_noise(np.random.default_rng(0), 0.5)
         one, two = (make_clips({name: (sound, ("Bark",))}) for name in "ab")
         soundfile.write(two.path("b"), np.zeros(4000), 16000)
         with pytest.raises(TSXError, match="expected one rate, found 8000 Hz in .*, 16000 Hz in"):
-            ClipSet([one.directory, two.directory])
+            ClipSet([one.directories[0], two.directories[0]])
 
 
 class TestBroken:

@@ -5,7 +5,6 @@ from typing import Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.corpora import fsd50k, fsdkaggle2018, tables
-from tsx_espnet.corpora import fsdkaggle2018_clips as kaggle
 from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.errors import TSXError, run_command
 
@@ -19,7 +18,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def _add_fsd50k(corpora) -> None:
-    parser = _add_corpus(corpora, "fsd50k", "FSD50K as it ships", "train, valid and test")
+    title = "FSD50K as it ships"
+    parser = _add_corpus(corpora, prepare_fsd50k, "fsd50k", title, "train, valid and test")
     parser.add_argument(
         "--fsd50k",
         required=True,
@@ -36,17 +36,14 @@ def prepare_fsd50k(args: argparse.Namespace) -> None:
 
 
 def _add_fsdkaggle2018(corpora) -> None:
-    parser = _add_corpus(
-        corpora,
-        "fsdkaggle2018",
-        "FSDKaggle2018 as it ships, and new classes",
-        "train, valid, test, ...",
-    )
+    title, sets = "FSDKaggle2018 as it ships, and new classes", "train, valid, test, ..."
+    parser = _add_corpus(corpora, prepare_fsdkaggle2018, "fsdkaggle2018", title, sets)
     parser.add_argument(
         "--fsdkaggle2018",
         required=True,
         metavar="DIR",
-        help=f"holds {', '.join(kaggle.AUDIO.values())}, {kaggle.META} ({kaggle.URL})",
+        help=f"holds {', '.join(fsdkaggle2018.AUDIO.values())}, {fsdkaggle2018.META} "
+        f"({fsdkaggle2018.URL})",
     )
     parser.add_argument(
         "--valid_share",
@@ -75,7 +72,7 @@ def _add_fsdkaggle2018(corpora) -> None:
     parser.add_argument(
         "--test_usage",
         default="all",
-        choices=["all", *kaggle.USAGES],
+        choices=["all", *fsdkaggle2018.USAGES],
         help="part of the test set, by the score at Kaggle that it counted for",
     )
 
@@ -86,12 +83,12 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
         args.fsdkaggle2018,
         args.data,
         valid_share=args.valid_share,
-        new_classes=[label for label in args.new_classes.split(",") if label],
+        new_classes=args.new_classes,
         fsd50k=args.fsd50k,
         min_clips=args.min_clips,
         verified_only=args.verified_only,
         test_usage=args.test_usage,
-        examples=example_numbers(args.examples),
+        examples=args.examples,
         num_draws=args.num_draws,
     )
     for name, clips in prepared.sets.items():
@@ -105,9 +102,8 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
 
 
 def _add_mini(corpora) -> None:
-    parser = _add_corpus(
-        corpora, "mini", "generated sounds, those of egs/mini", "train, valid, ..."
-    )
+    title = "generated sounds, those of egs/mini"
+    parser = _add_corpus(corpora, prepare_mini, "mini", title, "train, valid, ...")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the sounds go")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other sounds")
     parser.add_argument(
@@ -131,15 +127,13 @@ def prepare_mini(args: argparse.Namespace) -> None:
     """Generate the sounds and print how many clips and classes there are."""
     from tsx_espnet.corpora.mini.prepare import prepare_mini  # scipy: not for --help
 
-    options = dict(vars(args))
-    del options["corpus"]
-    options["new_classes"] = [label for label in args.new_classes.split(",") if label]
-    options["examples"] = example_numbers(args.examples)
+    options = {n: value for n, value in vars(args).items() if n not in ("corpus", "prepare")}
     prepare_mini(**options)
 
 
 def _add_noise(corpora) -> None:
-    parser = _add_corpus(corpora, "noise", "recordings of noise, for backgrounds", "them")
+    title = "recordings of noise, for backgrounds"
+    parser = _add_corpus(corpora, prepare_noise, "noise", title, "them")
     parser.add_argument(
         "--noise",
         required=True,
@@ -161,8 +155,9 @@ def prepare_noise(args: argparse.Namespace) -> None:
     print(f"{args.data}: {tables.prepare_noise(args.noise, args.data)} recordings of noise")
 
 
-def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentParser:
+def _add_corpus(corpora, prepare, name: str, title: str, sets: str) -> argparse.ArgumentParser:
     parser = corpora.add_parser(name, help=title, description=f"Make data directories of {title}.")
+    parser.set_defaults(prepare=prepare)
     parser.add_argument("--data", required=True, metavar="DIR", help=f"where to write {sets}")
     return parser
 
@@ -170,12 +165,14 @@ def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentP
 def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -> None:
     parser.add_argument(
         "--new_classes",
+        type=lambda text: [label for label in text.split(",") if label],
         default="",
         metavar="A,B,...",
         help="classes that are held out of all three sets, to be new_train and new_test",
     )
     parser.add_argument(
         "--examples",
+        type=example_numbers,
         default=",".join(map(str, examples)),
         metavar="K,...",
         help="of each new class, K clips of new_train are new_enroll_K (default: %(default)s)",
@@ -189,17 +186,9 @@ def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -
     )
 
 
-PREPARE = {
-    "fsd50k": prepare_fsd50k,
-    "fsdkaggle2018": prepare_fsdkaggle2018,
-    "mini": prepare_mini,
-    "noise": prepare_noise,
-}
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = get_parser().parse_args(argv)
-    PREPARE[args.corpus](args)
+    args.prepare(args)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class FormattedClips(Output):
         self.fs = fs
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
-        """Audio of the clips; below ``part`` energies, lengths and what was skipped."""
+        """Audio to the output; energies, lengths and skipped clips to ``part``."""
         skipped, lengths = {}, {}
         with atomic_write(part / FILE, "wb") as stream:
             for name in progress(items, f"format {title}"):
@@ -105,7 +105,7 @@ class FormattedClips(Output):
         kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
         findings = {"num_kept": len(lengths), "skipped": dict(sorted(kinds.items()))}
         if not lengths:
-            shutil.rmtree(parts[0].parent, ignore_errors=True)  # a rerun shall look again
+            shutil.rmtree(parts[0].parent, ignore_errors=True)  # a rerun looks again
             raise TSXError(f"{clips.path}: {self.summary(findings)}")
         write_table(out / "utt2num_samples", lengths)
         write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})

@@ -60,9 +60,8 @@ def start_embeddings(
         recordings: label -> its K recordings.
         init: ``average`` of their embeddings, or ``random``: standard normal, as the known classes
             started.
-        seed: of the random ones. Other recordings get other ones too, so that
-            training on several draws of them does not start from the same vectors; so do classes
-            added one after the other.
+        seed: of the random ones, which differ between recordings too, so that draws of examples
+            do not start from the same vectors, and between classes added one after the other.
 
     Raises:
         TSXError: as ``average_embedding``, or if the model is not queried by classes.
@@ -85,7 +84,7 @@ def start_embeddings(
 
 
 def class_conditioner(experiment: Experiment) -> OneHotConditioner:
-    """What holds the vectors of the classes.
+    """The conditioner that holds the vectors of the classes.
 
     Raises:
         TSXError: if the model is not queried by classes.
@@ -97,7 +96,7 @@ def class_conditioner(experiment: Experiment) -> OneHotConditioner:
 
 
 def check_new_labels(experiment: Experiment, labels: Sequence[str]) -> None:
-    """Raise ``TSXError`` for a label that the model knows already, or that no table could hold."""
+    """Raise ``TSXError`` for a label that the model knows already, or that is none."""
     for label in labels:
         if label in experiment.vocabulary.classes:
             raise TSXError(f"the model knows the class {label!r} already")

@@ -6,7 +6,7 @@ A directory ``dump/<fs>/mix/<set>`` as ``WrittenMixtures`` leaves it:
 - ``wav.scp``, ``spk1.scp``, ``spk2.scp``: mixture, target and other, as 32-bit float WAV
 - ``utt2energy``, ``utt2harmonicity``, ...: the value of each condition, ``n/a`` if not applicable
 - ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
-- ``.done``: the facts, that is how the set was made
+- ``.done``: how the set was made
 """
 
 import contextlib
@@ -34,7 +34,7 @@ MIX, INFER = "mix", "infer"  # commands
 class DataEntry:
     """One row: ``file`` is loaded by ESPnet's loader ``type`` and reaches the model as ``name``.
 
-    ``kind`` says in a word what it holds, and is the folder of the audio.
+    ``kind`` is a word for its contents, and the folder of the audio.
     """
 
     file: str
@@ -52,12 +52,12 @@ ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the
 
 
 def query_entries() -> Tuple[DataEntry, ...]:
-    """A row for each condition there is by now."""
+    """A row for each registered condition."""
     return tuple(DataEntry(one.file, name, "text", name) for name, one in CONDITIONS.items())
 
 
 def data_table() -> Tuple[DataEntry, ...]:
-    """All rows: the sounds, and what they can be queried by."""
+    """All rows: sounds and conditions."""
     return (*SOUNDS, *query_entries())
 
 
@@ -142,7 +142,7 @@ class MixtureSet:
 
     @property
     def conditions(self) -> Tuple[str, ...]:
-        """What there is a table of, and ``unconditional``."""
+        """Those with a table, and ``unconditional``."""
         there = (row.name for row in query_entries() if (self.directory / row.file).is_file())
         return (UNCONDITIONAL, *there)
 

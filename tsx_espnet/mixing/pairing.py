@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
 
 
 class RandomClasses:
-    """Distinct classes, each uniform over those there are.
+    """Distinct classes, uniformly drawn.
 
     Args:
         classes: to draw from.
@@ -74,8 +74,7 @@ class RandomClasses:
 class SuperClasses:
     """Sub-classes: of ``different`` super-classes, or all of the same.
 
-    Super-classes are uniform, and sub-classes are uniform in their super-class; only those that
-    occur among ``classes`` count.
+    Super-classes are drawn uniformly, then sub-classes within them; only those among ``classes``.
 
     Raises:
         TSXError: if there are too few for ``number`` sources.
@@ -194,7 +193,7 @@ def load_superclasses(path: Optional[PathLike] = None) -> Dict[str, Tuple[str, .
 
 
 class _Pairs(List[Tuple[str, Any]]):
-    """A JSON object as its (key, value) pairs: a dict would hide a key that stands twice."""
+    """A JSON object as (key, value) pairs: a dict would hide a repeated key."""
 
 
 def _check_label(label: Any, name: str, path: Path) -> None:

@@ -97,7 +97,7 @@ class TextTable(Mapping):
 
 
 class EmbeddedPhrases(Output):
-    """A ``TextTable`` of ``phrases``, which says itself what it holds: it is its own mark.
+    """A ``TextTable`` of ``phrases``, which is its own mark, as it says what it holds.
 
     Jobs share whole batches: what else is in a batch may change the last bit of a vector.
 
@@ -124,7 +124,7 @@ class EmbeddedPhrases(Output):
         return LanguageModel(self.facts["language_model"], self.facts["pooling"])
 
     def found(self) -> Optional[Dict[str, Any]]:
-        """A table of these phrases and maybe more, made by the same language model, will do."""
+        """Facts of the table there; one with further phrases will do."""
         if not self.path.is_file():
             return None
         table = TextTable.read(self.path)
@@ -132,10 +132,10 @@ class EmbeddedPhrases(Output):
         return {**self.facts, **made} if set(self.phrases) <= set(table) else made
 
     def mark(self, findings: Dict[str, Any]) -> None:
-        """The table does."""
+        """The table itself is the mark."""
 
     def withdraw(self) -> None:
-        """The table is there until another one takes its place."""
+        """The table stays until another one replaces it."""
 
     def write_part(self, part: Path, items: Sequence[Sequence[str]], title: str) -> None:
         own = list(chain(*items))
@@ -162,7 +162,7 @@ class EmbeddedPhrases(Output):
 
 
 def _in_order(data: bytes) -> bytes:
-    """The same safetensors with a sorted header: the order of its entries is random otherwise."""
+    """The same safetensors with a sorted header, whose order is random otherwise."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
