@@ -243,7 +243,8 @@ def audio_writer(
     """A function that appends samples to a file, which is there once the block has succeeded.
 
     Raises:
-        TSXError: if it cannot be written, or the format cannot hold it (nine channels in FLAC).
+        TSXError: if it cannot be written, or the format cannot hold it (nine channels, or samples
+            beyond full scale, in FLAC).
     """
     with atomic_write(path, "wb") as stream:
         target = _Target(stream)
@@ -254,6 +255,13 @@ def audio_writer(
         with file:
 
             def write(samples: np.ndarray) -> None:
+                clips = container == "FLAC" and samples.dtype.kind == "f"
+                peak = np.abs(samples).max(initial=0) if clips else 0
+                if peak > 1:
+                    raise TSXError(
+                        f"{path}: peak {peak:.2f} is beyond full scale, which FLAC cannot hold; "
+                        "write wav instead"
+                    )
                 file.write(samples)
                 target.check()
 
@@ -283,17 +291,3 @@ class _Target:
     def check(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
-    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
-
-    Raises:
-        TSXError: if FLAC would clip them, or the file cannot be written.
-    """
-    if str(path).endswith(".wav"):
-        write_float_wav(path, samples, fs)
-        return
-    if np.abs(samples).max() > 1:
-        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
-    write_audio(path, samples, fs, "FLAC", "PCM_24")

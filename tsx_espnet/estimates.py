@@ -27,7 +27,7 @@ from typing import (
 import numpy as np
 import torch
 
-from tsx_espnet.audio import HEADER_BYTES, write_lossless
+from tsx_espnet.audio import HEADER_BYTES, write_audio, write_float_wav
 from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED
@@ -36,7 +36,7 @@ from tsx_espnet.experiment import Experiment
 from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
-from tsx_espnet.tables import DONE, digest, read_table, write_table
+from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
 
 CACHE = 2048  # embeddings
 
@@ -179,3 +179,15 @@ def extract_batch(
             estimates = model.separate(encoded, embedding, chosen)
             for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
                 yield condition, names[row], target, other
+
+
+def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
+    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
+
+    Raises:
+        TSXError: as ``audio_writer``.
+    """
+    if str(path).endswith(".wav"):
+        write_float_wav(path, samples, fs)
+    else:
+        write_audio(path, samples, fs, "FLAC", "PCM_24")

@@ -172,8 +172,8 @@ class TargetSoundExtractor:
     ) -> List[float]:
         """Learn a new class from a few recordings; then ``class_label=label`` queries it.
 
-        All that the model could do before stays as it is, to the last bit; and all of it does, if
-        anything fails.
+        All that the model could do before stays as it is, to the last bit. If anything fails, the
+        class is not added.
 
         Args:
             label: a name without spaces and commas.

@@ -59,9 +59,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from tsx_espnet.mixing.sampler import Sampler
     from tsx_espnet.mixing.set_writer import rebuild, write_mixtures
 
+    examples = ClipSet(args.examples) if args.examples else None
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None
-        examples = ClipSet(args.examples) if args.examples else None
         rebuild(args.rebuild, ClipSet(args.clips), args.out, jobs, noise=noise, examples=examples)
         return
     config = MixingConfig.from_yaml(args.config)
@@ -76,7 +76,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         config,
         new_classes=new_classes,
         target=args.target or "any",
-        examples=ClipSet(args.examples) if args.examples else None,
+        examples=examples,
     )
     write_mixtures(sampler, args.num_mixtures, args.seed, args.out, jobs)
 

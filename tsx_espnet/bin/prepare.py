@@ -18,8 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def _add_fsd50k(corpora) -> None:
-    title = "FSD50K as it ships"
-    parser = _add_corpus(corpora, prepare_fsd50k, "fsd50k", title, "train, valid and test")
+    parser = _add_corpus(corpora, "fsd50k", "FSD50K as it ships", "train, valid and test")
     parser.add_argument(
         "--fsd50k",
         required=True,
@@ -37,7 +36,7 @@ def prepare_fsd50k(args: argparse.Namespace) -> None:
 
 def _add_fsdkaggle2018(corpora) -> None:
     title, sets = "FSDKaggle2018 as it ships, and new classes", "train, valid, test, ..."
-    parser = _add_corpus(corpora, prepare_fsdkaggle2018, "fsdkaggle2018", title, sets)
+    parser = _add_corpus(corpora, "fsdkaggle2018", title, sets)
     parser.add_argument(
         "--fsdkaggle2018",
         required=True,
@@ -103,7 +102,7 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
 
 def _add_mini(corpora) -> None:
     title = "generated sounds, those of egs/mini"
-    parser = _add_corpus(corpora, prepare_mini, "mini", title, "train, valid, ...")
+    parser = _add_corpus(corpora, "mini", title, "train, valid, ...")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the sounds go")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other sounds")
     parser.add_argument(
@@ -127,13 +126,11 @@ def prepare_mini(args: argparse.Namespace) -> None:
     """Generate the sounds and print how many clips and classes there are."""
     from tsx_espnet.corpora.mini.prepare import prepare_mini  # scipy: not for --help
 
-    options = {n: value for n, value in vars(args).items() if n not in ("corpus", "prepare")}
-    prepare_mini(**options)
+    prepare_mini(**{name: value for name, value in vars(args).items() if name != "corpus"})
 
 
 def _add_noise(corpora) -> None:
-    title = "recordings of noise, for backgrounds"
-    parser = _add_corpus(corpora, prepare_noise, "noise", title, "them")
+    parser = _add_corpus(corpora, "noise", "recordings of noise, for backgrounds", "them")
     parser.add_argument(
         "--noise",
         required=True,
@@ -155,9 +152,8 @@ def prepare_noise(args: argparse.Namespace) -> None:
     print(f"{args.data}: {tables.prepare_noise(args.noise, args.data)} recordings of noise")
 
 
-def _add_corpus(corpora, prepare, name: str, title: str, sets: str) -> argparse.ArgumentParser:
+def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentParser:
     parser = corpora.add_parser(name, help=title, description=f"Make data directories of {title}.")
-    parser.set_defaults(prepare=prepare)
     parser.add_argument("--data", required=True, metavar="DIR", help=f"where to write {sets}")
     return parser
 
@@ -186,9 +182,17 @@ def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -
     )
 
 
+PREPARE = {
+    "fsd50k": prepare_fsd50k,
+    "fsdkaggle2018": prepare_fsdkaggle2018,
+    "mini": prepare_mini,
+    "noise": prepare_noise,
+}
+
+
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = get_parser().parse_args(argv)
-    args.prepare(args)
+    PREPARE[args.corpus](args)
 
 
 if __name__ == "__main__":
