@@ -113,7 +113,7 @@ def test_the_number_of_workers_changes_nothing(
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     path = tmp_path / "1epoch.pth"
     torch.save({"a": torch.ones(2)}, path)
@@ -132,7 +132,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_files_are_as_torch_writes_them(tmp_path):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     with safe_torch_files():
         torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
@@ -143,7 +143,7 @@ def test_files_are_as_torch_writes_them(tmp_path):
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"a": torch.ones(100)}, path)

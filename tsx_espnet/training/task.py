@@ -34,7 +34,8 @@ from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
-from tsx_espnet.training.iterator import MixtureIterFactory
+from tsx_espnet.training.checkpoint import safe_torch_files
+from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
 from tsx_espnet.training.lock import locked
 from tsx_espnet.training.options import (
     OptionParser,
@@ -43,8 +44,6 @@ from tsx_espnet.training.options import (
     expand_data_options,
 )
 from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
-from tsx_espnet.training.preprocessor import TSXPreprocessor
-from tsx_espnet.training.torch_files import safe_torch_files
 from tsx_espnet.training.trainer import TSXTrainer
 from tsx_espnet.vocabulary import Vocabulary
 
