@@ -18,7 +18,7 @@ OURS: Dict[str, Dict[str, str]] = {
     "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
-        "null": "tsx_espnet.conditioner.abs_conditioner:NullConditioner",
+        "null": "tsx_espnet.conditioner.embedding:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",

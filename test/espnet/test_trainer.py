@@ -191,7 +191,7 @@ def test_texts_of_another_language_model_are_another_setup(
     command = start(TRAIN, *train_args, *EPOCHS, *more)
     assert command.wait() == 1
     last = command.err.splitlines()[-1]
-    assert "begun with text embeddings of made-up (pooling mean), now they are of another" in last
+    assert "begun with text embeddings of made-up (pooling mean), now it is another" in last
     assert (exp / "text_embeddings.safetensors").read_bytes() == before
 
 

@@ -110,7 +110,8 @@ def test_a_job_that_was_requeued_elsewhere(monkeypatch, tmp_path, job, restart, 
 
 def test_what_is_no_lock_is_left_alone(tmp_path):
     (tmp_path / LOCK).write_text("mine")
-    with pytest.raises(TSXError, match=f"{tmp_path / LOCK}: expected the lock of a run"), locked(tmp_path):
+    expected = f"{tmp_path / LOCK}: expected the lock of a run"
+    with pytest.raises(TSXError, match=expected), locked(tmp_path):
         pass
     assert (tmp_path / LOCK).read_text() == "mine"
 

@@ -1,5 +1,6 @@
-"""A condition as the extractor sees it."""
+"""A condition as the extractor sees it, and the base class of what makes it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -78,3 +79,32 @@ def real_positions(number: int, lengths: torch.Tensor) -> torch.Tensor:
             [ True,  True,  True]])
     """
     return torch.arange(number, device=lengths.device) < lengths.unsqueeze(1)
+
+
+class AbsConditioner(torch.nn.Module, ABC):
+    """Turns the batch array of one condition into embeddings of size ``output_dim``, D."""
+
+    @abstractmethod
+    def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
+        """Embed ``value`` (B, L, ...), of which ``lengths`` (B,) positions are real.
+
+        The embedding has the L of ``value``, or 1 if the conditioner reduces it to one vector.
+        """
+
+
+class NullConditioner(AbsConditioner):
+    """"No condition": a zero vector for every mixture.
+
+    Shape:
+        value (B, L), ignored -> embedding (B, 1, D), mask (B, 1)
+
+    Reference: "Optimal condition training for target source separation", Eq. 2, f(x, -).
+    """
+
+    def __init__(self, output_dim: int):
+        super().__init__()
+        # has the type and device of the model; ``value`` holds integers
+        self.register_buffer("zero", torch.zeros(output_dim), persistent=False)
+
+    def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
+        return ConditionEmbedding.null(self.zero.expand(value.shape[0], -1), len(self.zero))

@@ -5,8 +5,7 @@ from typing import Any, Mapping, Optional, Tuple
 import torch
 from torch.nn import functional
 
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
 from tsx_espnet.layers.basic import level_of, magnitude
 from tsx_espnet.layers.tcn import TemporalConvNet
 from tsx_espnet.parts import find

@@ -3,8 +3,7 @@
 import torch
 
 from tsx_espnet.checks import one_of
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
 
 ACTIVATIONS = {"none": lambda vectors: vectors, "relu": torch.relu}
 

@@ -6,8 +6,8 @@ import torch
 
 from tsx_espnet.checks import one_of
 from tsx_espnet.distributed import mean
+from tsx_espnet.objective.abs_objective import Trials
 from tsx_espnet.objective.oct import OCTObjective
-from tsx_espnet.objective.trials import Trials
 
 STOP_GRADIENTS = (None, "best", "wanted")
 
@@ -16,13 +16,12 @@ class OCTPlusPlusObjective(OCTObjective):
     r"""Eq. 6: OCT on refined conditions, and a pull of ``r(x, c)`` towards ``r(x, c*)``.
 
     ``L = D(r(x, c)) + D(r(x, c*)) + weight · ‖r(x, c) - r(x, c*)‖²``. The model must have a
-    refiner: all conditions arrive here refined, so c* is chosen after refinement.
+    refiner; c* is chosen among the refined conditions.
 
-    The paper says neither whether the pull has a weight, nor whether its gradient also reaches
+    The paper does not say whether the pull has a weight, or whether its gradient also reaches
     ``r(x, c*)``; as written, the weight is 1 and it does.
 
     Args:
-        conditions: names of the model's conditions.
         consistency_weight: of the pull.
         stop_gradient: None as in Eq. 6; ``best`` keeps r(x, c*) where it is, ``wanted`` r(x, c).
         others: as in ``OCTObjective``.

@@ -25,7 +25,7 @@ class Batches:
         stop: called between two batches if the run is to stop; it raises.
         position: number of batches to skip at the start, and from then on of those done.
         begin: called once the iterator exists, whose making draws from torch's generator.
-        every: stop only when the number of used batches is a multiple of it (accumulated gradients).
+        every: stop only after a multiple of so many used batches (accumulated gradients).
         device: of the tensors by which the processes communicate.
 
     Raises:

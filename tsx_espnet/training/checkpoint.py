@@ -160,7 +160,7 @@ def _optimizer_differences(
         name = type(optimizer).__name__
         groups, found = optimizer.state_dict()["param_groups"], state["param_groups"]
         if [len(group["params"]) for group in groups] != [len(group["params"]) for group in found]:
-            wrong.append(f"the state of {name} is of another number of parameters")
+            wrong.append(f"the state of {name} has another number of parameters")
             continue
         options = {option for group in groups for option in group} - {"initial_lr"}
         others = {option for group in found for option in group} - {"initial_lr"}

@@ -117,8 +117,8 @@ class MixtureIterFactory(AbsIterFactory):
         self.pin_memory = pin_memory
         if not world_size <= min(batch_size, num_mixtures):
             raise TSXError(
-                f"expected at least one mixture per batch for each of {world_size} processes, found "
-                f"--batch_size {batch_size}, --mixtures_per_epoch {num_mixtures}"
+                f"expected at least one mixture per batch for each of {world_size} processes, "
+                f"found --batch_size {batch_size}, --mixtures_per_epoch {num_mixtures}"
             )
         ends = list(range(batch_size, num_mixtures, batch_size)) + [num_mixtures]
         if len(ends) > 1 and ends[-1] - ends[-2] < world_size:

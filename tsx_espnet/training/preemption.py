@@ -40,7 +40,7 @@ class Preemption:
 
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Within the block a signal is passed on to child processes; without any, it ends this one."""
+        """Within the block a signal goes to the child processes; without any, it ends this one."""
         with _handling(self._forward):
             yield
 
