@@ -214,7 +214,7 @@ def test_initial_weights_that_do_not_fit(start, train_args, reference, tmp_path)
 
 
 def test_two_runs_in_one_directory(start, run, train_args, tmp_path):
-    """The second is refused before it writes anything; the first goes on."""
+    """The second is refused before it writes anything; the first continues."""
     exp = tmp_path / "exp"
     wait = """
 import time

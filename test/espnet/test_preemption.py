@@ -1,4 +1,4 @@
-"""A training whose node is taken away: SIGTERM or SIGUSR1, status 99, and on from that batch."""
+"""A run whose node is taken away: SIGTERM or SIGUSR1, status 99, resumed at that batch."""
 
 import random
 

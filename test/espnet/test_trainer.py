@@ -1,4 +1,4 @@
-"""A training that is killed at certain moments, and what it may not go on with."""
+"""A run that is killed at certain moments, and what it refuses to resume from."""
 
 import random
 import shutil
@@ -47,7 +47,7 @@ torch.optim.Adam.step = step_slowly
 
 @pytest.fixture
 def kill_at(start):
-    """Kill a training while it writes the n-th file of a name."""
+    """Kill a run while it writes the n-th file of a name."""
 
     def start_and_kill(args, name, number=1):
         command = start(TRAIN, *args, hook=STUCK.format(name=name, number=number))

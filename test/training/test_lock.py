@@ -79,7 +79,7 @@ def test_a_process_that_was_killed_leaves_a_stale_lock(tmp_path):
 
 
 def test_another_process_with_the_same_number(tmp_path):
-    """After a restart of the machine, numbers begin anew."""
+    """After a restart of the machine, process ids start again."""
     lock_of(tmp_path, started="1")
     with locked(tmp_path):
         pass
@@ -117,7 +117,7 @@ def test_what_is_no_lock_is_left_alone(tmp_path):
 
 
 def test_one_of_many_gets_it(tmp_path):
-    """Twelve at once, on a stale lock: one after the other, never two, none of them for ever."""
+    """Twelve at once, on a stale lock: one after the other, never two, and none waits forever."""
     lock_of(tmp_path, pid=ended_process())
     context = multiprocessing.get_context("fork")
     begin = context.Event()

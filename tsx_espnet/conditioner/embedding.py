@@ -14,8 +14,8 @@ class ConditionEmbedding:
 
     Args:
         embedding: (B, L, D); a vector condition has L = 1.
-        mask: (B, L) bool, True where the embedding is real. A row without any True means that the
-            condition does not tell the target from the rest in that mixture.
+        mask: (B, L) bool, True where the embedding is real; nowhere in a mixture where the
+            condition is not applicable: it does not tell the target from the rest.
     """
 
     embedding: torch.Tensor
@@ -30,7 +30,7 @@ class ConditionEmbedding:
 
     @property
     def applicable(self) -> torch.Tensor:
-        """(B,) bool: the mixtures in which the condition tells the target from the rest."""
+        """(B,) bool: the mixtures in which the condition is applicable."""
         return self.mask.any(dim=1)
 
     def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
@@ -38,7 +38,7 @@ class ConditionEmbedding:
         return ConditionEmbedding(self.embedding[rows], self.mask[rows])
 
     def padded(self, length: int) -> "ConditionEmbedding":
-        """The same with L = ``length``, no shorter than it is."""
+        """Padded to L = ``length``."""
         missing = length - self.mask.shape[1]
         return ConditionEmbedding(
             functional.pad(self.embedding, (0, 0, 0, missing)),
@@ -47,9 +47,9 @@ class ConditionEmbedding:
 
     @classmethod
     def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
-        """Join conditions: of several mixtures (``dim`` 0), or several of a mixture (``dim`` 1).
+        """Join conditions of several mixtures (``dim`` 0) or several conditions of one (``dim`` 1).
 
-        A mixture may be queried by several together; ``vector()`` is then their mean.
+        The ``vector()`` of several conditions is their mean.
         """
         if dim == 0:
             length = max(part.mask.shape[1] for part in parts)
@@ -60,13 +60,13 @@ class ConditionEmbedding:
         )
 
     def vector(self) -> torch.Tensor:
-        """(B, D): the mean over the real positions, zero where there is none."""
+        """(B, D): the mean over the real positions, zero if there are none."""
         weight = self.mask.unsqueeze(-1).to(self.embedding.dtype)
         return (self.embedding * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
 
     @classmethod
     def null(cls, reference: torch.Tensor, dim: int) -> "ConditionEmbedding":
-        """"No condition" for the batch of ``reference`` (B, ...): one zero vector each."""
+        """"No condition" for the batch of ``reference`` (B, ...): zero vectors."""
         size = reference.shape[0]
         return cls(reference.new_zeros(size, 1, dim), reference.new_ones(size, 1).bool())
 

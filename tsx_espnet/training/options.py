@@ -103,7 +103,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--method_config",
         help="yaml of a training method: conditions, objective, refiner; overrides --config",
     )
-    group.add_argument("--init", type=str_or_none, default=None, help="see ESPnet's enh task")
+    group.add_argument("--init", type=str_or_none, help="see ESPnet's enh task")
     group.add_argument(
         "--conditions",
         action=NestedDictAction,
@@ -133,14 +133,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--class_list",
         type=str_or_none,
-        default=None,
         help="file with the labels of the class condition, one per line "
         "(default: classes.txt of --train_clips)",
     )
     group.add_argument(
         "--text_embeddings",
         type=str_or_none,
-        default=None,
         help="table of text vectors; copied into the experiment",
     )
     return group
@@ -152,17 +150,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--train_clips",
         type=str_or_none,
-        default=None,
         help="formatted clips: training mixtures are drawn from them on the fly "
         "(instead of --train_data_path_and_name_and_type)",
     )
-    group.add_argument(
-        "--mixing_config", type=str_or_none, default=None, help="yaml: how mixtures are drawn"
-    )
+    group.add_argument("--mixing_config", type=str_or_none, help="yaml: how mixtures are drawn")
     group.add_argument(
         "--background_noise",
         type=str_or_none,
-        default=None,
         help="formatted noise for the background of training mixtures (default: the "
         "--mixing_config's)",
     )
@@ -184,13 +178,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fs",
         type=int_or_none,
-        default=None,
         help="sampling rate in Hz (default: that of the training data)",
     )
     group.add_argument(
         "--valid_mixtures",
         type=str_or_none,
-        default=None,
         help="a mixture set (instead of --valid_data_path_and_name_and_type)",
     )
 
