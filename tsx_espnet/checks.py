@@ -51,7 +51,7 @@ class Fields:
         return cls({**defaults, **found}, where)
 
     def refuse(self, name: str, expected: str) -> NoReturn:
-        """Raise ``TSXError``: ``expected`` something else than the value of ``name``."""
+        """Raise ``TSXError``: the value of ``name`` is not what was ``expected``."""
         place = f"{self.where}: {name}" if self.where else name
         raise TSXError(f"{place}: expected {expected}, found {shown(self.values[name])}")
 

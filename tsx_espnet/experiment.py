@@ -9,6 +9,7 @@ import yaml
 
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditions import find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.layers.tcn import TemporalConvNet, rename_espnets
 from tsx_espnet.model import ESPnetTSXModel
@@ -46,7 +47,7 @@ class Experiment(NamedTuple):
         """
         device = next(self.model.parameters()).device
         parts = []
-        for one in self.vocabulary.split(condition, value):
+        for one in find(condition).split(value):
             array = torch.from_numpy(self.vocabulary.encode(condition, one))[None].to(device)
             size = torch.tensor([array.shape[1]], device=device)
             parts.append(self.model.conditioners[condition](array, size))

@@ -1,7 +1,7 @@
 """The labels, phrases and sampling rate that the values of a model's conditions refer to."""
 
 import dataclasses
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 
@@ -31,7 +31,3 @@ class Vocabulary:
     def encode(self, condition: str, value: str) -> np.ndarray:
         """The array of a value, as ``Condition.encode`` of its condition."""
         return find(condition).encode(value, self)
-
-    def split(self, condition: str, value: str) -> List[str]:
-        """The values that ``value`` stands for, as ``Condition.split``."""
-        return find(condition).split(value)

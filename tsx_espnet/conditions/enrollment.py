@@ -53,7 +53,8 @@ class Enrollment(Condition):
             return np.zeros(0, dtype=np.float32)
         path, *more = enrollment_paths(value)
         if more:
-            raise TSXError(f"expected one enrollment a mixture, found {1 + len(more)}: {value:.80}")
+            found = 1 + len(more)
+            raise TSXError(f"expected one enrollment per mixture, found {found}: {value:.80}")
         return read_recording(path, vocabulary.fs)
 
 

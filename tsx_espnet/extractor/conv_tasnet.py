@@ -35,7 +35,7 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         bottleneck_dim: B, width between the blocks.
         hidden_dim: H, width inside the blocks.
         kernel: P, frames of the dilated convolutions, odd.
-        layer: X, blocks a stack; the dilation doubles from one to the next.
+        layer: X, blocks per stack; the dilation doubles from one to the next.
         stack: R, number of stacks.
         fusion: ``multiply`` (the paper; D is mapped to B first if it differs), ``film`` or
             ``concat``, see ``tsx_espnet.layers.fusion``.

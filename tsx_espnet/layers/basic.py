@@ -40,7 +40,7 @@ def level_of(signal: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def global_layer_norm(channels: int) -> torch.nn.Module:
-    """Layer norm over all channels and frames of an example, with one gain and bias a channel.
+    """Layer norm over all channels and frames of an example, with one gain and bias per channel.
 
     Equal to Conv-TasNet's gLN, as one fused kernel. Its statistics include zero-padded frames: an
     example gives the same output alone and in a batch only if all examples of the batch have the
