@@ -31,6 +31,8 @@ PREFIX = re.compile(r"^(\[[^\]]*\] )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ \([^)]*\
 NOISE = re.compile(
     r"\b(\w+_time|optim\w+|gpu_max\w+|grad_norm|loss_\w+|best_\w+|clip|total_count)=[^,\[]*(, |$)"
 )  # what stays in the log only
+# ESPnet leaves out some commas before names
+NO_COMMA = re.compile(r"(?:(?<=\d)|(?<==nan))(?=[a-z]\w*=)")
 
 
 class Log:
@@ -83,7 +85,8 @@ class Follower:
                 continue  # being rotated away
             for line in lines:
                 if SHOWN.search(line):
-                    say(NOISE.sub("", PREFIX.sub("", line)).rstrip(", "))
+                    line = NO_COMMA.sub(", ", PREFIX.sub("", line))
+                    say(NOISE.sub("", line).rstrip(", "))
         if last or time.monotonic() - self.last_time >= EVERY:
             self.show_bars()
             self.last_time = time.monotonic()
@@ -130,7 +133,7 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def start_guard(process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
-    """A process that ends the command's group as soon as this one is gone, were it by SIGKILL."""
+    """A process that ends the command's group as soon as this one is gone, even by SIGKILL."""
     script = 'read -r _; kill -TERM -- "-$1"; sleep "$2"; kill -KILL -- "-$1"'
     return subprocess.Popen(
         ["bash", "-c", script, "guard", str(process.pid), str(GRACE)],
