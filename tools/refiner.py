@@ -35,7 +35,7 @@ def main(argv=None) -> None:
     experiment = load_experiment(args.exp)
     model = experiment.model
     if model.refiner is None or "text" not in model.conditioners:
-        raise TSXError(f"{args.exp}: expected a model with a refiner that is queried by text (--method octpp)")
+        raise TSXError(f"{args.exp}: expected a refiner and the condition text (--method octpp)")
     mixtures = MixtureSet(args.mixtures)
     values = mixtures.applicable("text")
     names = list(values)[: args.count]

@@ -2,8 +2,9 @@
 """Peak memory of extracting from recordings of several lengths, relative to ten minutes.
 
 ``stream`` is the command ``tsx-extract``, which reads, extracts and writes block by block; for
-comparison, ``call`` is ``tsx(mixture, fs, ...)`` with all samples at once, then ``soundfile.write``. Each
-measurement is a separate process, with a model of the size of ``train_small.yaml`` and random weights.
+comparison, ``call`` is ``tsx(mixture, fs, ...)`` on the whole recording, then ``soundfile.write``.
+Each measurement is a separate process, with a model of the size of ``train_small.yaml`` and random
+weights.
 
     python tools/bench/memory.py --minutes 0.167 10 60 120
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time of a training step of each method of the OCT paper, relative to ``text_sbert``.
 
-All methods take steps in turns, on the same batch of noise, so that a busy machine slows all of them
-equally; the result is the median of the ratios.
+All methods take steps in turns, on the same batch of noise, so that a busy machine slows all of
+them equally; the result is the median of the ratios.
 
     python tools/bench/methods.py --num_threads 1
 """

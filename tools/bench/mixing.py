@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Training mixtures per second on one CPU core, including conditions, and the memory needed.
 
-For comparison, as a lower bound, the time to read the same clip segments with soundfile. Both are timed
-in turns, after one pass that loads the files into the page cache.
+For comparison, as an upper bound, the speed of only reading the same clip segments with soundfile.
+Both are timed in turns, after one pass that loads the files into the page cache.
 
     python tools/bench/mixing.py                          # generated clips
     python tools/bench/mixing.py --clips dump/8k/train    # formatted clips of a recipe
@@ -114,8 +114,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num_mixtures", type=int, default=500, help="mixtures per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--num_clips", type=int, default=300, help="clips to generate")
-    parser.add_argument("--fs", type=int, default=8000, help="sampling rate of the generated clips, in Hz")
-    parser.add_argument("--at_least", type=float, help="fail if there are fewer mixtures per second")
+    parser.add_argument("--fs", type=int, default=8000, help="of the generated clips, in Hz")
+    parser.add_argument("--at_least", type=float, help="fail below this many mixtures per second")
     return parser
 
 

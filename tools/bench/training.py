@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Time of a training step of the extractor on CPU under several environment settings.
 
-``malloc``: glibc returns the memory of large freed tensors to the system, so every step allocates it
-again, page by page; the reference is glibc's default.
+``malloc``: glibc returns the memory of large freed tensors to the system, so every step allocates
+it again, page by page; the reference is glibc's default.
 
 ``threads``: OpenMP threads wait for each other by spinning (libgomp's default) or sleeping
-(passive); the reference is one thread. If other work keeps the cores busy (``--busy N`` starts N such
-processes), a spinning thread occupies the core needed by the thread it waits for. ``chosen`` is the
-number of threads that the recipes use: one for each core that is idle at the start.
+(passive); the reference is one thread. If other work keeps the cores busy (``--busy N`` starts N
+such processes), a spinning thread occupies the core needed by the thread it waits for. ``chosen``
+is the number of threads that the recipes use: one for each core that is idle at the start.
 
 Each setting has its own process; they take steps in turns, so that a busy machine slows all of them
 equally, and the results are medians of the ratios of consecutive steps. The ratios of the fastest
