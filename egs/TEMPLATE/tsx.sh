@@ -126,6 +126,7 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
         training+=(--text_embeddings "${text}")
     fi
     mkdir -p "${exp}"
+    . utils/threads.sh
     threads=$(training_threads)
     OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
         ${python} -m espnet2.bin.launch \

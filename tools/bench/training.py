@@ -98,9 +98,9 @@ def main() -> None:
     processes = [subprocess.Popen(spin) for _ in range(args.busy)]
     try:
         if args.compare == "threads":
-            choose = f". {ROOT}/egs/TEMPLATE/lib.sh; share=1 num_threads=0 ngpu=0 cuda_cmd=run.pl"
+            choose = "share=1 num_threads=0 ngpu=0 cuda_cmd=run.pl; training_threads"
             found = subprocess.check_output(
-                ["bash", "-c", f"{choose}; training_threads"], text=True
+                ["bash", "-c", f". {ROOT}/egs/TEMPLATE/utils/threads.sh; {choose}"], text=True
             )
             settings["chosen"] = {**KEEP, "OMP_NUM_THREADS": found.strip()}
             print(f"chosen: {found.strip()} threads")
