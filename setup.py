@@ -27,7 +27,6 @@ setup(
     install_requires=[
         "espnet>=202511,<202700",
         "fast_bss_eval",
-        "kaldiio",
         "librosa",
         "numpy",
         "pyyaml",

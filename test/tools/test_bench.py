@@ -1,6 +1,7 @@
 """The benchmarks run in a checkout that was not installed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,32 @@ def test_methods(tmp_path):
     ratios = dict(line.split()[:2] for line in done.stdout.splitlines() if line.startswith("  "))
     assert float(ratios["text_sbert"]) == 1
     assert all(float(ratio) > 0 for ratio in ratios.values()) and {"hct", "octpp"} < set(ratios)
+
+
+def run_bench(name, *options, cwd):
+    done = subprocess.run(
+        [sys.executable, ROOT / f"tools/bench/{name}.py", *options],
+        cwd=cwd,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_training(tmp_path):
+    lines = run_bench("training", "threads", "--steps", "1", "--warmup", "0", cwd=tmp_path)
+    assert re.fullmatch(r"chosen: \d+ threads", lines[0])
+    assert [line.split("  ")[0] for line in lines[2:]] == [
+        "one thread",
+        "spinning",
+        "passive",
+        "chosen",
+    ]
+
+
+def test_memory(tmp_path):
+    lines = run_bench("memory", "--minutes", "0.05", "--reference", "0.1", cwd=tmp_path)
+    assert len(lines) == 5 and lines[1].startswith("stream    0.10 min")
+    assert "1.00 times 0.1 min" in lines[1] and not list(tmp_path.iterdir())
