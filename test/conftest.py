@@ -148,7 +148,7 @@ def tiny_experiment(tmp_path_factory, make_experiment):
 def mixture_set(tmp_path):
     """A mixture set of 7 noises of two lengths, the last without any condition.
 
-    The second is asked by two enrollments, the third by none.
+    The second is queried by two enrollments, the third by none.
     """
     from tsx_espnet.audio import write_float_wav
     from tsx_espnet.tables import mark_done, write_table

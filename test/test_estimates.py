@@ -101,7 +101,7 @@ def examples_of(mixture_set):
 def test_the_first_k_enrollments_are_those_of_a_class_made_of_them(
     experiment, mixture_set, tmp_path
 ):
-    """Eq. 8: a class of the average of K recordings is asked for as the K recordings are."""
+    """Eq. 8: a class of the average of K recordings is queried as the K recordings are."""
     examples = examples_of(mixture_set)
     lists_of(mixture_set, examples[:5])
     row = average_embedding(experiment, examples[:3])
@@ -238,7 +238,7 @@ def test_other_weights_or_mixtures_are_worked_on_again(
 def test_estimates_of_an_earlier_model_are_never_left_among_the_new(
     make_experiment, mixture_set, tmp_path, monkeypatch
 ):
-    """The earlier model could be asked by more, and the later run is killed at first."""
+    """The earlier model could be queried by more, and the later run is killed at first."""
     out = estimate(load_experiment(make_experiment(tmp_path / "more")), mixture_set, tmp_path / "o")
     fewer = make_experiment(tmp_path / "fewer", conditions={"energy": {}, "class": {}})
     conditions = ("energy", "class")

@@ -1,4 +1,4 @@
-"""The command of stage 4: which phrases, and that a complete table is left alone."""
+"""The command embed_text: which phrases, and that a complete table is left alone."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_every_phrase_of_labels_synonyms_and_captions(data, embed):
 
 
 def test_captions_are_embedded_as_mixtures_ask_by_them(data):
-    """They were embedded as written, but asked by on one line: training ended at the first."""
+    """They were embedded as written, but queried on one line: training ended at the first."""
     captions = ["A dog  barks\tloudly.", "Woof\n"]
     (Path(data[1]) / "utt2captions").write_text(f"c3 {json.dumps(captions)}\n")
     assert {"A dog barks loudly.", "Woof"} < set(phrases_in(data[1]))

@@ -1,4 +1,4 @@
-"""The command of stage 6."""
+"""The command infer."""
 
 import json
 import shutil

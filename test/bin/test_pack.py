@@ -1,4 +1,4 @@
-"""The archive of stage 9: what it holds, and that it is an experiment again elsewhere."""
+"""The archive of an experiment: what it holds, and that it is an experiment again elsewhere."""
 
 import shutil
 import tarfile

@@ -149,7 +149,7 @@ def make_experiment(tmp_path):
 def write_scored(tmp_path):
     """``(name, {condition: {mixture: SI-SDR in dB or None}}) -> directory`` with a scores.csv.
 
-    The mixture ``m<k>`` itself has k / 10 dB. ``mixture_set`` is stage 6's note; None leaves none.
+    The mixture ``m<k>`` itself has k / 10 dB. ``mixture_set``: the note of infer; None: none.
     """
 
     def write(name, answers, test_set="test", mixture_set="one", label="Bark"):

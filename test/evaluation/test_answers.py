@@ -54,7 +54,7 @@ def test_an_experiment_queried_by_a_condition(write_scored):
 
 
 def test_no_scores_say_which_stage(write_scored, tmp_path):
-    with pytest.raises(TSXError, match="exp/oct/infer/other/scores.csv: no such file; run stage 7"):
+    with pytest.raises(TSXError, match="exp/oct/infer/other/scores.csv: no such file; run score"):
         read_experiment(write_scored("oct", {"text": {"m1": 1.0}}), "other")
     write_scores(tmp_path / "infer/test/scores.csv", [])
     with pytest.raises(TSXError, match="scores.csv: no scores; run stages 6"):

@@ -118,7 +118,7 @@ def test_the_only_common_test_set(write_scored, capsys):
     assert "Comparison on x" in run(capsys, exp / "one", exp / "three", "--set", "x")
     with pytest.raises(TSXError, match="2 test sets are scored by all .*one: x, y; .*three"):
         main([str(exp / "one"), str(exp / "three")])
-    with pytest.raises(TSXError, match="exp/two: no scores of test set 'x'; run stage 7"):
+    with pytest.raises(TSXError, match="exp/two: no scores of test set 'x'; run score"):
         main([str(exp / "one"), str(exp / "two"), "--set", "x"])
     write_scored("four", table, "w")
     (exp / "five").mkdir()

@@ -195,7 +195,7 @@ def test_without_text_another_condition_is_shown(make_experiment):
 
 def no_config(experiment):
     (experiment.exp / "config.yaml").unlink()
-    return "config.yaml: no such file; run stage 5"
+    return "config.yaml: no such file; run train"
 
 
 def bad_config(experiment):
@@ -205,7 +205,7 @@ def bad_config(experiment):
 
 def no_scores(experiment):
     (experiment.estimates / "scores.csv").unlink()
-    return "scores.csv: no such file; run stage 7"
+    return "scores.csv: no such file; run score"
 
 
 def empty_scores(experiment):

@@ -83,7 +83,7 @@ def test_a_spoilt_file_is_refused(tmp_path, old, new, message):
 
 
 def test_a_missing_file_says_which_stage(tmp_path):
-    with pytest.raises(TSXError, match="run stage 7"):
+    with pytest.raises(TSXError, match="run score"):
         read_scores(tmp_path / "scores.csv")
 
 
@@ -143,7 +143,7 @@ def test_one_tampered_cell_is_refused(write_scored, column, mixture, condition, 
     with pytest.raises(TSXError) as error:
         read_experiment(path.parents[2], "test")
     assert str(error.value).startswith(f"{path}: mixture '{mixture}': ")
-    assert "stage 7" in str(error.value)
+    assert "run score" in str(error.value)
 
 
 def change(condition, **fields):
@@ -187,6 +187,6 @@ def test_the_report_refuses_edited_scores(experiment):
     path = experiment.estimates / "scores.csv"
     scores = read_scores(path)
     write_scores(path, change("text", si_sdr=60.0, si_sdri=60.0)(scores))
-    with pytest.raises(TSXError, match="scores.csv: mixture 'mix00000': .* stage 7"):
+    with pytest.raises(TSXError, match="scores.csv: mixture 'mix00000': .* run score again"):
         report.main([*arguments, "--exp", str(experiment.exp)])
     assert not (experiment.exp / "RESULTS.md").exists()

@@ -231,7 +231,7 @@ def test_a_model_that_was_not_queried_as_printed_is_named(write_scored, tmp_path
 def test_nothing_to_study(few_shot, tmp_path):
     with pytest.raises(TSXError, match="nowhere: no such directory"):
         Study(paper("fsd50k"), tmp_path / "nowhere")
-    with pytest.raises(TSXError, match=f"{tmp_path}: no scored experiment .*stage 7"):
+    with pytest.raises(TSXError, match=f"{tmp_path}: no scored experiment .*score writes it"):
         Study(paper("fsd50k"), tmp_path)
     small_study.write_grid(tmp_path)
     with pytest.raises(TSXError) as error:

@@ -1,4 +1,4 @@
-"""Models that are asked for nothing: the references decide which output is the target."""
+"""Models without a query: the references decide which output is the target."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The data table and mixture sets, against what stage 3 writes and what ESPnet loads."""
+"""The data table and mixture sets, against what mix writes and what ESPnet loads."""
 
 import json
 

@@ -15,7 +15,7 @@ def get_parser() -> argparse.ArgumentParser:
         "experiments",
         nargs="+",
         metavar="EXP[:CONDITION]",
-        help="an experiment (stage 7), and what it is queried by; differences are to the first",
+        help="a scored experiment, and what it is queried by; differences are to the first",
     )
     parser.add_argument(
         "--set", metavar="NAME", help="the test set (default: the only one that all have scored)"

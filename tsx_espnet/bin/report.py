@@ -1,4 +1,4 @@
-"""Stage 8: write RESULTS.md with tables, figures and sounds, and print the table."""
+"""Write RESULTS.md with tables, figures and sounds, and print the table."""
 
 import argparse
 from typing import Optional, Sequence
@@ -15,10 +15,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--exp",
         required=True,
         metavar="DIR",
-        help="the experiment (stage 5)",
+        help="the experiment",
     )
     parser.add_argument(
-        "--mixtures", required=True, metavar="DIR", help="the test mixtures (stage 3)"
+        "--mixtures", required=True, metavar="DIR", help="the test mixtures"
     )
     parser.add_argument(
         "--set", metavar="NAME", help="scores are in EXP/infer/NAME (default: name of --mixtures)"

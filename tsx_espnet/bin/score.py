@@ -1,4 +1,4 @@
-"""Stage 7: score the estimates of a set of mixtures, into ``scores.csv`` beside them."""
+"""Score the estimates of a set of mixtures, into ``scores.csv`` beside them."""
 
 import argparse
 from typing import Optional, Sequence
@@ -10,12 +10,12 @@ from tsx_espnet.errors import run_command
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
     parser = CommandParser(description=__doc__)
-    parser.add_argument("--mixtures", required=True, metavar="DIR", help="the mixtures (stage 3)")
+    parser.add_argument("--mixtures", required=True, metavar="DIR", help="the mixtures")
     parser.add_argument(
         "--estimates",
         required=True,
         metavar="DIR",
-        help="their estimates (stage 6); scores.csv is written here",
+        help="their estimates; scores.csv is written here",
     )
     parser.add_argument(
         "--skip_bss", action="store_true", help="leave out BSS-eval's SDR, SIR and SAR (slower)"

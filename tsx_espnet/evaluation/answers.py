@@ -57,7 +57,7 @@ class ScoredExperiment:
     Attributes:
         path: its ``scores.csv``.
         table: mixture -> condition -> its row.
-        mixture_set: digest of the marker of the mixtures, as stage 6 noted it; None if it did not.
+        mixture_set: digest of the marker of the mixtures, as infer noted it; None if it did not.
     """
 
     path: Path
@@ -144,7 +144,7 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     """Read and check ``<directory>/infer/<test_set>/scores.csv``.
 
     Raises:
-        TSXError: if it is missing ("run stage 7"), empty or contradicts itself.
+        TSXError: if it is missing ("run score"), empty or contradicts itself.
     """
     path = Path(directory) / INFER / test_set / FILE
     scores = read_scores(path)
@@ -209,9 +209,9 @@ def average(runs: Sequence[Answers]) -> Optional[Answers]:
 def check_same_set(experiments: Sequence[ScoredExperiment]) -> None:
     """Refuse experiments that did not score the same mixtures.
 
-    Stage 6 notes the set; without that note, conditions that two experiments share must be of the
-    same mixtures with the same values, and mixtures that they share must have the same target and
-    level.
+    The estimates note the set; without that note, conditions that two experiments share must be of
+    the same mixtures with the same values, and mixtures that they share must have the same target
+    and level.
 
     Raises:
         TSXError: with two experiments that differ, and how.

@@ -82,7 +82,7 @@ def _choose_test_set(directories: Sequence[Path], test_set: Optional[str]) -> st
         lacking = [directory for directory, names in sets.items() if test_set not in names]
         if lacking:
             raise TSXError(
-                f"{lacking[0]}: no scores of test set {test_set!r}; run stage 7 (score), or "
+                f"{lacking[0]}: no scores of test set {test_set!r}; run score, or "
                 f"choose another --set ({listing})"
             )
         return test_set

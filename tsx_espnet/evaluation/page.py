@@ -46,7 +46,7 @@ EVIDENCE = (
     "the highest mean of a run.",
     'verdict: "holds" if all three intervals are above 0, "reversed" if all are below, else '
     f'"open"; always open with fewer than {MIN_RUNS} runs, or where an interval is missing (too '
-    "few clips or classes, or scores that do not say which clips they are of: run stage 7 again). "
+    "few clips or classes, or scores that do not say which clips they are of: run score again). "
     '"tie": the paper prints the same number twice.',
 )
 
@@ -82,7 +82,7 @@ def write_page(
     parts += [f"Ours: {DATA_KINDS[data_kind]}.{theirs}"]
     parts += ["## Test sets", markdown(_sets_table(study))]
     if study.metric is not metrics[0]:
-        words = f"The scores hold no {metrics[0].name}, the paper's metric: stage 7 was told to "
+        words = f"The scores hold no {metrics[0].name}, the paper's metric: score was told to "
         parts.append(f"{words}leave it out. Figure and claims are of {study.metric.name}.")
     for table in paper.tables:
         parts += [f"## {table.name}", _filled(_paper_table(study, table, metrics[0]))]

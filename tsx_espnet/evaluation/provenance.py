@@ -89,11 +89,11 @@ def read_config(exp: PathLike) -> Dict[str, Any]:
     """``config.yaml`` of an experiment, as ESPnet leaves it there.
 
     Raises:
-        TSXError: if it is missing ("run stage 5") or not a mapping in YAML.
+        TSXError: if it is missing ("run train") or not a mapping in YAML.
     """
     path = Path(exp) / CONFIG
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; run stage 5 (train)")
+        raise TSXError(f"{path}: no such file; run train")
     config = read_yaml(path)
     if not isinstance(config, dict):
         raise TSXError(f"{path}: expected options and their values")
@@ -233,7 +233,7 @@ def _spread(values: Sequence[float], unit: str) -> str:
 
 
 def _mixing_facts(directory: Path) -> Dict[str, Any]:
-    """The facts of stage 3's marker, the mixing config among them."""
+    """The facts of the mixtures' marker, the mixing config among them."""
     found = read_facts(directory) or {}
     facts = {**found, **found.get("config", {})}
     if facts.get("placement") == "uniform":

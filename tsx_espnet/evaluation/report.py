@@ -1,4 +1,4 @@
-"""Stage 8: scores, log and configuration to ``RESULTS.md``, figures and sounds."""
+"""Scores, log and configuration to ``RESULTS.md``, figures and sounds."""
 
 import shutil
 from pathlib import Path

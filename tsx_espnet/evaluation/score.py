@@ -1,4 +1,4 @@
-"""Stage 7: estimates and references to ``scores.csv``, in one process or several."""
+"""Estimates and references to ``scores.csv``, in one process or several."""
 
 from collections import Counter
 from pathlib import Path
@@ -91,7 +91,7 @@ def find_estimates(
     """Condition -> id -> path of the estimate of ``row``, for the conditions that were extracted.
 
     Raises:
-        TSXError: if there is none ("run stage 6"), or one is not of these mixtures.
+        TSXError: if there is none ("run infer"), or one is not of these mixtures.
     """
     directory = Path(directory)
     estimates: Dict[str, Table] = {}

@@ -15,7 +15,7 @@ FILE = "scores.csv"
 ORACLE = "oracle"
 ORDER = (*ASKED, ORACLE)
 ROUNDING = 2e-4  # dB; a gain and what it is the difference of have four decimals each
-_AGAIN = "run stage 7 (score) again"
+_AGAIN = "run score again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def read_scores(path: PathLike) -> List[Score]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; run stage 7 (score)")
+        raise TSXError(f"{path}: no such file; run score")
     try:
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
@@ -114,7 +114,7 @@ def read_scores(path: PathLike) -> List[Score]:
 
 
 def check_scores(scores: Sequence[Score], path: PathLike) -> None:
-    """Refuse ``scores`` of ``path`` that stage 7 cannot have written.
+    """Refuse ``scores`` of ``path`` that score cannot have written.
 
     Of every mixture: one row a condition, one label and one SI-SDR of the mixture itself in all of
     them, SI-SDRi = SI-SDR - the mixture's; an oracle that is the row of the condition it names and

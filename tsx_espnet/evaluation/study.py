@@ -198,7 +198,7 @@ class Study:
                 f"{directory}: no scored experiment of {self.paper.title}; expected "
                 f"{prefix}<method>_<mixing>_<difficulty>[_seed<k>], method one of "
                 f"{', '.join(self.paper.methods())}, mixing and difficulty one of "
-                f"{', '.join(kinds)}, with {FILE} (stage 7) in one of {', '.join(places)}"
+                f"{', '.join(kinds)}, with {FILE} (score writes it) in one of {', '.join(places)}"
                 + (f"; there are some of {', '.join(found)}" if found else "")
             )
 
