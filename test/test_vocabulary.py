@@ -60,9 +60,9 @@ def test_an_enrollment_is_read_at_the_rate_of_the_model(vocabulary, tmp_path):
 
 def test_several_enrollments_are_told_apart_but_never_an_array(vocabulary):
     several = '["a.wav", "b.wav"]'
-    assert vocabulary.split("enrollment", several) == ["a.wav", "b.wav"]
-    assert vocabulary.split("text", several) == [several]
-    with pytest.raises(TSXError, match="expected one enrollment a mixture, found 2: .*a.wav"):
+    assert find("enrollment").split(several) == ["a.wav", "b.wav"]
+    assert find("text").split(several) == [several]
+    with pytest.raises(TSXError, match="expected one enrollment per mixture, found 2: .*a.wav"):
         vocabulary.encode("enrollment", several)
 
 

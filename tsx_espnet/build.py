@@ -1,4 +1,4 @@
-"""From a configuration to a model, without importing ESPnet's tasks where it can be helped."""
+"""From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
@@ -27,7 +27,7 @@ def build_model(
         training: build the objective and the criterions too.
 
     Raises:
-        TSXError: naming the option, if a part is unknown or one of its options is amiss.
+        TSXError: naming the option, if a part is unknown or one of its options is wrong.
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
@@ -71,10 +71,10 @@ def build_model(
 
 
 def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) -> Any:
-    """A part from its ``conf`` and what is ``given`` by the rest of the model.
+    """A part from its ``conf`` and options ``given`` by the rest of the model.
 
     Raises:
-        TSXError: if there is no such part, or ``conf`` has an option too many, too few or amiss.
+        TSXError: if there is no such part, or an option is unknown, missing or wrong.
     """
     part = find(kind, name)
     conf = conf or {}
@@ -88,7 +88,7 @@ def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) 
 def check_conf(
     kind: str, name: str, part: type, conf: Mapping[str, Any], given: Iterable[str]
 ) -> None:
-    """Raise ``TSXError`` if ``part`` has no such option, or needs more than it is given."""
+    """Raise ``TSXError`` if ``conf`` has an unknown option, or lacks one that ``part`` needs."""
     takes = {option: need for option, need in options_of(part).items() if option not in given}
     where = f"{kind}_conf of {name}"
     check_names(conf, list(takes), where)
@@ -96,10 +96,10 @@ def check_conf(
 
 
 def options_of(part: type) -> Dict[str, bool]:
-    """What a class takes by name, with what it hands on as ``**options`` to its base class.
+    """The named options of a class, and those that it passes on to its base as ``**options``.
 
     Returns:
-        option -> whether the class cannot do without (a base class may be given what it needs)
+        option -> whether it is required (never of a base class, which may get it from the subclass)
     """
     options: Dict[str, bool] = {}
     handed_on = False
@@ -119,7 +119,7 @@ def options_of(part: type) -> Dict[str, bool]:
 def build_extractor(
     name: str, input_dim: int, embedding_dim: int, conf: Mapping[str, Any]
 ) -> AbsTSXExtractor:
-    """One of our extractors, or one of ESPnet's behind our contract."""
+    """One of our extractors, or of ESPnet's in an ``ESPnetExtractor``."""
     extractor = find("extractor", name)
     if issubclass(extractor, AbsTSXExtractor):
         return make("extractor", name, conf, input_dim=input_dim, condition_dim=embedding_dim)
@@ -145,8 +145,8 @@ def build_conditioner(
     """The conditioner of one condition.
 
     Args:
-        conf: its kind, by default the usual one of the condition, and its options.
-        conditioner_conf: kind -> options that ``conf`` does not give.
+        conf: its kind, by default that of the condition, and its options.
+        conditioner_conf: kind -> options where ``conf`` has none.
 
     Raises:
         TSXError: if there is no such condition.

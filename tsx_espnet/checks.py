@@ -16,12 +16,12 @@ class Fields:
     """Values by name, checked one by one.
 
     Args:
-        values: of a config (``vars(self)`` of a dataclass) or a record; a value that a check
-            converts is converted in place.
-        where: what messages begin with, such as a file and a line; "" for nothing.
+        values: of a config (``vars(self)`` of a dataclass) or a record; checks may convert them in
+            place.
+        where: prefix of messages, such as a file and a line.
 
     Raises:
-        TSXError: each check, if a value is not what it says.
+        TSXError: each check, if a value is not what it expects.
 
     >>> fields = Fields({"gain": 2, "snr": [0, 5]})
     >>> fields.number("gain", 0, 10)
@@ -36,10 +36,10 @@ class Fields:
 
     @classmethod
     def of_record(cls, kind: type, found: Any, where: str) -> "Fields":
-        """Those of dataclass ``kind``; what has a default may be left out.
+        """The fields of dataclass ``kind``; those with a default may be missing.
 
         Raises:
-            TSXError: if ``found`` is no mapping, lacks a field, or has one that ``kind`` has not.
+            TSXError: if ``found`` is not a mapping, lacks a field, or has an unknown one.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(kind)}
         check_names(found, list(defaults), where, "field")
@@ -51,7 +51,7 @@ class Fields:
         return cls({**defaults, **found}, where)
 
     def refuse(self, name: str, expected: str) -> NoReturn:
-        """Raise ``TSXError``: the value of ``name`` is not what was expected."""
+        """Raise ``TSXError``: the value of ``name`` is not what was ``expected``."""
         place = f"{self.where}: {name}" if self.where else name
         raise TSXError(f"{place}: expected {expected}, found {shown(self.values[name])}")
 
@@ -110,7 +110,7 @@ def check_names(found: Any, known: Sequence[str], where: str, noun: str = "optio
 
 
 def check_given(found: Mapping[str, Any], needed: Iterable[str], where: str) -> None:
-    """Raise ``TSXError`` with all that is missing of what is needed."""
+    """Raise ``TSXError`` with all ``needed`` names that are missing."""
     missing = [name for name in needed if name not in found]
     if missing:
         raise TSXError(f"{where}: missing: {', '.join(missing)}")
@@ -144,7 +144,7 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
 def nearest(
     word: Any, known: Iterable[str], number: int = 1, cutoff: float = 0.6
 ) -> List[str]:
-    """The names most like a word that was meant to be one of them, by ``difflib``.
+    """The names most similar to a word.
 
     >>> nearest("barck", ["Bark", "Meow"])
     ['Bark']
@@ -158,7 +158,7 @@ def did_you_mean(word: Any, known: Iterable[str], otherwise: Optional[str] = Non
     """The end of a message about an unknown name.
 
     Args:
-        otherwise: what to say if no known name is near; by default what they are, the first ten.
+        otherwise: if no known name is similar; by default the first ten of them.
 
     >>> did_you_mean("--clisp", ["--clips", "--out"]), did_you_mean("rain", ["Bark", "Meow"])
     ('did you mean --clips?', 'expected one of Bark, Meow')
@@ -173,21 +173,21 @@ def did_you_mean(word: Any, known: Iterable[str], otherwise: Optional[str] = Non
 
 
 def is_line(value: Any) -> bool:
-    """A string that can stand in a table: not empty, no control characters, single spaces."""
+    """A string that fits a table: not empty, no control characters, single spaces."""
     if not isinstance(value, str) or not value or value != " ".join(value.split()):
         return False
     return min(value) >= " " and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def shown(value: Any) -> str:
-    """A value for a message, cut short: a few lines of yaml can mean more than fits into memory.
+    """A value for a message, cut short: a few lines of yaml can expand beyond memory.
 
     >>> shown(1.5), shown([[[[[[["deep"]]]]]]])
     ('1.5', '[[[[[[...]]]]]]')
     """
     try:
         return reprlib.repr(value)[:200]
-    except ValueError:  # an integer of more digits than Python writes
+    except ValueError:  # an integer with too many digits
         return f"a {type(value).__name__}"
 
 

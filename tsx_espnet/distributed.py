@@ -1,28 +1,9 @@
-"""What processes that train together tell each other, and their shares of a loss."""
+"""Communication between processes that train together, and their shares of a loss."""
 
-import argparse
-import os
 from typing import List, Optional, Sequence
 
 import torch
 from torch import distributed
-
-
-def is_first(args: argparse.Namespace) -> bool:
-    """Whether a command with ESPnet's options is the only one, or the first of several processes.
-
-    To be called before they have met.
-    """
-    rank = args.dist_rank
-    if rank is None and args.dist_launcher == "slurm":
-        rank = os.environ.get("SLURM_PROCID")
-    elif rank is None and args.dist_launcher == "mpi":
-        from mpi4py import MPI
-
-        rank = MPI.COMM_WORLD.Get_rank()
-    elif rank is None:
-        rank = os.environ.get("RANK")
-    return int(rank or 0) == 0
 
 
 def world_size() -> int:
@@ -33,29 +14,29 @@ def world_size() -> int:
 
 
 def mean(losses: torch.Tensor, number: Optional[int] = None) -> torch.Tensor:
-    """Mean over the mixtures that count; zero, with nothing to learn, if none does.
+    """Mean over the mixtures that count; zero, without gradients, if none does.
 
-    Of processes that train together each gets its share of the mean over the mixtures of all of
-    them, which may count by different numbers: the sum of the shares is what one process would get.
+    With several processes, each gets its share of the mean over the mixtures of all of them: the
+    shares add up to what a single process would get.
 
     Args:
         losses: to be summed.
-        number: how many mixtures they stand for; by default one each.
+        number: of mixtures they stand for; by default one each.
     """
     number = losses.numel() if number is None else number
     everywhere = _total(number, losses).item() if _training_together() else number
     if number == 0:
-        # a copy: ESPnet divides the loss in place, which a leaf of the graph does not allow
+        # a copy, as ESPnet divides the loss in place, which a leaf does not allow
         return losses.new_zeros((), requires_grad=True).clone()
     return losses.sum() / everywhere
 
 
 def weighed_by_espnet(loss: torch.Tensor, size: int, model: torch.nn.Module) -> torch.Tensor:
-    """A loss made of shares (see ``mean``), so that they still add up once ESPnet weighs them.
+    """A loss made of shares (see ``mean``) that still add up once ESPnet weighs them.
 
-    ESPnet weighs the loss of each process by the size of its batch. Where no mixture counts, the
-    loss still has a way to a parameter of ``model``: without any, this process would not take part
-    when gradients are exchanged, and the others would wait for ever.
+    ESPnet weighs the loss of each process by the size of its batch. If no mixture of a process
+    counts, its loss still depends on a parameter of ``model``: otherwise it would not take part in
+    the exchange of gradients, and the others would wait forever.
     """
     if not _training_together():
         return loss
@@ -64,7 +45,7 @@ def weighed_by_espnet(loss: torch.Tensor, size: int, model: torch.nn.Module) -> 
 
 
 def _training_together() -> bool:
-    """True in a step of several processes; in validation each one is by itself."""
+    """True in a training step of several processes; each one validates by itself."""
     return torch.is_grad_enabled() and world_size() > 1
 
 
@@ -85,6 +66,6 @@ def any_of(flags: Sequence[bool], device: str) -> List[bool]:
 
 
 def wait_for_all() -> None:
-    """Returns when all processes have come here."""
+    """Wait until all processes have called it."""
     if world_size() > 1:
         distributed.barrier()

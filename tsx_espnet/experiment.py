@@ -1,4 +1,4 @@
-"""What training leaves in an experiment directory, and how a model is made from it again."""
+"""Experiment directories: what training leaves there, saved and loaded."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import yaml
 
 from tsx_espnet.build import build_model
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditions import find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.layers.tcn import TemporalConvNet, rename_espnets
 from tsx_espnet.model import ESPnetTSXModel
@@ -21,7 +22,7 @@ TEXT_TABLE = "text_embeddings.safetensors"
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"  # of the epoch before
 PREEMPTED = "preempted.pth"  # from within an epoch
-# what a run cannot change half-way and still be what its config.yaml says
+# options that may not change when a run is resumed
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
@@ -46,7 +47,7 @@ class Experiment(NamedTuple):
         """
         device = next(self.model.parameters()).device
         parts = []
-        for one in self.vocabulary.split(condition, value):
+        for one in find(condition).split(value):
             array = torch.from_numpy(self.vocabulary.encode(condition, one))[None].to(device)
             size = torch.tensor([array.shape[1]], device=device)
             parts.append(self.model.conditioners[condition](array, size))
@@ -120,11 +121,10 @@ def read_config(directory: Path) -> Dict[str, Any]:
 def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
     """Refuse to resume a run that was begun with another model, objective or mixing.
 
-    ESPnet would write the new configuration over that of the old run and, if all epochs are done
-    already, leave it at that.
+    ESPnet would overwrite ``config.yaml``, and train nothing if all epochs are done.
 
     Raises:
-        TSXError: naming the option, what it was and what it is.
+        TSXError: naming the option, its old and its new value.
     """
     directory = Path(directory)
     if not (_is_begun(directory) and (directory / CONFIG).is_file()):
@@ -136,18 +136,14 @@ def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
     for name in SETUP:
         if isinstance(begun, dict) and name in begun and name in config:
             old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
-            if old != new:
-                raise TSXError(
-                    f"{directory}: this run was begun with {name} {old}, now it is {new}; "
-                    "choose another --output_dir (--tag of a recipe), or remove this one"
-                )
+            _check_same(directory, name, old, new)
 
 
 def check_same_texts(directory: PathLike, texts: TextTable) -> None:
     """Refuse to resume a run that was begun with texts of another language model.
 
     Raises:
-        TSXError: with the model and the pooling that it was, and that it is.
+        TSXError: naming both models and their pooling.
     """
     directory = Path(directory)
     if not (_is_begun(directory) and (directory / TEXT_TABLE).is_file()):
@@ -156,10 +152,14 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
         f"{table.language_model} (pooling {table.pooling})"
         for table in (TextTable.read(directory / TEXT_TABLE), texts)
     )
+    _check_same(directory, "text embeddings of", old, new)
+
+
+def _check_same(directory: Path, what: str, old: str, new: str) -> None:
     if old != new:
         raise TSXError(
-            f"{directory}: this run was begun with text embeddings of {old}, now they are of "
-            f"{new}; choose another --output_dir (--tag of a recipe), or remove this one"
+            f"{directory}: this run was begun with {what} {old}, now it is {new}; "
+            "choose another --output_dir (--tag of a recipe), or remove this one"
         )
 
 
@@ -183,10 +183,10 @@ def find_model_file(directory: Path, name: Optional[str] = None) -> Path:
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Load a state dict into a model; all that serves training alone is passed over.
+    """Load a state dict into a model; weights that only training needs are skipped.
 
     Raises:
-        TSXError: if the file is damaged, or its names or sizes do not fit, with the first of them.
+        TSXError: if the file is damaged, or with the first names or sizes that do not fit.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -198,7 +198,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         raise TSXError(f"{path}: expected tensors by name, as in the weights of one epoch")
     state = {name: value for name, value in state.items() if not name.startswith("objective.")}
     for prefix, module in model.named_modules():
-        if isinstance(module, TemporalConvNet):  # its weights were called as ESPnet's are
+        if isinstance(module, TemporalConvNet):  # older experiments have ESPnet's names
             rename_espnets(state, f"{prefix}.")
     wrong = differences(model.state_dict(), state)
     if wrong:
@@ -210,7 +210,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
 def differences(
     expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
 ) -> List[str]:
-    """What is wrong with the names and shapes of weights, a phrase each."""
+    """What is wrong with the names and shapes of weights, one phrase each."""
     wrong = [f"{name} is missing" for name in expected if name not in found]
     wrong += [f"{name} is unknown" for name in found if name not in expected]
     wrong += [

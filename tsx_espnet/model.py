@@ -7,8 +7,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch.nn import functional
 
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
 from tsx_espnet.distributed import weighed_by_espnet
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.basic import level_of
@@ -20,12 +19,11 @@ class Encoded(NamedTuple):
 
     Args:
         mixture: (B, T), scaled to unit RMS.
-        level: (B, 1), what it was scaled by.
+        level: (B, 1), its RMS before.
         feature: (B, F, N).
         frames: (B,) lengths of the features.
-        context: (B, C) the mixture as the refiner sees it; None without a refiner.
-        prepared: (B, ...) what the extractor makes of the mixture before it knows the condition, or
-            None.
+        context: (B, C), the refiner's encoding of the mixture, if there is a refiner.
+        prepared: (B, ...), what ``AbsTSXExtractor.prepare`` returns.
     """
 
     mixture: torch.Tensor
@@ -43,16 +41,14 @@ class Encoded(NamedTuple):
 class ESPnetTSXModel(AbsESPnetModel):
     """Target sound extraction: encoder, conditioners, extractor, decoder, mixture consistency.
 
-    A mixture is scaled to unit RMS on the way in and the estimates are scaled back, so the level of
-    the input does not matter and is kept; target + other = mixture.
+    The mixture is scaled to unit RMS and the estimates are scaled back; target + other = mixture.
 
     Args:
         encoder, decoder: ESPnet's.
-        extractor: one of ours, or ESPnet's behind our contract.
         conditioners: one for each condition, by name; all with embeddings of size D.
         refiner: rephrases each condition in the light of the mixture (OCT++), or None.
-        consistency: None leaves the estimates as they are (the rest is the mixture minus the
-            target if the extractor gives no other features).
+        consistency: None leaves the estimates as they are. If the extractor returns the target
+            alone, the rest is the mixture minus the target.
         objective: an ``AbsObjective``; None for a model that only extracts.
         criterions: (weight, criterion) pairs of ESPnet's criterion table; D is their weighted sum.
     """
@@ -87,13 +83,13 @@ class ESPnetTSXModel(AbsESPnetModel):
         speech_mix_lengths: Optional[torch.Tensor] = None,
         **batch: torch.Tensor,
     ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
-        """Loss, statistics and weight of a batch, as ESPnet's trainer wants them.
+        """Loss, statistics and weight of a batch, for ESPnet's trainer.
 
         Shape:
             speech_mix, speech_ref1 (target), speech_ref2 (other; default mixture - target) (B, T);
-            ``batch``: an array a condition (see ``tsx_espnet.vocabulary``) and ``*_lengths``
+            ``batch``: the array of each condition (see ``tsx_espnet.vocabulary``) and ``*_lengths``
         """
-        lengths = self._lengths(speech_mix, speech_mix_lengths)
+        lengths = _lengths(speech_mix, speech_mix_lengths)
         if speech_ref2 is None:
             speech_ref2 = speech_mix - speech_ref1
         encoded = self.encode(speech_mix, lengths)
@@ -117,19 +113,15 @@ class ESPnetTSXModel(AbsESPnetModel):
         lengths: Optional[torch.Tensor] = None,
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Target and rest of each mixture: (B, T) -> (B, T), (B, T)."""
-        encoded = self.encode(mixture, self._lengths(mixture, lengths))
+        encoded = self.encode(mixture, _lengths(mixture, lengths))
         return self.separate(encoded, self.refine(encoded, condition))
 
     def embed(self, batch: Mapping[str, torch.Tensor]) -> Dict[str, ConditionEmbedding]:
         """The embeddings of all conditions, from their arrays in a batch."""
-        conditions = {}
-        for name, conditioner in self.conditioners.items():
-            value = batch[name]
-            lengths = batch.get(f"{name}_lengths")
-            if lengths is None:
-                lengths = torch.full((value.shape[0],), value.shape[1], device=value.device)
-            conditions[name] = conditioner(value, lengths)
-        return conditions
+        return {
+            name: conditioner(batch[name], _lengths(batch[name], batch.get(f"{name}_lengths")))
+            for name, conditioner in self.conditioners.items()
+        }
 
     def encode(self, mixture: torch.Tensor, lengths: torch.Tensor) -> Encoded:
         """Features of mixtures (B, T) of ``lengths`` (B,) samples."""
@@ -148,7 +140,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
     ) -> ConditionEmbedding:
-        """The condition as the extractor gets it, for all mixtures or for some ``rows``."""
+        """The condition as the extractor gets it, for all mixtures or some ``rows``."""
         if self.refiner is None:
             return condition
         context = encoded.context if rows is None else encoded.context[rows]
@@ -160,7 +152,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
     ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms of target and rest under a condition, for all mixtures or for some ``rows``."""
+        """Waveforms of target and rest for a condition, of all mixtures or some ``rows``."""
         if rows is not None:
             encoded = encoded.select(rows)
         scaled, level = encoded.mixture, encoded.level
@@ -168,14 +160,12 @@ class ESPnetTSXModel(AbsESPnetModel):
         target, other = self.extractor.extract(
             encoded.feature, encoded.frames, condition, *prepared
         )
-        estimates = self._decode(target, scaled.shape[1])
-        if other is None:
-            estimates = torch.stack([estimates, scaled - estimates], dim=1)
-        else:
-            estimates = torch.stack([estimates, self._decode(other, scaled.shape[1])], dim=1)
-            if self.consistency is not None:
-                features = torch.stack([target, other], dim=1)
-                estimates = self.consistency(estimates, scaled, features)
+        first = self._decode(target, scaled.shape[1])
+        second = scaled - first if other is None else self._decode(other, scaled.shape[1])
+        estimates = torch.stack([first, second], dim=1)
+        if other is not None and self.consistency is not None:
+            features = torch.stack([target, other], dim=1)
+            estimates = self.consistency(estimates, scaled, features)
         estimates = estimates * level.unsqueeze(1)
         return estimates[:, 0], estimates[:, 1]
 
@@ -187,7 +177,7 @@ class ESPnetTSXModel(AbsESPnetModel):
         )
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Nothing to collect: the input is scaled by its own level."""
+        """Nothing to collect: every mixture is scaled by its own level."""
         return {}
 
     def _decode(self, feature: torch.Tensor, num_samples: int) -> torch.Tensor:
@@ -198,19 +188,19 @@ class ESPnetTSXModel(AbsESPnetModel):
         return waveform[:, before : before + num_samples]
 
     def _padding(self, num_samples: int) -> Tuple[int, int]:
-        """Zeros before and after, so that all samples are seen by as many frames, the last too."""
+        """Zeros before and after, so that every sample is covered by the same number of frames."""
         kernel_size = getattr(self.encoder, "kernel_size", None)
         stride = getattr(self.encoder, "stride", None)
         if not isinstance(kernel_size, int) or not isinstance(stride, int):
-            # spectral encoders pad by themselves, by reflection, which needs half a frame
+            # spectral encoders pad by reflection, which needs half a frame
             return 0, max(0, getattr(self.encoder, "n_fft", 0) // 2 + 1 - num_samples)
         before = kernel_size - stride
         rest = (num_samples + 2 * before - kernel_size) % stride
         return before, before + (stride - rest) % stride
 
-    @staticmethod
-    def _lengths(mixture: torch.Tensor, lengths: Optional[torch.Tensor]) -> torch.Tensor:
-        if lengths is None:
-            size, samples = mixture.shape
-            return torch.full((size,), samples, device=mixture.device)
-        return lengths.to(mixture.device)
+
+def _lengths(array: torch.Tensor, lengths: Optional[torch.Tensor]) -> torch.Tensor:
+    """(B,): ``lengths``, by default all of ``array`` (B, L, ...)."""
+    if lengths is None:
+        return torch.full((array.shape[0],), array.shape[1], device=array.device)
+    return lengths.to(array.device)

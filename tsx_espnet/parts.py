@@ -18,7 +18,7 @@ OURS: Dict[str, Dict[str, str]] = {
     "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
     "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
     "conditioner": {
-        "null": "tsx_espnet.conditioner.abs_conditioner:NullConditioner",
+        "null": "tsx_espnet.conditioner.embedding:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
@@ -27,17 +27,17 @@ OURS: Dict[str, Dict[str, str]] = {
         "single": "tsx_espnet.objective.single:SingleObjective",
         "hct": "tsx_espnet.objective.hct:HCTObjective",
         "oct": "tsx_espnet.objective.oct:OCTObjective",
-        "octpp": "tsx_espnet.objective.octpp:OCTPlusPlusObjective",
+        "octpp": "tsx_espnet.objective.oct:OCTPlusPlusObjective",
         "pit": "tsx_espnet.objective.single:PITObjective",
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
 }
 
-# names of parts in configurations written before they were renamed
+# former names of parts, in older configurations
 ALIASES = {"extractor": {"soundbeam": "conv_tasnet"}}
 
-# Parts of ESPnet whose modules are light; importing its tables costs more than ten seconds.
+# parts of ESPnet that are imported directly; its tables take more than ten seconds to import
 ESPNET: Dict[str, Dict[str, str]] = {
     "encoder": {
         "conv": "espnet2.enh.encoder.conv_encoder:ConvEncoder",
@@ -66,7 +66,7 @@ CHOICES = {
 def load(path: str):
     """The object at ``package.module:name``."""
     module, _, name = path.partition(":")
-    with warnings.catch_warnings():  # ESPnet's about torch, which no user of ours can mend
+    with warnings.catch_warnings():  # ESPnet's, about torch
         warnings.simplefilter("ignore", FutureWarning)
         return getattr(importlib.import_module(module), name)
 
@@ -75,9 +75,8 @@ def load(path: str):
 def quiet_imports() -> Iterator[None]:
     """Within the block nothing is printed, unless an import fails.
 
-    ESPnet prints and warns while it is imported: in front of what ``--print_config`` prints, and
-    around the one line that says what is wrong with a command. Files are switched, not
-    ``sys.stdout``, which ESPnet keeps from then on.
+    ESPnet prints and warns while it is imported, which would spoil the output of ``--print_config``
+    and one-line errors. File descriptors are switched, as ESPnet keeps ``sys.stdout``.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -99,22 +98,13 @@ def quiet_imports() -> Iterator[None]:
                 os.close(original)
 
 
-def current_name(kind: str, name: str) -> str:
-    """What a part is called today.
-
-    >>> current_name("extractor", "soundbeam")
-    'conv_tasnet'
-    """
-    return ALIASES.get(kind, {}).get(name, name)
-
-
 def find(kind: str, name: str) -> type:
     """The class of a part, from our tables, ESPnet's light modules, or ESPnet's tables.
 
     Raises:
         TSXError: if there is no such part.
     """
-    name = current_name(kind, name)
+    name = ALIASES.get(kind, {}).get(name, name)
     for table in (OURS, ESPNET):
         if name in table.get(kind, {}):
             return load(table[kind][name])
@@ -127,11 +117,11 @@ def find(kind: str, name: str) -> type:
 def register() -> None:
     """Put our extractors, separators and criterions into ESPnet's tables.
 
-    May be called any number of times. If ``espnetez`` has been imported, its task table learns of
-    ``tsx`` too.
+    May be called any number of times. If ``espnetez`` has been imported, ``tsx`` is added to its
+    task table.
 
     Raises:
-        RuntimeError: if another class stands under one of our names.
+        RuntimeError: if another class has one of our names.
     """
     for kind in ("extractor", "separator", "criterion"):
         choices = load(CHOICES[kind])

@@ -1,7 +1,7 @@
-"""What the conditions of a model take their values from."""
+"""The labels, phrases and sampling rate that the values of a model's conditions refer to."""
 
 import dataclasses
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Vocabulary:
         classes: the labels of the class condition; their order is the order of the table's rows.
         text_table: vectors of phrases, for the text condition.
         fs: sampling rate of enrollments in Hz; by default that of their files.
-        embed_phrase: phrase -> (L, E), vectors of a phrase that the table does not hold.
+        embed_phrase: phrase -> (L, E), for phrases that are not in the table.
     """
 
     classes: Tuple[str, ...] = ()
@@ -31,7 +31,3 @@ class Vocabulary:
     def encode(self, condition: str, value: str) -> np.ndarray:
         """The array of a value, as ``Condition.encode`` of its condition."""
         return find(condition).encode(value, self)
-
-    def split(self, condition: str, value: str) -> List[str]:
-        """The values that ``value`` stands for, as ``Condition.split``."""
-        return find(condition).split(value)

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
+from tsx_espnet.conditioner.embedding import AbsConditioner
 from tsx_espnet.parts import OURS, find
 
 DIM = 6

@@ -53,7 +53,7 @@ def test_several_of_a_mixture_are_averaged():
 
 
 def test_null_is_applicable_and_zero():
-    """No condition is something to be asked by; "not applicable" is not."""
+    """"No condition" can be queried by; "not applicable" cannot."""
     null = ConditionEmbedding.null(torch.ones(3, 100, dtype=torch.double), dim=4)
     assert null.embedding.shape == (3, 1, 4) and null.embedding.dtype == torch.double
     assert null.applicable.all()

@@ -1,4 +1,4 @@
-"""The embedding of a recording is that of the recording: not of its padding, nor of its level."""
+"""The embedding of a recording depends on neither its padding nor its level."""
 
 import math
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.objective.octpp import OCTPlusPlusObjective
+from tsx_espnet.objective.oct import OCTPlusPlusObjective
 
 REFINER = {
     "refiner": "mixture",

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from tsx_espnet import conditions, parts
 from tsx_espnet.bin import extract
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
 from tsx_espnet.conditions import (
     ASKED,
     CONDITIONS,
@@ -285,8 +284,7 @@ import sys
 import tsx_espnet.conditions
 assert "pitch" not in sys.modules
 {first}
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
 from tsx_espnet.conditions import ASKED, CONDITIONS
 print(list(CONDITIONS)[-1], "pitch" in ASKED, len(CONDITIONS))
 """

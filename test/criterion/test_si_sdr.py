@@ -101,7 +101,7 @@ def test_values_at_the_bounds():
 
 
 def test_why_not_espnets_si_snr():
-    """On a silent reference it or its gradient is not finite: one such mixture ends a training."""
+    """On a silent reference it or its gradient is not finite: one such mixture ends a run."""
     _, est = draw(3.0)
     est.requires_grad_()
     loss = SISNRLoss()(torch.zeros(4, 2000), est)

@@ -230,7 +230,7 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.fixture
 def reference(uninterrupted, run, train_args):
-    """The experiment of a training of four epochs that nobody stopped; not to be changed."""
+    """The experiment of a run of four epochs that was never stopped; not to be changed."""
     if not (uninterrupted / "config.yaml").exists():
         more = ["--max_epoch", 4, "--keep_nbest_models", 2, "--resume", "true"]
         run("tsx_espnet.bin.train", *train_args, *more, "--output_dir", uninterrupted)

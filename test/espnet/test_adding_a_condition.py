@@ -108,8 +108,8 @@ def test_it_queries_a_recording_in_python_as_on_the_command_line(made, shell):
         ("tsx-extract mixture.wav --model exp/length --length long -o a.wav", "no option --length"),
         (
             "tsx-extract mixture.wav --model exp/length --energy low -o a.wav",
-            "no condition 'length': expected one of energy, harmonicity, order, enrollment, class, "
-            "text, or one of a module that TSX_PLUGINS names",
+            "exp/length/config.yaml: no condition 'length': expected one of energy, harmonicity, "
+            "order, enrollment, class, text, or one of a module that TSX_PLUGINS names",
         ),
         ("TSX_PLUGINS=lenght tsx-extract --help", "TSX_PLUGINS=lenght: No module named 'lenght'"),
         (

@@ -95,7 +95,7 @@ def test_the_checkpoint_before_takes_its_place(
     command = run(TRAIN, *train_args, *EPOCHS, "--output_dir", exp)
     (warning,) = [line for line in command.err.splitlines() if "takes its place" in line]
     assert f"WARNING: {exp}/checkpoint.pth: damaged" in warning
-    assert "going on after epoch 3" in warning and "4/4epoch started" in command.err
+    assert "resuming after epoch 3" in warning and "4/4epoch started" in command.err
     assert (exp / "checkpoint.damaged.pth").read_bytes() == damaged
     (exp / "checkpoint.damaged.pth").unlink()
     assert_same_experiment(exp, reference)  # nothing was "executed"
@@ -214,7 +214,7 @@ def test_initial_weights_that_do_not_fit(start, train_args, reference, tmp_path)
 
 
 def test_two_runs_in_one_directory(start, run, train_args, tmp_path):
-    """The second is refused before it writes anything; the first goes on."""
+    """The second is refused before it writes anything; the first continues."""
     exp = tmp_path / "exp"
     wait = """
 import time
@@ -238,7 +238,7 @@ TSXTrainer.train_one_epoch = classmethod(train_later)
     before = (exp / "config.yaml").stat().st_mtime_ns
     last = refused(start(*args, "--objective", "hct"))
     assert last.startswith(
-        f"error: {exp}: a training run is at work there already: process {first.pid} on "
+        f"error: {exp}: a training run is using this directory: process {first.pid} on "
     )
     assert (exp / "config.yaml").stat().st_mtime_ns == before
     (tmp_path / "go").touch()

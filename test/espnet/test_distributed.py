@@ -44,7 +44,7 @@ ESPnetTSXModel.forward, torch.optim.SGD.step = forward_and_note, step_and_note
 
 
 class Run:
-    """A training, by one process or several: its directory, and what each process noted."""
+    """A run of one process or several: its directory, and what each process logged."""
 
     def __init__(self, exp, world_size):
         self.exp = exp
@@ -171,7 +171,7 @@ def uneven(data, train_args, tmp_path):
     ids=lambda words: "-".join(words[:2]),
 )
 def test_a_process_whose_mixtures_have_no_condition(objective, train, uneven):
-    """Neither waits for ever, and the gradients are still those of one process."""
+    """Neither waits forever, and the gradients are still those of one process."""
     args = [*uneven, *SGD, "--objective", objective[0]]
     for option in objective[1:]:
         args += ["--objective_conf", option]

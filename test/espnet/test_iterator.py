@@ -14,8 +14,7 @@ from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import write_table
-from tsx_espnet.training.iterator import MixtureIterFactory
-from tsx_espnet.training.preprocessor import TSXPreprocessor
+from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
 from tsx_espnet.vocabulary import Vocabulary
 
 CONDITIONS = ("energy", "harmonicity", "order", "class", "text")

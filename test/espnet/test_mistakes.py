@@ -59,7 +59,7 @@ def test_no_output_dir(start, train_args):
         (["--text_embeddings", "no/table"], "no/table: no such file; embed_text"),
         (["--class_list", "no/list"], "--class_list no/list: no such file"),
         (["--config", "no/such.yaml"], "--config no/such.yaml: no such file"),
-        (["--ngpu", "99"], "GPUs here; 0 trains on CPU cores"),
+        (["--ngpu", "99"], "GPUs; 0 trains on the CPU"),
         (["--method_config", "no/such.yaml"], "--method_config no/such.yaml: no such file"),
         (["--method", "no/such.yaml"], "no option --method; did you mean --method_config?"),
         (["--init_param", "no/such.pth"], "no/such.pth: no such file"),

@@ -1,4 +1,4 @@
-"""A training whose node is taken away: SIGTERM or SIGUSR1, status 99, and on from that batch."""
+"""A run whose node is taken away: SIGTERM or SIGUSR1, status 99, resumed at that batch."""
 
 import random
 
@@ -121,7 +121,8 @@ def test_a_state_that_is_of_no_use_costs_an_epoch(change, train, assert_same_exp
         more = ("--batch_size", 3)
     command = train(exp, more=more)
     assert command.status == 0
-    assert "begins" in next(line for line in command.err.splitlines() if "preempted.pth" in line)
+    warning = next(line for line in command.err.splitlines() if "preempted.pth" in line)
+    assert "starting the epoch again" in warning
     assert not path.exists()
     if change == "damaged":
         assert train(tmp_path / "reference").status == 0

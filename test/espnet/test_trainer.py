@@ -1,4 +1,4 @@
-"""A training that is killed at certain moments, and what it may not go on with."""
+"""A run that is killed at certain moments, and what it refuses to resume from."""
 
 import random
 import shutil
@@ -47,7 +47,7 @@ torch.optim.Adam.step = step_slowly
 
 @pytest.fixture
 def kill_at(start):
-    """Kill a training while it writes the n-th file of a name."""
+    """Kill a run while it writes the n-th file of a name."""
 
     def start_and_kill(args, name, number=1):
         command = start(TRAIN, *args, hook=STUCK.format(name=name, number=number))
@@ -113,7 +113,7 @@ def test_the_number_of_workers_changes_nothing(
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     path = tmp_path / "1epoch.pth"
     torch.save({"a": torch.ones(2)}, path)
@@ -132,7 +132,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_files_are_as_torch_writes_them(tmp_path):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     with safe_torch_files():
         torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
@@ -143,7 +143,7 @@ def test_files_are_as_torch_writes_them(tmp_path):
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path):
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"a": torch.ones(100)}, path)
@@ -191,7 +191,7 @@ def test_texts_of_another_language_model_are_another_setup(
     command = start(TRAIN, *train_args, *EPOCHS, *more)
     assert command.wait() == 1
     last = command.err.splitlines()[-1]
-    assert "begun with text embeddings of made-up (pooling mean), now they are of another" in last
+    assert "begun with text embeddings of made-up (pooling mean), now it is another" in last
     assert (exp / "text_embeddings.safetensors").read_bytes() == before
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.objective.octpp import OCTPlusPlusObjective
+from tsx_espnet.objective.oct import OCTPlusPlusObjective
 
 TARGET, OTHER = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
 NAMES = ("energy", "text")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tsx_espnet.objective.trials import Trials
+from tsx_espnet.objective.abs_objective import Trials
 
 
 def trials_of(table):

@@ -1,4 +1,4 @@
-"""Which batches a training gets, and between which it stops."""
+"""Which batches a run gets, and where it can stop."""
 
 import logging
 

@@ -79,7 +79,7 @@ def test_a_process_that_was_killed_leaves_a_stale_lock(tmp_path):
 
 
 def test_another_process_with_the_same_number(tmp_path):
-    """After a restart of the machine, numbers begin anew."""
+    """After a restart of the machine, process ids start again."""
     lock_of(tmp_path, started="1")
     with locked(tmp_path):
         pass
@@ -110,13 +110,14 @@ def test_a_job_that_was_requeued_elsewhere(monkeypatch, tmp_path, job, restart, 
 
 def test_what_is_no_lock_is_left_alone(tmp_path):
     (tmp_path / LOCK).write_text("mine")
-    with pytest.raises(TSXError, match=f"{tmp_path / LOCK}: expected a lock"), locked(tmp_path):
+    expected = f"{tmp_path / LOCK}: expected the lock of a run"
+    with pytest.raises(TSXError, match=expected), locked(tmp_path):
         pass
     assert (tmp_path / LOCK).read_text() == "mine"
 
 
 def test_one_of_many_gets_it(tmp_path):
-    """Twelve at once, on a stale lock: one after the other, never two, none of them for ever."""
+    """Twelve at once, on a stale lock: one after the other, never two, and none waits forever."""
     lock_of(tmp_path, pid=ended_process())
     context = multiprocessing.get_context("fork")
     begin = context.Event()
@@ -155,11 +156,3 @@ def test_one_of_many_gets_it(tmp_path):
 def test_start_of():
     assert start_of(os.getpid()) == start_of(os.getpid()) != start_of(1)
     assert start_of(int(ended_process())) is None
-
-
-def test_another_use_has_a_lock_and_words_of_its_own(tmp_path):
-    words = {"what": "a study", "remedy": "wait for it", "name": ".study"}
-    with locked(tmp_path), locked(tmp_path, **words):
-        with pytest.raises(TSXError, match=f"{tmp_path}: a study is at work .*; wait for it .if"):
-            with locked(tmp_path, **words):
-                pass

@@ -14,7 +14,7 @@ PAPERS = "duration: 6.0\nsnr: null\nplacement: uniform\nbackground: {snr: [15.0,
 
 @pytest.fixture
 def options(tmp_path):
-    """``options(**others)``: those of a training on mixtures drawn on the fly."""
+    """``options(**others)``: those of a run on mixtures drawn on the fly."""
     (tmp_path / "mixing.yaml").write_text(PAPERS)
 
     def make(**others):

@@ -3,7 +3,7 @@ import pytest
 from espnet2.train.collate_fn import CommonCollateFn
 
 from tsx_espnet.audio import write_float_wav
-from tsx_espnet.training.preprocessor import TSXPreprocessor
+from tsx_espnet.training.iterator import TSXPreprocessor
 
 NAMES = ("energy", "enrollment", "class")
 

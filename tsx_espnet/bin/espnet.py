@@ -18,7 +18,7 @@ from tsx_espnet.parts import quiet_imports, register
 
 if __name__ == "__mp_main__":  # a spawned training process imports this module first
     register()
-    from tsx_espnet.training.torch_files import safe_torch_files
+    from tsx_espnet.training.checkpoint import safe_torch_files
 
     _files = safe_torch_files()  # kept, as it ends with the object
     _files.__enter__()
@@ -51,7 +51,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     module = find_module(argv[0])
     with quiet_imports():
         register()
-        from tsx_espnet.training.torch_files import safe_torch_files
+        from tsx_espnet.training.checkpoint import safe_torch_files
     sys.argv = [module, *argv[1:]]
     with safe_torch_files():
         runpy.run_module(module, run_name="__main__")

@@ -1,5 +1,6 @@
-"""A condition as the extractor sees it."""
+"""A condition as the extractor sees it, and the base class of what makes it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -13,8 +14,8 @@ class ConditionEmbedding:
 
     Args:
         embedding: (B, L, D); a vector condition has L = 1.
-        mask: (B, L) bool, True where the embedding is real. A row without any True means that the
-            condition does not tell the target from the rest in that mixture.
+        mask: (B, L) bool, True where the embedding is real; nowhere in a mixture where the
+            condition is not applicable: it does not tell the target from the rest.
     """
 
     embedding: torch.Tensor
@@ -29,7 +30,7 @@ class ConditionEmbedding:
 
     @property
     def applicable(self) -> torch.Tensor:
-        """(B,) bool: the mixtures in which the condition tells the target from the rest."""
+        """(B,) bool: the mixtures in which the condition is applicable."""
         return self.mask.any(dim=1)
 
     def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
@@ -37,7 +38,7 @@ class ConditionEmbedding:
         return ConditionEmbedding(self.embedding[rows], self.mask[rows])
 
     def padded(self, length: int) -> "ConditionEmbedding":
-        """The same with L = ``length``, no shorter than it is."""
+        """Padded to L = ``length``."""
         missing = length - self.mask.shape[1]
         return ConditionEmbedding(
             functional.pad(self.embedding, (0, 0, 0, missing)),
@@ -46,9 +47,9 @@ class ConditionEmbedding:
 
     @classmethod
     def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
-        """Join conditions: of several mixtures (``dim`` 0), or several of a mixture (``dim`` 1).
+        """Join conditions of several mixtures (``dim`` 0) or several conditions of one (``dim`` 1).
 
-        A mixture may be queried by several together; ``vector()`` is then their mean.
+        The ``vector()`` of several conditions is their mean.
         """
         if dim == 0:
             length = max(part.mask.shape[1] for part in parts)
@@ -59,13 +60,13 @@ class ConditionEmbedding:
         )
 
     def vector(self) -> torch.Tensor:
-        """(B, D): the mean over the real positions, zero where there is none."""
+        """(B, D): the mean over the real positions, zero if there are none."""
         weight = self.mask.unsqueeze(-1).to(self.embedding.dtype)
         return (self.embedding * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
 
     @classmethod
     def null(cls, reference: torch.Tensor, dim: int) -> "ConditionEmbedding":
-        """"No condition" for the batch of ``reference`` (B, ...): one zero vector each."""
+        """"No condition" for the batch of ``reference`` (B, ...): zero vectors."""
         size = reference.shape[0]
         return cls(reference.new_zeros(size, 1, dim), reference.new_ones(size, 1).bool())
 
@@ -78,3 +79,32 @@ def real_positions(number: int, lengths: torch.Tensor) -> torch.Tensor:
             [ True,  True,  True]])
     """
     return torch.arange(number, device=lengths.device) < lengths.unsqueeze(1)
+
+
+class AbsConditioner(torch.nn.Module, ABC):
+    """Turns the batch array of one condition into embeddings of size ``output_dim``, D."""
+
+    @abstractmethod
+    def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
+        """Embed ``value`` (B, L, ...), of which ``lengths`` (B,) positions are real.
+
+        The embedding has the L of ``value``, or 1 if the conditioner reduces it to one vector.
+        """
+
+
+class NullConditioner(AbsConditioner):
+    """"No condition": a zero vector for every mixture.
+
+    Shape:
+        value (B, L), ignored -> embedding (B, 1, D), mask (B, 1)
+
+    Reference: "Optimal condition training for target source separation", Eq. 2, f(x, -).
+    """
+
+    def __init__(self, output_dim: int):
+        super().__init__()
+        # has the type and device of the model; ``value`` holds integers
+        self.register_buffer("zero", torch.zeros(output_dim), persistent=False)
+
+    def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
+        return ConditionEmbedding.null(self.zero.expand(value.shape[0], -1), len(self.zero))

@@ -5,8 +5,7 @@ from typing import Any, Mapping, Optional, Tuple
 import torch
 from torch.nn import functional
 
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
 from tsx_espnet.layers.basic import level_of, magnitude
 from tsx_espnet.layers.tcn import TemporalConvNet
 from tsx_espnet.parts import find
@@ -17,16 +16,14 @@ BASES = {"channel": 256, "kernel_size": 20, "stride": 10}  # N, L and hop of the
 class EnrollmentConditioner(AbsConditioner):
     r"""Eq. 4, ``e = g(a)``: an encoder, one stack of dilated convolutions, the mean over time.
 
-    Every recording is scaled to unit RMS first, so its level does not matter. Norms and mean see
-    its real frames alone: padding does not matter either.
-
-    Several recordings of a sound are embedded one by one; as the positions of one
-    ``ConditionEmbedding`` (see ``ConditionEmbedding.cat``) their mean is Eq. 8.
+    Every recording is scaled to unit RMS first. Norms and mean ignore padding. Several recordings
+    of a sound are embedded one by one; as positions of one ``ConditionEmbedding`` (see
+    ``ConditionEmbedding.cat``) their mean is Eq. 8.
 
     Args:
         output_dim: D.
-        encoder: ESPnet's ``conv``, or ``stft``: its log magnitudes.
-        encoder_conf: options of the encoder; by default the paper's bases.
+        encoder: ESPnet's ``conv``, or the log magnitudes of ``stft``.
+        encoder_conf: options of the encoder; by default those of the paper.
         bottleneck_dim, hidden_dim, kernel, layer: B, H, P and X of the stack.
         activation: see ``tsx_espnet.layers.tcn``.
 
@@ -75,7 +72,7 @@ class EnrollmentConditioner(AbsConditioner):
         value = value.masked_fill(~real_positions(value.shape[1], lengths), 0.0)
         value = value / level_of(value, lengths)
 
-        # the last frame has a real sample; zeros follow, as many as its window may want
+        # zeros fill the window of the last frame
         feature, _ = self.encoder(functional.pad(value, (0, 2 * self.window)), lengths)
         feature = magnitude(feature)
         frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
@@ -87,7 +84,7 @@ class EnrollmentConditioner(AbsConditioner):
 
 
 def _window_and_hop(encoder: torch.nn.Module) -> Tuple[int, int]:
-    """In samples, of a trained or a spectral encoder."""
+    """Window and hop in samples, of a trained or a spectral encoder."""
     if hasattr(encoder, "kernel_size"):
         return encoder.kernel_size, encoder.stride
     return encoder.stft.n_fft, encoder.hop_length

@@ -3,19 +3,18 @@
 import torch
 from torch.nn import functional
 
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
 
 
 class OneHotConditioner(AbsConditioner):
-    """One trainable vector a value: a one-hot vector times a matrix.
+    """One trainable vector per value: a one-hot vector times a matrix.
 
     Args:
         output_dim: D.
-        num_values: number of values of the concept.
+        num_values: number of values.
         num_new: how many of them, the last ones, were added after training (see
-            ``tsx_espnet.few_shot``). They are a parameter of their own, so that an optimizer can be
-            kept from the others.
+            ``tsx_espnet.few_shot``). They are a separate parameter, so that they can be trained
+            alone.
 
     Shape:
         value (B, 1) int, -1 = not applicable -> embedding (B, 1, D), mask (B, 1)
@@ -36,7 +35,7 @@ class OneHotConditioner(AbsConditioner):
 
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:
         mask = value >= 0
-        # values that are not applicable look up row 0, which the mask then hides
+        # row 0 for values that are not applicable, hidden by the mask
         return ConditionEmbedding(functional.embedding(value.clamp(min=0), self.matrix()), mask)
 
     def matrix(self) -> torch.Tensor:
@@ -46,7 +45,7 @@ class OneHotConditioner(AbsConditioner):
         return torch.cat([self.table.weight, self.new.weight])
 
     def extended(self, rows: torch.Tensor) -> "OneHotConditioner":
-        """One that knows more values, with ``rows`` (M, D) at its end; the others as they are."""
+        """A copy with more values, whose vectors are ``rows`` (M, D)."""
         known = self.matrix()
         num_new = len(known) - self.table.num_embeddings + len(rows)
         grown = OneHotConditioner(known.shape[1], len(known) + len(rows), num_new).to(known)

@@ -10,7 +10,7 @@ from tsx_espnet.layers.sudormrf import DepthwiseConv
 class MixtureRefiner(torch.nn.Module):
     """Eq. 5: ``r(x, c) = g(concat(φ(x), c))``, a condition rephrased in the light of the mixture.
 
-    g is a two-layer MLP with ReLU in between. The paper leaves its hidden width open.
+    g is a two-layer MLP with a ReLU; the paper does not give its width.
 
     Args:
         input_dim: N, number of encoder bases.
@@ -52,7 +52,7 @@ class MixtureRefiner(torch.nn.Module):
 
 
 class AttentionPooling(torch.nn.Module):
-    """Weighted mean over time, with weights of its own for each head's share of the channels.
+    """Weighted mean over time; each head has weights for its share of the channels.
 
     Args:
         channels: C, a multiple of ``heads``.
@@ -61,7 +61,7 @@ class AttentionPooling(torch.nn.Module):
     Shape:
         (B, C, F) -> (B, C)
 
-    Reference: Tzinis et al., "AudioScopeV2", ECCV 2022, which pools over time likewise.
+    Reference: Tzinis et al., "AudioScopeV2", ECCV 2022.
     """
 
     def __init__(self, channels: int, heads: int = 2):
@@ -99,7 +99,7 @@ class MixtureEncoder(torch.nn.Module):
         self.expand = torch.nn.Sequential(
             torch.nn.Conv1d(input_dim, channels, 1), global_layer_norm(channels), torch.nn.PReLU()
         )
-        # kernels of two strides and one, so that every frame is seen
+        # kernels wider than the stride, so that every frame is covered
         self.down = torch.nn.Sequential(
             *(DepthwiseConv(channels, 2 * stride + 1, stride) for _ in range(depth))
         )

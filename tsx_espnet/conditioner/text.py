@@ -3,8 +3,7 @@
 import torch
 
 from tsx_espnet.checks import one_of
-from tsx_espnet.conditioner.abs_conditioner import AbsConditioner
-from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
 
 ACTIVATIONS = {"none": lambda vectors: vectors, "relu": torch.relu}
 
@@ -12,10 +11,10 @@ ACTIVATIONS = {"none": lambda vectors: vectors, "relu": torch.relu}
 class TextConditioner(AbsConditioner):
     """A trainable linear layer on vectors of a frozen language model.
 
-    The vectors are looked up in a table beforehand (see ``tsx_espnet.pretrained``), so the
-    language model is neither in the training process nor in the checkpoint. Pooling belongs to the
-    table: mean over tokens and no activation for the proposed text baseline; the first token and a
-    ReLU for the one of Liu et al. (2022); "Optimal condition training ...", section 3.3.
+    The vectors come from a table (see ``tsx_espnet.pretrained``), so the language model is part of
+    neither the training process nor the checkpoint. Pooling belongs to the table: the mean over
+    tokens (and no activation here) in the proposed text baseline, the first token (and a ReLU here)
+    in that of Liu et al. (2022); see "Optimal condition training ...", section 3.3.
 
     Args:
         output_dim: D.

@@ -3,16 +3,15 @@
     energy       low / high              level over the mixture
     harmonicity  percussive / harmonic   10 log10(harmonic / percussive energy) of what is mixed
     order        first / second          first sounding frame in the mixture
-    enrollment   recordings              not of the mixture: whoever mixes it finds them
+    enrollment   recordings              of other instances, found when the mixture is drawn
     class        a label                 one that no other source has
     text         a phrase                that label in words, a synonym of it, or a caption
 
-Where a condition does not tell the target from every other source, it is not applicable and never
-used. ``unconditional`` stands where a condition does, for models that are not queried.
+A condition that does not tell the target from every other source is not applicable, and not used.
+``unconditional`` takes the place of a condition in models that are not queried.
 
-More are registered from outside, see ``docs/adding_a_condition.md``: the environment variable
-``TSX_PLUGINS`` names the modules that do so (``A,B``). They are imported when the table is first
-looked at, in every command and every process of it.
+The environment variable ``TSX_PLUGINS`` names modules (``A,B``) that register more conditions, see
+``docs/adding_a_condition.md``. Every process imports them when it first uses the table.
 """
 
 import importlib
@@ -48,7 +47,7 @@ __all__ = [
 # fmt: on
 
 PLUGINS = "TSX_PLUGINS"
-# words that tables, batches and commands have another use for
+# words with another meaning in tables, batches and commands
 RESERVED = (
     *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
     *("model_file", "oracle", "out", "progress", "rest", "self"),
@@ -57,7 +56,7 @@ RESERVED = (
 
 
 class Unconditional(Condition):
-    """No query at all: what a model trained with PIT is given, whatever the mixture."""
+    """No query at all, for models trained with PIT."""
 
     name = "unconditional"
     help = "two sounds in any order (a model trained with PIT)"
@@ -79,30 +78,29 @@ UNCONDITIONAL = Unconditional.name
 
 
 class _View(Mapping[str, Condition]):
-    """Conditions by name, in the order of registration; what is not queried last, or left out."""
+    """Conditions by name, in the order of registration; those not queried come last, if at all."""
 
     def __init__(self, *queried: bool):
         self._queried = queried
 
-    def __getitem__(self, name: str) -> Condition:
+    def _table(self) -> Dict[str, Condition]:
         load_plugins()
-        condition = _TABLE[name]
-        if condition.queried not in self._queried:
-            raise KeyError(name)
-        return condition
+        table = _TABLE.values()
+        ordered = [one for kind in self._queried for one in table if one.queried == kind]
+        return {one.name: one for one in ordered}
+
+    def __getitem__(self, name: str) -> Condition:
+        return self._table()[name]
 
     def __iter__(self) -> Iterator[str]:
-        load_plugins()
-        return iter(
-            [name for kind in self._queried for name, one in _TABLE.items() if one.queried == kind]
-        )
+        return iter(self._table())
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(self._table())
 
 
 CONDITIONS: Mapping[str, Condition] = _View(True)
-ASKED: Mapping[str, Condition] = _View(True, False)  # whatever an estimate may be made under
+ASKED: Mapping[str, Condition] = _View(True, False)  # with ``unconditional``
 
 
 def register(condition: Condition) -> None:
@@ -167,7 +165,7 @@ def find(name: str) -> Condition:
 
 
 def by_keyword(keyword: str) -> Condition:
-    """The condition that ``TargetSoundExtractor`` and ``tsx-extract`` know by ``keyword``.
+    """The condition that ``TargetSoundExtractor`` and ``tsx-extract`` call ``keyword``.
 
     Raises:
         TSXError: if there is none, with the nearest keywords.
@@ -183,9 +181,7 @@ def read_conditions(
 ) -> Dict[str, str]:
     """The conditions that tell the target from every other source, in the order of ``CONDITIONS``.
 
-    Args:
-        rng: for what is drawn. A condition of a plugin draws from a stream of its own, so that it
-            changes no draw of any other.
+    A condition of a plugin draws from a stream of its own, so that it changes no other draw.
     """
     read = {}
     for name, condition in CONDITIONS.items():
@@ -197,7 +193,7 @@ def read_conditions(
 
 
 def _stream(rng: np.random.Generator, name: str) -> np.random.Generator:
-    """A stream that depends on the seed of ``rng`` and a name; ``rng`` stays where it is."""
+    """A stream given by the seed of ``rng`` and a name; ``rng`` itself is not advanced."""
     seed = rng.bit_generator.seed_seq
     key = (*seed.spawn_key, zlib.crc32(name.encode()))
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=key))

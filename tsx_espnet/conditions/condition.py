@@ -1,4 +1,4 @@
-"""What a condition is: the base class, and the sources of a mixture that it is read off."""
+"""The base class of conditions, and the sources of a mixture that their values are read from."""
 
 import dataclasses
 import functools
@@ -8,19 +8,20 @@ import numpy as np
 
 from tsx_espnet.checks import nearest
 from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import parse_json
 
 if TYPE_CHECKING:
     from tsx_espnet.vocabulary import Vocabulary
 
 NOT_APPLICABLE = "n/a"
 NO_VALUE = -1
-ANY = "any"  # the value of what is not queried, whatever the mixture
+ANY = "any"  # the value of a condition that is not queried
 SOUNDING_RANGE = 40.0  # dB under the loudest frame
 SOUNDING_FLOOR = -60.0  # dB re full scale
 
 
 def hop_length(fs: int) -> int:
-    """Samples of a 10 ms frame, the grid of all energies, at ``fs`` Hz."""
+    """Samples per 10 ms frame, the grid of all energies, at ``fs`` Hz."""
     return round(fs / 100)
 
 
@@ -38,16 +39,16 @@ def sounding(energy: np.ndarray, fs: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """The sources of a mixture, as conditions are read off them.
+    """The sources of a mixture, from which conditions are read.
 
     Args:
         tracks: (M, F, 3), total, harmonic and percussive energy of each 10 ms frame of each source
-            as it stands in the mixture, gains applied.
+            in the mixture, gains applied.
         fs: sampling rate in Hz.
-        target: number of the target among the sources.
+        target: index of the target.
         labels: labels of each source, most specific first.
         captions: captions of each source.
-        margins: condition -> smallest difference that counts; of those left out, their own.
+        margins: condition -> smallest difference that counts; by default that of the condition.
         class_level: ``specific``: the class is the target's most specific label that no other
             source has; ``any``: one of those labels, drawn.
         text_variants: draw the text among phrase, synonyms and captions.
@@ -81,21 +82,21 @@ class Sources:
 class Condition:
     """One way to say which sound of a mixture is wanted.
 
-    A subclass sets the attributes, and overrides the steps in which it differs from a condition
-    with a closed set of values, embedded as one trainable vector each.
+    By default, a closed set of values with a trainable vector each; a subclass sets the attributes
+    and overrides the steps in which it differs.
 
     Attributes:
         name: in yaml, tables and files, as in ``utt2<name>`` of a mixture set.
-        values: all there are, in the order of their vectors; None: open (a text, a recording).
+        values: in the order of their vectors; None: open (a text, a recording).
         help: one line for ``--help``.
         keyword: of ``TargetSoundExtractor`` and, as ``--keyword``, of ``tsx-extract``; by default
             the name.
-        option: how argparse reads that option, where it is not one string.
-        margin: smallest difference between sources that counts; None for what has no differences.
+        option: arguments of argparse for that option, if it is not one string.
+        margin: smallest difference between sources that counts, if there are differences.
         margin_option: option of the mixing config that sets it; None: ``margins: {name: ...}``.
-        conditioner: kind of the conditioner where the method does not name one.
-        queried: False if nothing is looked up in a mixture set, as there is no query.
-        planned: False if the value is not in the plan of a mixture.
+        conditioner: default kind of the conditioner.
+        queried: False if there is no query, and so nothing to look up in a mixture set.
+        planned: whether the value is in the plan of a mixture.
     """
 
     name: str = ""
@@ -121,11 +122,7 @@ class Condition:
         return f"utt2{self.name}" if self.queried else None
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
-        """The value that tells the target from every other source; None: not applicable.
-
-        Args:
-            rng: for what is drawn.
-        """
+        """The value that tells the target from every other source; None: not applicable."""
         return None
 
     def query(self, asked: Any) -> str:
@@ -135,14 +132,13 @@ class Condition:
             TSXError: if it cannot be one.
         """
         if not isinstance(asked, str):
-            found = type(asked).__name__
-            raise TSXError(f"{self.name}: expected a string, found {found}")
+            raise TSXError(f"{self.name}: expected a string, found {type(asked).__name__}")
         if asked == NOT_APPLICABLE:
             raise TSXError(f"{self.name}: expected something to query by, found {asked!r}")
         return asked
 
     def split(self, value: str) -> List[str]:
-        """The values that ``value`` stands for, each of which is encoded by itself."""
+        """The values that ``value`` stands for, each encoded by itself."""
         return [value]
 
     def known(self, vocabulary: "Vocabulary") -> Optional[Tuple[str, ...]]:
@@ -153,7 +149,7 @@ class Condition:
         """What the conditioner takes for ``value``.
 
         Shape:
-            (1,) int64, the number of the value, ``-1`` for "not applicable"
+            (1,) int64, the index of the value, ``-1`` for "not applicable"
 
         Raises:
             TSXError: if the value is unknown, with the nearest known ones.
@@ -169,6 +165,21 @@ class Condition:
         """Options of a conditioner of this ``kind`` that follow from the vocabulary."""
         known = self.known(vocabulary)
         return {"num_values": len(known)} if kind == "onehot" and known is not None else {}
+
+
+def parse_strings(text: str, expected: str) -> List[str]:
+    """The strings of a JSON list.
+
+    Raises:
+        TSXError: saying what was ``expected``, if ``text`` is something else.
+    """
+    try:
+        items = parse_json(text)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise TSXError(f"{expected}, found {text!r:.80}")
+    return items
 
 
 def unknown_value(condition: str, value: str, known: Sequence[str]) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, List, Sequence, Tuple, Union
 import numpy as np
 
 from tsx_espnet.audio import read_recording
-from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition
+from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition, parse_strings
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, parse_json
+from tsx_espnet.tables import PathLike
 
 if TYPE_CHECKING:
     from tsx_espnet.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ Recordings = Union[PathLike, Sequence[PathLike]]
 
 
 class Enrollment(Condition):
-    """Recordings of other instances of the target, found by whoever mixes: the plan has them."""
+    """Recordings of other instances of the target; the plan of a mixture lists them separately."""
 
     name = "enrollment"
     help = "recordings of such a sound, one or several; their embeddings are averaged"
@@ -53,12 +53,13 @@ class Enrollment(Condition):
             return np.zeros(0, dtype=np.float32)
         path, *more = enrollment_paths(value)
         if more:
-            raise TSXError(f"expected one enrollment a mixture, found {1 + len(more)}: {value:.80}")
+            found = 1 + len(more)
+            raise TSXError(f"expected one enrollment per mixture, found {found}: {value:.80}")
         return read_recording(path, vocabulary.fs)
 
 
 def recording_paths(recordings: Recordings) -> Tuple[str, ...]:
-    """One path or several, as several.
+    """The paths that a user gives, one or several.
 
     Raises:
         TSXError: if it is something else.
@@ -81,14 +82,12 @@ def enrollment_paths(value: str) -> List[str]:
     (['my dog.wav'], ['a.wav', 'b.wav'])
 
     Raises:
-        TSXError: if it begins as a list and is none, or an empty one.
+        TSXError: if it begins like a list but is not one, or is empty.
     """
     if not value.startswith("["):
         return [value]
-    try:
-        paths = parse_json(value)
-    except ValueError:
-        paths = None
-    if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
-        raise TSXError(f"enrollment: expected a path or a JSON list of paths, found {value!r:.80}")
+    expected = "enrollment: expected a path or a JSON list of paths"
+    paths = parse_strings(value, expected)
+    if not paths:
+        raise TSXError(f"{expected}, found {value!r}")
     return paths

@@ -1,7 +1,7 @@
 """Signal properties of a source, relative to the other sources of the mixture ([OCT] Sec. 2).
 
-With more than two sources, ``low`` means lower than every other one, and so on; a target in between
-has no value. ``second`` then means after every other one.
+With more than two sources, ``low`` means lower than all others, ``second`` later than all others;
+a target in between has no value.
 
 References:
     [OCT] Tzinis et al., "Optimal condition training for target source separation", 2022.
@@ -17,13 +17,13 @@ _TINY = 1e-12  # energy of a frame far below one bit of 16
 
 
 class SignalCondition(Condition):
-    """A number that each source has; its values say whether the target's is the least or greatest.
+    """A number for each source; the value says whether the target's is the least or the greatest.
 
     A subclass sets ``name``, two ``values`` (least, greatest), ``margin``, and ``measure``.
     """
 
     def measure(self, sources: Sources) -> Optional[np.ndarray]:
-        """The number of each source, (M,), in the unit of ``margin``; None if there is none."""
+        """The number of each source, (M,), in the unit of ``margin``; None if undefined."""
         raise NotImplementedError
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator] = None) -> Optional[str]:
@@ -49,7 +49,7 @@ class Energy(SignalCondition):
 
 
 class Harmonicity(SignalCondition):
-    """10 log10(harmonic / percussive energy) of what is mixed; silence has no character."""
+    """10 log10(harmonic / percussive energy) in the mixture; undefined for silence."""
 
     name = "harmonicity"
     values = ("percussive", "harmonic")
@@ -64,7 +64,7 @@ class Harmonicity(SignalCondition):
 
 
 class Order(SignalCondition):
-    """First sounding frame in the mixture, in seconds; silence has no onset."""
+    """First sounding frame in the mixture, in seconds; undefined for silence."""
 
     name = "order"
     values = ("first", "second")

@@ -1,7 +1,7 @@
 """Queries in words: the class of a sound, and a text.
 
 The class is a label that no other source has; the text that label in words, a synonym of it, or a
-caption of the clip. ``utt2captions`` holds captions, a JSON list of texts for each clip.
+caption of the clip. ``utt2captions`` has a JSON list of captions for each clip.
 """
 
 import functools
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition, Sources
+from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition, Sources, parse_strings
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import parse_json
 
 if TYPE_CHECKING:
     from tsx_espnet.vocabulary import Vocabulary
@@ -34,7 +33,7 @@ class ClassLabel(Condition):
         return vocabulary.classes
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
-        """The most specific such label, or with ``class_level`` any, one drawn."""
+        """The most specific such label; one of them, drawn, if ``class_level`` is ``any``."""
         own = unshared(sources.labels, sources.target)
         if not own:
             return None
@@ -49,10 +48,10 @@ class Text(Condition):
     conditioner = "text"
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
-        """The first caption of its own, else its most specific label as a phrase.
+        """The first caption that only the target has, else its most specific label as a phrase.
 
-        With ``text_variants`` a kind of text is drawn (label, synonym, caption; those there are),
-        then one of that kind.
+        With ``text_variants`` a kind of text is drawn (label, synonym or caption), then a text of
+        that kind.
         """
         target, labels = sources.target, sources.labels
         own_captions = unshared(sources.captions, target) if sources.captions else []
@@ -60,7 +59,7 @@ class Text(Condition):
         plain = [phrase(label) for label in own_labels]
         if not sources.text_variants or rng is None:
             return next(iter(own_captions + plain), None)
-        # a phrase that also fits another source would query both
+        # phrases that also fit another source would query both
         others = {text for m, row in enumerate(labels) if m != target for text in phrases_of(row)}
         other_words = [word for label in own_labels for word in synonyms(label)]
         other_words = [word for word in other_words if word not in others]
@@ -83,8 +82,8 @@ class Text(Condition):
             (L, E) float32, L = 0 for "not applicable"
 
         Raises:
-            TSXError: if there is no table of vectors, or the phrase has none and no language model
-                makes them.
+            TSXError: if there is no table of vectors, or the phrase is not in it and there is no
+                language model to embed it.
         """
         table = vocabulary.text_table
         if value == NOT_APPLICABLE and table is not None:
@@ -118,7 +117,7 @@ def _synonym_table() -> Dict[str, Tuple[str, ...]]:
 
 
 def synonyms(label: str) -> Tuple[str, ...]:
-    """Other phrases for a label; none for a label that the table does not hold."""
+    """Other phrases for a label; none if the table does not have it."""
     return _synonym_table().get(label, ())
 
 
@@ -129,7 +128,7 @@ def phrases_of(labels: Sequence[str], captions: Sequence[str] = ()) -> Tuple[str
 
 
 def unshared(items: Sequence[Sequence[str]], target: int) -> List[str]:
-    """What the target has and no other source has, in the target's order."""
+    """The items that only the target has, in its order."""
     others = {item for m, owned in enumerate(items) if m != target for item in owned}
     return [item for item in items[target] if item not in others]
 
@@ -137,8 +136,7 @@ def unshared(items: Sequence[Sequence[str]], target: int) -> List[str]:
 def parse_captions(text: str, where: str) -> Tuple[str, ...]:
     """The captions of a clip, each as one line with single spaces.
 
-    All captions are read here: the text of a mixture is looked up, letter by letter, among the
-    phrases that were embedded.
+    Text vectors are looked up by the exact phrase, so all captions are normalised here.
 
     >>> parse_captions('["A dog  barks.", " "]', "utt2captions: clip1")
     ('A dog barks.',)
@@ -146,11 +144,6 @@ def parse_captions(text: str, where: str) -> Tuple[str, ...]:
     Raises:
         TSXError: naming ``where``, if ``text`` is not a JSON list of texts.
     """
-    try:
-        captions = parse_json(text)
-    except ValueError:
-        captions = None
-    if not isinstance(captions, list) or not all(isinstance(item, str) for item in captions):
-        raise TSXError(f"{where}: expected a JSON list of captions, found {text!r:.80}")
+    captions = parse_strings(text, f"{where}: expected a JSON list of captions")
     lines = (" ".join(_CONTROL.sub(" ", caption).split()) for caption in captions)
     return tuple(line for line in lines if line and line != NOT_APPLICABLE)

@@ -30,7 +30,7 @@ def si_sdr(ref: torch.Tensor, est: torch.Tensor, eps: float = 1e-8) -> torch.Ten
     ref_energy = ref.square().sum(dim=-1)
     est_energy = est.square().sum(dim=-1)
     product = (ref * est).sum(dim=-1)
-    # in this order, no gradient is infinity times zero where both are silent
+    # in this order no gradient becomes infinity times zero if both are silent
     target_energy = product * (product / (ref_energy + tiny))
     noise_energy = (est_energy - target_energy).clamp(min=0.0)
     floor = eps * est_energy + tiny

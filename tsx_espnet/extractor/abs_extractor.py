@@ -1,4 +1,4 @@
-"""The contract of our extractors, and ESPnet's own behind the same contract."""
+"""The base class of our extractors, and an adapter for ESPnet's."""
 
 from abc import abstractmethod
 from collections import OrderedDict
@@ -11,16 +11,16 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
 
 
 class AbsTSXExtractor(AbsExtractor):
-    """An extractor that answers a ``ConditionEmbedding`` with target and other features.
+    """From features and a ``ConditionEmbedding`` to features of the target and the rest.
 
-    It is an ESPnet extractor too: in stock ``enh_tse`` the embedding arrives as ``enroll_ref1``.
+    It is also an ESPnet extractor: stock ``enh_tse`` passes the embedding as ``enroll_ref1``.
     """
 
     def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Optional[torch.Tensor]:
-        """What can be computed of a mixture before the condition is known, (B, ...), or None.
+        """What does not depend on the condition, (B, ...), or None.
 
-        The model computes it once a mixture, whatever the number of conditions that are tried. An
-        extractor that has such a part takes it as a fourth argument of ``extract``, ``prepared``.
+        The model computes it once per mixture and passes it to ``extract`` as a fourth argument,
+        ``prepared``, for every condition that is tried.
         """
         return None
 
@@ -53,10 +53,9 @@ class AbsTSXExtractor(AbsExtractor):
 
 
 class ESPnetExtractor(AbsTSXExtractor):
-    """One of ESPnet's extractors under our contract.
+    """One of ESPnet's extractors, with the condition vector for a speaker embedding.
 
-    The condition vector takes the place of the speaker embedding, so the extractor must be
-    configured for embeddings of size D (``td_speakerbeam``: ``use_spk_emb: true``,
+    It must be configured for embeddings of size D (``td_speakerbeam``: ``use_spk_emb: true``,
     ``spk_emb_dim: D``).
     """
 

@@ -20,15 +20,14 @@ NONLINEARS = {
 
 
 class ConvTasNetExtractor(AbsTSXExtractor):
-    r"""Eq. 2: a mask for the target from Conv-TasNet, told the condition after its first stack.
+    r"""Eq. 2: a mask for the target from Conv-TasNet, with the fusion after its first stack.
 
     ``z = stack_1(bottleneck(Y))``, ``mask = f(stack_R(... stack_2(e ⊙ z)))``, target ``mask ⊙ Y``;
-    the rest is the mixture minus the target. ``z`` does not depend on the condition and is computed
-    once for all conditions that a mixture is queried by.
+    the rest is the mixture minus the target. ``z`` is computed once for all conditions that a
+    mixture is queried by.
 
-    There are no skip paths from the stacks to the mask, which the paper does not mention either, so
-    the mask sees nothing that has not been through the fusion. The norms of the blocks see all
-    frames of a batch: see ``tsx_espnet.layers.basic``.
+    Without skip paths from the stacks to the mask (the paper mentions none), all that the mask sees
+    has been through the fusion. The norms include padded frames: see ``tsx_espnet.layers.basic``.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).
@@ -36,7 +35,7 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         bottleneck_dim: B, width between the blocks.
         hidden_dim: H, width inside the blocks.
         kernel: P, frames of the dilated convolutions, odd.
-        layer: X, blocks a stack; the dilation doubles from one to the next.
+        layer: X, blocks per stack; the dilation doubles from one to the next.
         stack: R, number of stacks.
         fusion: ``multiply`` (the paper; D is mapped to B first if it differs), ``film`` or
             ``concat``, see ``tsx_espnet.layers.fusion``.

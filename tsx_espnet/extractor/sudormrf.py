@@ -19,10 +19,9 @@ SIZES = [
 
 
 def with_sizes(init: Callable) -> Callable:
-    """Have the signature of an ``__init__`` with ``**sizes`` name those of ``SudoRMRF``.
+    """Give an ``__init__`` with ``**sizes`` a signature that names those of ``SudoRMRF``.
 
-    ESPnet prints the options of a part, and we check them, by its signature; so their defaults
-    stand in ``SudoRMRF`` alone.
+    ESPnet lists the options of a part by its signature; their defaults are in ``SudoRMRF`` alone.
     """
     signature = inspect.signature(init)
     own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
@@ -33,8 +32,7 @@ def with_sizes(init: Callable) -> Callable:
 class SudoRMRFExtractor(AbsTSXExtractor):
     """Masks for the target and for the rest, from Sudo rm -rf with a FiLM layer before each block.
 
-    The global layer norms see all frames of a batch: see ``tsx_espnet.layers.basic`` for what that
-    means for batches of unequal lengths.
+    The norms include padded frames: see ``tsx_espnet.layers.basic``.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).
@@ -57,7 +55,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
 
 
 class SudoRMRFSeparator(AbsSeparator):
-    """One mask a source, without a condition; train it with ESPnet's ``pit`` loss wrapper.
+    """One mask per source, without a condition; train it with ESPnet's ``pit`` loss wrapper.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).

@@ -1,11 +1,13 @@
-"""What the networks share: how they see features, their norms and non-linearities."""
+"""Shared by the networks: feature magnitudes, levels, norms and non-linearities."""
+
+from typing import Optional
 
 import torch
 
 from tsx_espnet.checks import one_of
 
 SILENCE = 1e-8  # RMS re full scale
-# the originals use PReLU; on CPU cores its gradient costs as much as a convolution
+# the papers use PReLU, whose gradient costs as much as a convolution on the CPU
 ACTIVATIONS = {
     "prelu": torch.nn.PReLU,
     "relu": torch.nn.ReLU,
@@ -19,7 +21,7 @@ def get_activation(name: str) -> torch.nn.Module:
 
 
 def magnitude(feature: torch.Tensor) -> torch.Tensor:
-    """Real features as they are; of a spectrum ``log(1 + |X|)``, as loudness goes.
+    """Real features as they are; ``log(1 + |X|)`` of a spectrum.
 
     >>> magnitude(torch.tensor([3 + 4j, 0j]))
     tensor([1.7918, 0.0000])
@@ -38,11 +40,11 @@ def level_of(signal: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def global_layer_norm(channels: int) -> torch.nn.Module:
-    """Layer norm over all channels and frames of an example, with one gain and bias a channel.
+    """Layer norm over all channels and frames of an example, with one gain and bias per channel.
 
-    The same numbers as Conv-TasNet's gLN, as one fused kernel. Its statistics run over every frame
-    it is given, zero-padded ones too: an example gives the same output alone and in a batch only
-    if the batch holds examples of one length.
+    Equal to Conv-TasNet's gLN, as one fused kernel. Its statistics include zero-padded frames: an
+    example gives the same output alone and in a batch only if all examples of the batch have the
+    same length.
 
     Shape:
         (B, C, F) -> (B, C, F)
@@ -51,13 +53,15 @@ def global_layer_norm(channels: int) -> torch.nn.Module:
 
 
 def masked_layer_norm(
-    norm: torch.nn.GroupNorm, x: torch.Tensor, real: torch.Tensor
+    norm: torch.nn.Module, x: torch.Tensor, real: Optional[torch.Tensor]
 ) -> torch.Tensor:
     """A ``global_layer_norm`` with statistics over the real frames, and zero in the others.
 
     Shape:
-        x (B, C, F), real (B, 1, F) bool -> (B, C, F)
+        x (B, C, F), real (B, 1, F) bool, or None for any norm of all frames -> (B, C, F)
     """
+    if real is None:
+        return norm(x)
     weight = real.to(x.dtype)
     count = (weight.sum(dim=(1, 2), keepdim=True) * x.shape[1]).clamp(min=1.0)
     mean = (x * weight).sum(dim=(1, 2), keepdim=True) / count

@@ -1,4 +1,4 @@
-"""Mixture consistency: the estimates are made to add up to the mixture."""
+"""Mixture consistency: estimates that add up to the mixture."""
 
 import torch
 
@@ -8,7 +8,7 @@ KINDS = ("uniform", "energy", "predicted")
 
 
 class MixtureConsistency(torch.nn.Module):
-    r"""Share out what the estimates miss of the mixture: ``ŝ_j + w_j (x - Σ ŝ_k)``, ``Σ w_j = 1``.
+    r"""Distribute the residual over the estimates: ``ŝ_j + w_j (x - Σ ŝ_k)`` with ``Σ w_j = 1``.
 
     Args:
         kind: the weights: ``uniform`` (1/M); ``energy`` (in proportion to the estimates' energies);

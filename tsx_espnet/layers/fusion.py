@@ -1,4 +1,4 @@
-"""Ways to bring a condition vector into features."""
+"""Fusion of a condition vector into features."""
 
 import torch
 from espnet2.enh.layers.adapt_layers import make_adapt_layer
@@ -11,8 +11,8 @@ FUSIONS = ("multiply", "film", "concat")
 class FiLM(torch.nn.Module):
     """Scale and shift every channel by functions of a condition: ``y = (1 + γ(c)) x + β(c)``.
 
-    γ and β are linear in the condition; their biases start at zero, so that an untrained layer
-    passes its input through unchanged under the null condition.
+    γ and β are linear in the condition; their biases start at zero, so that an untrained layer is
+    the identity for the null condition.
 
     Args:
         condition_dim: size D of the condition embedding.

@@ -111,8 +111,8 @@ class SudoRMRF(torch.nn.Module):
         kernel_size: of the depthwise convolutions.
         activation: of the blocks, see ``tsx_espnet.layers.basic``.
         nonlinear: of the masks: ``relu`` (the original), ``sigmoid``, or ``softmax`` over the
-            masks. ReLU masks can all fall to zero early in training, and no gradient leads back
-            from there: mixture consistency then gives every source an equal share of the mixture.
+            masks. ReLU masks can all collapse to zero early in training and get no gradient from
+            then on: with mixture consistency, every estimate is then a share of the mixture.
         condition_dim: D, or None for an unconditional network.
 
     Shape:

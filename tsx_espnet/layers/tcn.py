@@ -1,4 +1,4 @@
-"""The temporal convolutional network of Conv-TasNet, in parts that can be run one by one."""
+"""The temporal convolutional network of Conv-TasNet, whose stacks can be run one by one."""
 
 import re
 from typing import Dict, Optional
@@ -10,7 +10,7 @@ from tsx_espnet.checks import one_of
 from tsx_espnet.layers.basic import get_activation, masked_layer_norm
 
 NORMS = ("GN", "gLN", "cLN")
-# parts of ESPnet's TemporalConvNet, by what they are called here
+# names in ESPnet's TemporalConvNet -> names here
 ESPNET = {
     "network.0": "norm",
     "network.1": "bottleneck",
@@ -31,8 +31,7 @@ _ESPNET = re.compile(r"network\.\d|net\.3\.net\.\d|net\.\d")
 class TemporalBlock(torch.nn.Module):
     """One dilated convolution between two 1x1 convolutions, with a residual connection.
 
-    With ``real``, what comes out in the real frames is what comes out without the others; the norms
-    must then be GN.
+    With ``real``, the other frames have no influence on the real ones; the norms must then be GN.
 
     Shape:
         x (B, C, F), real (B, 1, F) bool or None -> (B, C, F)
@@ -59,9 +58,9 @@ class TemporalBlock(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, real: Optional[torch.Tensor] = None) -> torch.Tensor:
         hidden = self.activation1(self.expand(x))
-        # zero after the norm where nothing is real, as the convolution pads the end of a signal
-        hidden = _normalised(self.norm1, hidden, real)
-        hidden = _normalised(self.norm2, self.activation2(self.depthwise(hidden)), real)
+        # padded frames are zero after the norm, like the padding of the convolution
+        hidden = masked_layer_norm(self.norm1, hidden, real)
+        hidden = masked_layer_norm(self.norm2, self.activation2(self.depthwise(hidden)), real)
         return x + self.contract(hidden)
 
 
@@ -77,11 +76,11 @@ class TemporalConvNet(torch.nn.Module):
     Args:
         input_dim, output_dim: N, and the width of the output.
         bottleneck_dim, hidden_dim, kernel, layer, stack: B, H, P, X and R of the paper.
-        activation: ``prelu``, as in the paper, or ``leaky_relu``, what PReLU starts from: on CPU
-            cores a training step then takes two thirds of the time.
+        activation: ``prelu``, as in the paper, or ``leaky_relu``, PReLU's initial slope: training
+            on the CPU then takes two thirds of the time.
         norm_type: of the blocks: ``GN`` or ``gLN``, both over all channels and frames (the paper's
-            global layer norm; GN is the faster), or ``cLN``. Batch norm, which ESPnet has too,
-            would go on changing in a network that is frozen.
+            global layer norm; GN is faster), or ``cLN``. ESPnet's batch norm is left out, as its
+            statistics would change in a frozen network.
 
     Shape:
         x (B, N, F), real (B, 1, F) bool or None -> (B, output_dim, F)
@@ -143,20 +142,14 @@ class TemporalConvNet(torch.nn.Module):
 
 
 def rename_espnets(state: Dict[str, torch.Tensor], prefix: str) -> None:
-    """Give weights of ESPnet's ``TemporalConvNet``, if they are, the names that they have here.
+    """Rename weights of ESPnet's ``TemporalConvNet``; others are left alone.
 
     ``network.2.0.1.net.3.net.0.weight`` becomes ``stacks.0.1.depthwise.weight``.
 
     Args:
         state: weights by name, changed in place.
-        prefix: what the names of the network begin with.
+        prefix: of the names of the network.
     """
     for name in [name for name in state if name.startswith(f"{prefix}network.")]:
         renamed = _ESPNET.sub(lambda part: ESPNET[part[0]], name[len(prefix) :])
         state[prefix + renamed] = state.pop(name)
-
-
-def _normalised(
-    norm: torch.nn.Module, x: torch.Tensor, real: Optional[torch.Tensor]
-) -> torch.Tensor:
-    return norm(x) if real is None else masked_layer_norm(norm, x, real)

@@ -5,17 +5,15 @@ from typing import Mapping, Optional, Sequence
 import torch
 
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective
-from tsx_espnet.objective.trials import Trials
+from tsx_espnet.objective.abs_objective import AbsObjective, Trials
 
 
 class HCTObjective(AbsObjective):
     """Eq. 3: a condition is drawn for every mixture from a prior over the applicable ones.
 
     Args:
-        conditions: names of the model's conditions.
-        prior: weight of each condition, in any unit; equal ones by default, and 0 for the
-            conditions that a given prior leaves out.
+        prior: unnormalised weight of each condition, 0 for those that it leaves out; by default
+            all are equal.
     """
 
     def __init__(self, conditions: Sequence[str], prior: Optional[Mapping[str, float]] = None):

@@ -1,4 +1,4 @@
-"""Training of a shared embedding space."""
+"""Training a shared embedding space."""
 
 from typing import Sequence
 
@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional
 
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective
-from tsx_espnet.objective.trials import Trials
+from tsx_espnet.objective.abs_objective import AbsObjective, Trials
 
 
 class MixedObjective(AbsObjective):
@@ -18,7 +17,6 @@ class MixedObjective(AbsObjective):
     Both paths go through the extractor as one batch, on features that were computed once.
 
     Args:
-        conditions: names of the model's conditions.
         paths: the two.
         alpha: weight of the pull; 0 is "Mixed", 3 "Mixed + EL" in the paper.
         other_weight: of D(other), beside D(target). The paper trains the target alone.
@@ -44,33 +42,27 @@ class MixedObjective(AbsObjective):
         self.other_weight = other_weight
 
     def train_loss(self, trials: Trials):
-        pairs = self._pairs(trials)
+        pairs = trials.among(*self.paths)
         return self._total(trials, pairs, trials.run_where(pairs)), None
 
     def valid_loss(self, trials: Trials):
-        pairs = self._pairs(trials)
+        pairs = trials.among(*self.paths)
         return self._total(trials, pairs, trials.loss[pairs]), None
-
-    def _pairs(self, trials: Trials) -> torch.Tensor:
-        """(C, B): the two conditions where they are applicable."""
-        path = [name in self.paths for name in trials.names]
-        return trials.applicable & trials.applicable.new_tensor(path).unsqueeze(1)
 
     def _total(self, trials: Trials, pairs: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
         """Eq. 5 of the ``losses`` (R,) of R ``pairs``."""
         num_mixtures = int(pairs.any(dim=0).sum())
         distance = self._distances(trials)
-        trials.extra["embedding_distance"] = distance.detach().mean()  # NaN of none
+        trials.extra["embedding_distance"] = distance.detach().mean()  # NaN if there is none
         return mean(torch.cat([losses, self.alpha * distance]), num_mixtures)
 
     def _distances(self, trials: Trials) -> torch.Tensor:
         """Eq. 7, ``1 - cos``, of the mixtures where both paths are applicable."""
         first, second = (trials.index(name) for name in self.paths)
         rows = (trials.applicable[first] & trials.applicable[second]).nonzero(as_tuple=True)[0]
-        vectors = self._vectors(trials, first, rows), self._vectors(trials, second, rows)
-        # an enrollment of nothing but silence may be embedded as zero
+        vectors = [
+            trials.condition(torch.full_like(rows, index), rows).vector()
+            for index in (first, second)
+        ]
+        # a silent enrollment may be embedded as zero
         return 1 - functional.cosine_similarity(*vectors, dim=-1, eps=1e-4)
-
-    @staticmethod
-    def _vectors(trials: Trials, index: int, rows: torch.Tensor) -> torch.Tensor:
-        return trials.condition(torch.full_like(rows, index), rows).vector()

@@ -1,13 +1,15 @@
-"""Optimal condition training."""
+"""Optimal condition training (OCT), and OCT++ with embedding refinement."""
 
 from typing import Mapping, Optional, Sequence
 
 import torch
 
+from tsx_espnet.checks import one_of
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective
+from tsx_espnet.objective.abs_objective import AbsObjective, Trials
 from tsx_espnet.objective.hct import HCTObjective
-from tsx_espnet.objective.trials import Trials
+
+STOP_GRADIENTS = (None, "best", "wanted")
 
 
 class OCTObjective(AbsObjective):
@@ -19,15 +21,13 @@ class OCTObjective(AbsObjective):
     gradient, unless it is c itself. A condition that is not applicable is never tried.
 
     Args:
-        conditions: names of the model's conditions.
         condition: the condition of interest, c.
         condition_weight: weight of its update; 0 leaves Eq. 4 alone.
         candidates: the conditions c* is chosen from; all of the model's by default.
         warmup_updates: number of updates at the start that are heterogeneous training (Eq. 3)
-            instead. The best condition is the easiest, and one that has not been learnt at all is
-            never the best: a warm-up teaches each of them something first.
-        explore: share of the mixtures, later on, whose c* is drawn at random instead: keeps
-            conditions alive that lose every comparison. 0 in the paper.
+            instead: a condition that has not been learnt at all is never the best one.
+        explore: share of the mixtures after the warm-up whose c* is drawn at random, so that
+            conditions that lose every comparison are still trained. 0 in the paper.
         prior: of the warm-up, as in ``HCTObjective``.
 
     Reference: "Optimal condition training for target source separation", section 2.3.
@@ -61,9 +61,7 @@ class OCTObjective(AbsObjective):
         self.updates += 1
         if self.updates <= self.warmup_updates:
             return self.warmup.train_loss(trials)
-        wanted = torch.zeros_like(trials.applicable)
-        wanted[trials.index(self.condition)] = trials.applicable[trials.index(self.condition)]
-        candidates = self._candidates(trials)
+        wanted, candidates = trials.among(self.condition), trials.among(*self.candidates)
 
         wanted_loss = trials.run_where(wanted)
         with torch.no_grad():
@@ -71,7 +69,7 @@ class OCTObjective(AbsObjective):
         best, rows = trials.best(candidates)
         choice = self._explore(best, rows, candidates)
 
-        repeated = wanted[choice, rows]  # c* is c: its graph is there already
+        repeated = wanted[choice, rows]  # c* is c, which has a graph already
         best_loss = wanted_loss[torch.isin(wanted.nonzero()[:, 1], rows[repeated])]
         if not repeated.all():
             other_loss = trials.run(choice[~repeated], rows[~repeated])
@@ -82,23 +80,63 @@ class OCTObjective(AbsObjective):
     def regularization(
         self, trials: Trials, best: torch.Tensor, rows: torch.Tensor
     ) -> torch.Tensor:
-        """What a variant adds to the loss, from the ``best`` condition of each of ``rows`` (R,)."""
+        """A term that a subclass adds, given the ``best`` condition of each of ``rows`` (R,)."""
         return trials.loss.new_zeros(())
 
     def valid_loss(self, trials: Trials):
-        index = trials.index(self.condition)
-        wanted_loss = trials.loss[index][trials.applicable[index]]
-        best, rows = trials.best(self._candidates(trials))
+        wanted_loss = trials.loss[trials.among(self.condition)]
+        best, rows = trials.best(trials.among(*self.candidates))
         best_loss = trials.loss[best, rows]
         return mean(best_loss) + self.condition_weight * mean(wanted_loss), best
-
-    def _candidates(self, trials: Trials) -> torch.Tensor:
-        """(C, B): the applicable candidates."""
-        allowed = [name in self.candidates for name in trials.names]
-        return trials.applicable & trials.applicable.new_tensor(allowed).unsqueeze(1)
 
     def _explore(self, best, rows, candidates):
         if self.explore == 0 or len(rows) == 0:
             return best
         drawn = torch.multinomial(candidates[:, rows].T.float(), num_samples=1).squeeze(1)
         return torch.where(torch.rand(len(rows), device=best.device) < self.explore, drawn, best)
+
+
+class OCTPlusPlusObjective(OCTObjective):
+    r"""Eq. 6: OCT on refined conditions, and a pull of ``r(x, c)`` towards ``r(x, c*)``.
+
+    ``L = D(r(x, c)) + D(r(x, c*)) + weight · ‖r(x, c) - r(x, c*)‖²``. The model must have a
+    refiner; c* is chosen among the refined conditions.
+
+    The paper does not say whether the pull has a weight, or whether its gradient also reaches
+    ``r(x, c*)``; as written, the weight is 1 and it does.
+
+    Args:
+        consistency_weight: of the pull.
+        stop_gradient: None as in Eq. 6; ``best`` keeps r(x, c*) where it is, ``wanted`` r(x, c).
+        others: as in ``OCTObjective``.
+
+    Reference: "Optimal condition training for target source separation", section 2.4.
+    """
+
+    needs_refiner = True
+
+    def __init__(
+        self,
+        conditions: Sequence[str],
+        consistency_weight: float = 1.0,
+        stop_gradient: Optional[str] = None,
+        **oct_options,
+    ):
+        super().__init__(conditions, **oct_options)
+        self.consistency_weight = consistency_weight
+        self.stop_gradient = one_of("stop_gradient", stop_gradient, STOP_GRADIENTS)
+
+    def regularization(
+        self, trials: Trials, best: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        """The third term: mean over the mixtures where both conditions are applicable."""
+        wanted = torch.full_like(best, trials.index(self.condition))
+        both = trials.applicable[wanted, rows]
+        refined, ideal = (
+            trials.condition(choice[both], rows[both]).vector() for choice in (wanted, best)
+        )
+        if self.stop_gradient == "best":
+            ideal = ideal.detach()
+        elif self.stop_gradient == "wanted":
+            refined = refined.detach()
+        return self.consistency_weight * mean((refined - ideal).square().sum(dim=-1))

@@ -4,15 +4,13 @@ from typing import Sequence
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective
-from tsx_espnet.objective.trials import Trials
+from tsx_espnet.objective.abs_objective import AbsObjective, Trials
 
 
 class SingleObjective(AbsObjective):
-    """Eq. 3 with one named condition; mixtures where it is not applicable are passed over.
+    """Eq. 3 with one named condition; mixtures where it is not applicable are skipped.
 
     Args:
-        conditions: names of the model's conditions.
         condition: the one to train.
         other_weight: of D(other), beside D(target); 0 in SoundBeam.
     """
@@ -25,24 +23,16 @@ class SingleObjective(AbsObjective):
         self.other_weight = other_weight
 
     def train_loss(self, trials: Trials):
-        index = trials.index(self.condition)
-        pairs = trials.applicable.clone()
-        pairs[:index] = False
-        pairs[index + 1 :] = False
-        return mean(trials.run_where(pairs)), None
+        return mean(trials.run_where(trials.among(self.condition))), None
 
     def valid_loss(self, trials: Trials):
-        index = trials.index(self.condition)
-        return mean(trials.loss[index][trials.applicable[index]]), None
+        return mean(trials.loss[trials.among(self.condition)]), None
 
 
 class PITObjective(SingleObjective):
     """Eq. 2: no condition, and the order of the two estimates that fits the references better.
 
-    ``Trials`` finds the order, for the condition ``unconditional`` of any model.
-
-    Args:
-        conditions: names of the model's conditions, ``unconditional`` among them.
+    ``Trials`` finds the order, for the condition ``unconditional``, which the model must have.
 
     Reference: "Optimal condition training for target source separation", section 2.1; the same as
     ESPnet's ``pit`` loss wrapper, but for the factor of two of its mean over the sources.

@@ -1,1 +1,1 @@
-"""ESPnet's training for our model: preempted, killed, fed with bad batches, it goes on."""
+"""ESPnet's task and trainer for our model; runs survive kills, preemption and bad batches."""

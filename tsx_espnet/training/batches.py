@@ -1,4 +1,4 @@
-"""The batches of an epoch: those that can be used, and a place to stop between any two."""
+"""The batches of an epoch: bad ones are skipped, and the run may stop between any two."""
 
 import itertools
 import logging
@@ -11,25 +11,22 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.training.preemption import PREEMPTION, kept_from_workers
 
 Batch = Tuple[List[str], Dict[str, torch.Tensor]]
-MAX_BAD = 10  # batches in a row
+MAX_BAD = 10  # in a row
 
 
 class Batches:
     """Iterates over batches ``(ids, arrays)``.
 
-    A batch with a NaN or an infinity is logged with the ids of its mixtures, and left out. Of
-    several processes all leave out theirs, and all stop at the same one.
+    A batch with a NaN or an infinity is logged with the ids of its mixtures, and left out; of
+    several processes all leave out theirs, and all stop at the same batch.
 
     Args:
         batches: a ``DataLoader``, or any iterable.
         stop: called between two batches if the run is to stop; it raises.
-        position: batches at the start that were done before.
-        begin: called when all is ready for the first batch.
-        every: stop only after a multiple of so many batches that were used (accumulated gradients).
-        device: where the processes talk to each other.
-
-    Attributes:
-        position: batches that are done.
+        position: number of batches to skip at the start, and from then on of those done.
+        begin: called once the iterator exists, whose making draws from torch's generator.
+        every: stop only after a multiple of so many used batches (accumulated gradients).
+        device: of the tensors by which the processes communicate.
 
     Raises:
         TSXError: while iterating, if ten batches in a row, or all of them, are left out.
@@ -57,7 +54,7 @@ class Batches:
         return self._num_batches
 
     def close(self) -> None:
-        """End the workers of the loader, which Python would otherwise do by a signal."""
+        """End the workers of the loader properly; Python would end them by a signal."""
         shutdown = getattr(self._iterator, "_shutdown_workers", None)
         if shutdown is not None:
             shutdown()
@@ -70,7 +67,7 @@ class Batches:
         used, bad, bad_in_a_row = 0, 0, 0
         stopping = False
         while True:
-            if world_size() == 1:  # else all have to know, which they do one batch later
+            if world_size() == 1:  # else the processes agree, one batch later
                 stopping = bool(PREEMPTION.requested)
             if stopping and used % self._every == 0:
                 self._stop()
@@ -92,7 +89,7 @@ class Batches:
                 yield batch
                 continue
             bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
-            if wrong:  # else that of another process is
+            if wrong:  # else another process logs it
                 logging.error(
                     f"batch {self.position} is left out ({bad} in this epoch so far): not finite: "
                     + "; ".join(wrong)
@@ -102,9 +99,8 @@ class Batches:
                 raise TSXError(f"{MAX_BAD} batches in a row have audio that is not finite{more}")
 
     def _after(self, position: int) -> Iterator[Batch]:
-        """The iterator, past the first batches."""
         sampler = getattr(self._batches, "batch_sampler", None)
-        if position and isinstance(sampler, list):  # those need not be made
+        if position and isinstance(sampler, list):  # skipped without loading them
             del sampler[:position]
             position = 0
         self._iterator = iter(self._batches)

@@ -1,10 +1,14 @@
-"""The checkpoint of the last complete epoch: read, or else the one before it, and made good."""
+"""Checkpoints: written whole or not at all, read without running what is in them, and repaired."""
 
+import contextlib
+import datetime
+import functools
 import logging
 import os
+import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Union
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Union
 
 import numpy as np
 import torch
@@ -12,14 +16,79 @@ from espnet2.train.reporter import Reporter
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import CHECKPOINT, PREVIOUS, differences
-from tsx_espnet.training.torch_files import put_in_place_of
 
 DAMAGED = "checkpoint.damaged.pth"
 PARTS = ("model", "optimizers", "schedulers", "scaler", "reporter")
+# in ESPnet's reporter, beside tensors and plain numbers
+REPORTER_TYPES = [
+    datetime.timedelta,
+    np.dtype,
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+    np.float64(0).__reduce__()[0],  # a private name that differs between numpy versions
+]
+
+
+@contextlib.contextmanager
+def safe_torch_files() -> Iterator[None]:
+    """Within the block ``torch.save`` is atomic and ``torch.load`` reads nothing but weights.
+
+    They are replaced in torch itself, as ESPnet calls them from inside long methods. A new
+    ``checkpoint.pth`` leaves the one before as ``checkpoint.previous.pth``.
+    """
+    save, load = torch.save, torch.load
+
+    @functools.wraps(save)
+    def save_whole(obj, f, *args, **kwargs):
+        if not isinstance(f, (str, os.PathLike)):
+            return save(obj, f, *args, **kwargs)
+        path = Path(f)
+        temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+        try:
+            save(obj, temporary, *args, **kwargs)
+            with open(temporary, "rb") as stream:  # on disk before it has its name
+                os.fsync(stream.fileno())
+            if path.name == CHECKPOINT and path.exists():
+                put_in_place_of(path, path.with_name(PREVIOUS))
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    @functools.wraps(load)
+    def load_weights(f, *args, **kwargs):
+        try:
+            return load(f, *args, **{**kwargs, "weights_only": True})
+        except FileNotFoundError:
+            raise TSXError(f"{f}: no such file") from None
+        except Exception as error:  # torch raises anything from KeyError to UnpicklingError here
+            reason = str(error).strip().split("\n")[0]
+            raise TSXError(f"{f}: damaged, or more than weights: {reason}") from error
+
+    torch.save, torch.load = save_whole, load_weights
+    try:
+        with torch.serialization.safe_globals(REPORTER_TYPES):
+            yield
+    finally:
+        torch.save, torch.load = save, load
+
+
+def put_in_place_of(source: Path, path: Path) -> None:
+    """Atomically make ``path`` the file that ``source`` is, by a hard link where possible."""
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, path)
+    finally:  # the disk is full, or both names were links to one file already
+        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, parts: Sequence[str] = PARTS) -> Dict[str, Any]:
-    """The states in a file; to be called within ``safe_torch_files``.
+    """The states in a file, inside ``safe_torch_files``.
 
     Raises:
         TSXError: if it is damaged, holds more than weights, or is no checkpoint.
@@ -32,12 +101,12 @@ def read_checkpoint(path: Path, parts: Sequence[str] = PARTS) -> Dict[str, Any]:
 
 
 def recover(directory: Path) -> Dict[str, Any]:
-    """The states of ``checkpoint.pth``; if it is damaged the one before takes its place.
+    """The states of ``checkpoint.pth``; if it is damaged, the previous one takes its place.
 
     The damaged file is kept as ``checkpoint.damaged.pth``.
 
     Raises:
-        TSXError: if there is no other, or it is damaged too.
+        TSXError: if the previous one is missing or damaged too.
     """
     checkpoint, previous = directory / CHECKPOINT, directory / PREVIOUS
     try:
@@ -51,7 +120,7 @@ def recover(directory: Path) -> Dict[str, Any]:
             raise TSXError(f"{error}; and {second}") from None
         logging.warning(
             f"{error}; it is now {DAMAGED}, and {previous} takes its place: "
-            f"going on after epoch {states['reporter']['epoch']}"
+            f"resuming after epoch {states['reporter']['epoch']}"
         )
         os.replace(checkpoint, directory / DAMAGED)
         put_in_place_of(previous, checkpoint)
@@ -67,7 +136,7 @@ def check_fits(
     """Refuse states of another model or optimizer.
 
     Raises:
-        TSXError: with the first differences in names and sizes, and how many more there are.
+        TSXError: with the first three differences in names and sizes, and the number of others.
     """
     wrong = differences(model.state_dict(), states["model"])
     if not wrong:
@@ -76,14 +145,14 @@ def check_fits(
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise TSXError(
             f"{path} does not fit the configuration: {'; '.join(wrong[:3])}{more}; "
-            "choose another --output_dir to start anew"
+            "choose another --output_dir to start a new run"
         )
 
 
 def _optimizer_differences(
     optimizers: Sequence[torch.optim.Optimizer], saved: Sequence[Mapping[str, Any]]
 ) -> List[str]:
-    """torch compares the number of parameters alone, and fails later or never on the rest."""
+    """What torch does not check: it compares the number of parameters alone."""
     if len(optimizers) != len(saved):
         return [f"states of {len(saved)} optimizers, expected {len(optimizers)}"]
     wrong = []
@@ -91,7 +160,7 @@ def _optimizer_differences(
         name = type(optimizer).__name__
         groups, found = optimizer.state_dict()["param_groups"], state["param_groups"]
         if [len(group["params"]) for group in groups] != [len(group["params"]) for group in found]:
-            wrong.append(f"the state of {name} is of another number of parameters")
+            wrong.append(f"the state of {name} has another number of parameters")
             continue
         options = {option for group in groups for option in group} - {"initial_lr"}
         others = {option for group in found for option in group} - {"initial_lr"}
@@ -106,15 +175,14 @@ def finish_epoch(
     best_model_criterion: Sequence[Sequence[str]],
     keep_nbest_models: Union[int, Sequence[int]],
 ) -> None:
-    """Do what a killed run owes its last epoch.
+    """Complete the last epoch of a run that was killed.
 
-    ESPnet saves the checkpoint, then the epoch's model, sets the links, and removes models that are
-    no longer among the best. After a kill in between, the average of the best models would fail at
-    the very end, or a link lag behind.
+    ESPnet saves the checkpoint, then the model of the epoch, sets the links, and removes models
+    that are no longer among the best. After a kill in between, averaging the best models would fail
+    at the very end, or a link lag behind.
 
     Args:
-        output_dir: an experiment with a checkpoint.
-        states: the checkpoint's.
+        states: of the checkpoint.
         best_model_criterion, keep_nbest_models: ESPnet's options.
     """
     reporter = Reporter()
@@ -145,7 +213,7 @@ def _forget_lost(
 ) -> List[int]:
     """Take epochs without a model out of the reporter, if they are among the best ``number``.
 
-    So they are when an epoch that was damaged had displaced them, and is trained again.
+    They are, for example, if a later epoch had displaced them, was damaged, and is trained again.
     """
     lost: List[int] = []
     while True:
@@ -171,9 +239,9 @@ def _is_readable(path: Path) -> bool:
 
 
 def _load(path: Path) -> Any:
-    """``torch.load``, and every byte checked: torch takes weights as they come."""
+    """``torch.load``, with the checksums that torch does not verify."""
     loaded = torch.load(path, map_location="cpu")
-    if zipfile.is_zipfile(path):  # all that torch writes by itself
+    if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
         if wrong is not None:

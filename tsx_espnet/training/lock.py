@@ -1,4 +1,4 @@
-"""A directory for one process at a time, on a file server too: such as an experiment."""
+"""An experiment directory for one run at a time, on a file server too."""
 
 import contextlib
 import fcntl
@@ -17,9 +17,8 @@ class Owner(NamedTuple):
     """The process that holds a lock.
 
     Args:
-        host, pid: which it is.
-        started: when it was, in ticks of its kernel; another process may get its number later.
-        job, restart: number of its Slurm job, and how often that was requeued; "" outside Slurm.
+        started: start time in kernel ticks, as process ids are reused.
+        job, restart: id of its Slurm job, and how often that was requeued; "" outside Slurm.
     """
 
     host: str
@@ -30,7 +29,6 @@ class Owner(NamedTuple):
 
     @classmethod
     def here(cls) -> "Owner":
-        """This process."""
         return cls(
             socket.gethostname().replace(":", "_"),
             str(os.getpid()),
@@ -42,12 +40,12 @@ class Owner(NamedTuple):
     def is_gone(self, me: "Owner") -> bool:
         """True if it is known to have ended: dead on this host, or requeued by Slurm since."""
         if self.job and self.job == me.job and self.restart != me.restart:
-            return True  # a job runs once at a time, wherever it ran before
+            return True  # Slurm never runs a job twice at once
         return self.host == me.host and start_of(int(self.pid)) not in ("", self.started)
 
 
 def start_of(pid: int) -> Optional[str]:
-    """When a process of this host was started, in ticks; "" if the system does not say, None if
+    """Start time of a process on this host in kernel ticks; "" if the system does not tell, None if
     there is no such process.
 
     >>> start_of(os.getpid()) is None
@@ -70,30 +68,22 @@ def start_of(pid: int) -> Optional[str]:
 
 
 @contextlib.contextmanager
-def locked(
-    directory: PathLike,
-    what: str = "a training run",
-    remedy: str = "choose another --output_dir, or wait for it",
-    name: str = LOCK,
-) -> Iterator[None]:
-    """Within the block nobody else can lock ``directory``, which is made, by the same ``name``.
+def locked(directory: PathLike) -> Iterator[None]:
+    """Within the block no other run can lock ``directory``, which is created.
 
-    The lock is a symbolic link to what describes its owner: made in one step, on a file server too,
-    and never there without it. The lock of an owner that is gone is taken over.
-
-    Args:
-        what, remedy: what goes on within, and what to do if it does already, for the message.
+    The lock is a symbolic link whose target describes its owner: created atomically, on a file
+    server too. The lock of an owner that is gone is taken over.
 
     Raises:
-        TSXError: naming process and host if somebody else is within.
+        TSXError: naming process and host, if another run holds it.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    lock, me = directory / name, Owner.here()
+    lock, me = directory / LOCK, Owner.here()
     try:
         os.symlink(":".join(me), lock)
     except FileExistsError:
-        _take_over(lock, me, what, remedy)
+        _take_over(lock, me)
     try:
         yield
     finally:
@@ -101,24 +91,25 @@ def locked(
             lock.unlink()
 
 
-def _take_over(lock: Path, me: Owner, what: str, remedy: str) -> None:
-    # of several who find the same stale lock, on this host, one at a time
+def _take_over(lock: Path, me: Owner) -> None:
+    # one at a time, if several processes of this host find the same stale lock
     guard = os.open(lock.parent, os.O_RDONLY)
     try:
         fcntl.flock(guard, fcntl.LOCK_EX)
         owner = _read(lock)
         if owner is not None and not owner.is_gone(me):
             raise TSXError(
-                f"{lock.parent}: {what} is at work there already: process {owner.pid} on "
-                f"{owner.host}; {remedy} (if there is no such process any more, remove {lock})"
+                f"{lock.parent}: a training run is using this directory: process {owner.pid} on "
+                f"{owner.host}; choose another --output_dir, or wait for it (if that process no "
+                f"longer exists, remove {lock})"
             )
         if owner is None and os.path.lexists(lock):
-            raise TSXError(f"{lock}: expected a lock of {what}; remove it if none is at work there")
+            raise TSXError(f"{lock}: expected the lock of a run; remove it if no run is using it")
         with contextlib.suppress(FileNotFoundError):
             lock.unlink()
         os.symlink(":".join(me), lock)
     except FileExistsError:  # from another host, in between
-        raise TSXError(f"{lock.parent}: {what} has just begun there") from None
+        raise TSXError(f"{lock.parent}: another run has just started there") from None
     finally:
         os.close(guard)
 

@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import PREEMPTED
 from tsx_espnet.training.checkpoint import check_fits, read_checkpoint
 
-PARTS = ("model", "optimizers", "schedulers", "scaler", "log", "random")
-PLACE = ("epoch", "position", "num_batches")
+PARTS = (
+    *("epoch", "position", "num_batches"),
+    *("model", "optimizers", "schedulers", "scaler", "log", "random"),
+)
 
 
 class Learner(NamedTuple):
-    """What training changes, as ESPnet hands it around."""
+    """What training changes, by the names of ESPnet's arguments."""
 
     model: torch.nn.Module
     optimizers: Sequence[torch.optim.Optimizer]
@@ -30,7 +32,7 @@ class Learner(NamedTuple):
 
     @property
     def bare_model(self) -> torch.nn.Module:
-        """Without what makes several processes train it."""
+        """The model without its wrapper for data-parallel training."""
         parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
         return self.model.module if isinstance(self.model, parallel) else self.model
 
@@ -38,13 +40,12 @@ class Learner(NamedTuple):
 def save(
     directory: Path, learner: Learner, position: int, num_batches: int, rank: int = 0
 ) -> None:
-    """Write all of it to ``preempted.pth``; called by all processes, written by the first.
+    """Write the state to ``preempted.pth``; all processes call it, the first one writes.
 
     Args:
-        position: batches of the epoch that are done.
-        num_batches: how many it has.
+        position: how many of the ``num_batches`` of the epoch are done.
     """
-    generators: List[Any] = [random_states()] * world_size()
+    generators = [random_states()] * world_size()
     if world_size() > 1:
         torch.distributed.all_gather_object(generators, random_states())
     if rank == 0:
@@ -69,19 +70,19 @@ def save(
 
 
 def read(directory: Path) -> Optional[Dict[str, Any]]:
-    """What ``save`` wrote; None if there is nothing, or nothing usable, which is logged."""
+    """What ``save`` wrote; None if it is missing or (logged) damaged."""
     path = directory / PREEMPTED
     if not path.is_file():
         return None
     try:
-        return read_checkpoint(path, (*PARTS, *PLACE))
+        return read_checkpoint(path, PARTS)
     except TSXError as error:
-        logging.warning(f"{error}; the epoch begins again")
+        logging.warning(f"{error}; starting the epoch again")
         return None
 
 
 def restore(directory: Path, state: Dict[str, Any], learner: Learner) -> None:
-    """Set model, optimizers, schedulers, scaler and log to what they were; not the generators.
+    """Restore all but the random generators.
 
     Raises:
         TSXError: if the state is of another model or optimizer.
@@ -99,7 +100,7 @@ def restore(directory: Path, state: Dict[str, Any], learner: Learner) -> None:
 
 
 def random_states() -> Dict[str, Any]:
-    """Of every generator that ESPnet seeds, and of the GPU."""
+    """The states of all generators that ESPnet seeds, and of the GPU's."""
     name, keys, *rest = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -110,7 +111,7 @@ def random_states() -> Dict[str, Any]:
 
 
 def set_random_states(states: Dict[str, Any]) -> None:
-    """Go on where ``random_states`` was called."""
+    """Restore what ``random_states`` returned."""
     name, keys, *rest = states["numpy"]
     random.setstate(states["python"])
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

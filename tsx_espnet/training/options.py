@@ -1,4 +1,4 @@
-"""The options of our task: what they are, how they are checked, and what they stand for."""
+"""The options of our task, and their checks."""
 
 import argparse
 import dataclasses
@@ -25,11 +25,11 @@ DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
 
 class OptionParser(config_argparse.ArgumentParser):
-    """ESPnet's parser with a second yaml, ``--method_config``, that goes over ``--config``.
+    """ESPnet's parser with a second yaml, ``--method_config``, that overrides ``--config``.
 
-    So the size of a model and its training are written down once, and a method of training (the
-    objective, its conditions) once: any two of them make an experiment. A mistake is one line that
-    names the nearest option, where ESPnet prints the usage of some hundred lines.
+    One yaml has the sizes and the schedule, the other the method (objective, conditions); any two
+    of them make an experiment. A mistake ends in one line that names the nearest option, instead of
+    ESPnet's usage message.
     """
 
     method: Dict[str, Any] = {}
@@ -63,7 +63,7 @@ class OptionParser(config_argparse.ArgumentParser):
         super().set_defaults(**{**options, **self.method})
 
     def _read(self, option: str, path: str) -> Dict[str, Any]:
-        """The options of a yaml, once they are known to be options and of the right kind."""
+        """The options of a yaml, checked."""
         where = f"{option} {path}"
         if not Path(path).is_file():
             raise TSXError(f"{where}: no such file")
@@ -86,10 +86,7 @@ class OptionParser(config_argparse.ArgumentParser):
 
 
 def _check_value(fields: Fields, action: argparse.Action) -> None:
-    """Check a value from a yaml, where argparse looks at values of the command line alone.
-
-    A string is converted by argparse all the same, and refused if that fails.
-    """
+    """Check a value from a yaml; argparse checks strings only."""
     value = fields.values[action.dest]
     if action.choices:
         converted = action.type(value) if action.type and isinstance(value, str) else value
@@ -100,18 +97,18 @@ def _check_value(fields: Fields, action: argparse.Action) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """What the model is made of; its parts are chosen from tables, see ``TSXTask``."""
+    """The model; its parts are chosen from tables, see ``TSXTask``."""
     group = parser.add_argument_group(description="Model related")
     group.add_argument(
         "--method_config",
-        help="yaml of a training method: conditions, objective, refiner; goes over --config",
+        help="yaml of a training method: conditions, objective, refiner; overrides --config",
     )
-    group.add_argument("--init", type=str_or_none, default=None, help="see ESPnet's enh task")
+    group.add_argument("--init", type=str_or_none, help="see ESPnet's enh task")
     group.add_argument(
         "--conditions",
         action=NestedDictAction,
         default={name: {} for name in DEFAULT_CONDITIONS},
-        help="the conditions of the model: name -> {conditioner: ..., options}",
+        help="conditions of the model: name -> {conditioner: ..., options}",
     )
     group.add_argument(
         "--conditioner_conf",
@@ -119,13 +116,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         default={},
         help="options of conditioners that --conditions does not give: kind -> {option: value}",
     )
-    group.add_argument("--embedding_dim", type=int, default=128, help="size of all conditions")
+    group.add_argument("--embedding_dim", type=int, default=128, help="size of the embeddings")
     group.add_argument(
         "--consistency",
         type=str_or_none,
         default="uniform",
         choices=[*KINDS, None],
-        help="mixture consistency: how the estimates share what they miss of the mixture",
+        help="mixture consistency: how the residual is shared among the estimates",
     )
     group.add_argument(
         "--criterions",
@@ -136,15 +133,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--class_list",
         type=str_or_none,
-        default=None,
-        help="file with the labels of the class condition, one a line "
+        help="file with the labels of the class condition, one per line "
         "(default: classes.txt of --train_clips)",
     )
     group.add_argument(
         "--text_embeddings",
         type=str_or_none,
-        default=None,
-        help="table of text vectors; it is copied into the experiment",
+        help="table of text vectors; copied into the experiment",
     )
     return group
 
@@ -155,17 +150,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--train_clips",
         type=str_or_none,
-        default=None,
         help="formatted clips: training mixtures are drawn from them on the fly "
         "(instead of --train_data_path_and_name_and_type)",
     )
-    group.add_argument(
-        "--mixing_config", type=str_or_none, default=None, help="yaml: how mixtures are drawn"
-    )
+    group.add_argument("--mixing_config", type=str_or_none, help="yaml: how mixtures are drawn")
     group.add_argument(
         "--background_noise",
         type=str_or_none,
-        default=None,
         help="formatted noise for the background of training mixtures (default: the "
         "--mixing_config's)",
     )
@@ -182,24 +173,22 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
-        "--mixtures_per_epoch", type=int, default=20000, help="training mixtures an epoch"
+        "--mixtures_per_epoch", type=int, default=20000, help="training mixtures per epoch"
     )
     group.add_argument(
         "--fs",
         type=int_or_none,
-        default=None,
         help="sampling rate in Hz (default: that of the training data)",
     )
     group.add_argument(
         "--valid_mixtures",
         type=str_or_none,
-        default=None,
         help="a mixture set (instead of --valid_data_path_and_name_and_type)",
     )
 
 
 def expand_data_options(args: argparse.Namespace) -> None:
-    """Fill ESPnet's data options from ours, and check that what they name is there.
+    """Fill ESPnet's data options from ours, and check that the files exist.
 
     Raises:
         TSXError: if an option, or a file it names, is missing.
@@ -240,7 +229,7 @@ def expand_data_options(args: argparse.Namespace) -> None:
 
 
 def _check_sources(args: argparse.Namespace) -> None:
-    """One source of mixtures for training, one for validation, and that they are there."""
+    """Check that there is one source of mixtures for training, and one for validation."""
     for ours, mode in (("train_clips", "train"), ("valid_mixtures", "valid")):
         theirs = f"{mode}_data_path_and_name_and_type"
         given, paths = getattr(args, ours), getattr(args, theirs)
@@ -274,12 +263,11 @@ def _check_sources(args: argparse.Namespace) -> None:
 
 def sampling_rate(args: argparse.Namespace) -> Optional[int]:
     """The rate of the training data in Hz; None if there is none (a dry run)."""
-    table = None
     if args.train_clips is not None:
         table = Path(args.train_clips) / "wav.scp"
     elif args.train_data_path_and_name_and_type:
         table = Path(args.train_data_path_and_name_and_type[0][0])
-    if table is None:
+    else:
         return None
     first = next(iter(read_table(table).values()), None)
     if first is None:

@@ -1,8 +1,8 @@
 """Signals by which a cluster takes a node away, and how a run ends on them.
 
-Slurm sends SIGTERM before it kills (preemption, time limit, ``scancel``), and SIGUSR1 if asked to
+Slurm sends SIGTERM before it kills (preemption, time limit, ``scancel``), and SIGUSR1 on request
 (``sbatch --signal=USR1@120``). A run then saves its state between two batches and exits with
-status ``REQUEUE``: run the same command again and it goes on where it was.
+status ``REQUEUE``; the same command resumes it.
 """
 
 import contextlib
@@ -17,11 +17,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Preemption:
-    """Whether the process has been asked to stop.
-
-    Attributes:
-        requested: the signal that asked it, or None.
-    """
+    """Whether the process has been asked to stop: ``requested`` is the signal, or None."""
 
     def __init__(self):
         self.requested: Optional[int] = None
@@ -35,7 +31,7 @@ class Preemption:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within the block a signal is only noted; who is in it must look at ``requested``."""
+        """Within the block a signal only sets ``requested``, which the code has to poll."""
         self._deferred = True
         try:
             yield
@@ -44,12 +40,12 @@ class Preemption:
 
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Within the block a signal is passed on to the child processes, or ends this one."""
+        """Within the block a signal goes to the child processes; without any, it ends this one."""
         with _handling(self._forward):
             yield
 
     def _stop(self, number: int, frame) -> None:
-        self.requested = number  # and nothing else: it may be in the middle of a line of the log
+        self.requested = number  # no logging here: the signal may interrupt a logging call
         if not self._deferred:
             raise SystemExit(REQUEUE)
 
@@ -68,24 +64,24 @@ PREEMPTION = Preemption()
 
 @contextlib.contextmanager
 def kept_from_workers(loader: Any) -> Iterator[None]:
-    """Workers that ``loader``, a ``DataLoader``, starts within the block heed their parent alone.
+    """Workers that ``loader``, a ``DataLoader``, starts within the block obey only their parent.
 
-    Slurm sends its signals to every process of a job. Workers must outlive them until the run has
-    saved its state; it is told at once when one dies, in the middle of a step.
+    Slurm signals every process of a job. Workers must survive until the run has saved its state:
+    torch raises an error, in the middle of a step, as soon as one of them dies.
     """
     if not getattr(loader, "num_workers", 0) or not hasattr(signal, "sigwaitinfo"):
         yield
         return
-    loader.worker_init_fn = _HeedParent(loader.worker_init_fn)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited by processes and threads
+    loader.worker_init_fn = _ObeyParent(loader.worker_init_fn)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # workers inherit it
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _HeedParent:
-    """A ``worker_init_fn``: ends the worker on a SIGTERM of its parent, and on no other."""
+class _ObeyParent:
+    """A ``worker_init_fn``: only a SIGTERM from its parent ends the worker."""
 
     def __init__(self, init: Optional[Callable[[int], None]]):
         self._init = init
@@ -105,7 +101,7 @@ class _HeedParent:
 
 @contextlib.contextmanager
 def _handling(handler: Callable) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers there only
         yield
         return
     before = {number: signal.signal(number, handler) for number in SIGNALS}

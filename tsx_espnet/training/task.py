@@ -3,9 +3,8 @@
 import argparse
 import contextlib
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
-import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.tasks.abs_task import (
@@ -19,13 +18,12 @@ from espnet2.tasks.enh_tse import extractor_choices
 from espnet2.torch_utils.initialize import initialize
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.distributed_utils import DistributedOption, get_node_rank, get_rank
 from torch.multiprocessing import ProcessExitedException
 
 from tsx_espnet import parts
 from tsx_espnet.build import build_model, check_conf
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.distributed import is_first
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
 from tsx_espnet.mixing.config import MixingConfig
@@ -34,7 +32,8 @@ from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
-from tsx_espnet.training.iterator import MixtureIterFactory
+from tsx_espnet.training.checkpoint import safe_torch_files
+from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
 from tsx_espnet.training.lock import locked
 from tsx_espnet.training.options import (
     OptionParser,
@@ -43,37 +42,27 @@ from tsx_espnet.training.options import (
     expand_data_options,
 )
 from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
-from tsx_espnet.training.preprocessor import TSXPreprocessor
-from tsx_espnet.training.torch_files import safe_torch_files
 from tsx_espnet.training.trainer import TSXTrainer
 from tsx_espnet.vocabulary import Vocabulary
 
 parts.register()
 
-objective_choices = ClassChoices(
-    name="objective",
-    classes={name: parts.load(path) for name, path in parts.OURS["objective"].items()},
-    type_check=AbsObjective,
-    default="oct",
-)
 
-refiner_choices = ClassChoices(
-    name="refiner",
-    classes={name: parts.load(path) for name, path in parts.OURS["refiner"].items()},
-    type_check=torch.nn.Module,
-)
+def choices_of(kind: str, base: type, default: Optional[str] = None) -> ClassChoices:
+    """Our table of a kind of parts, as one of ESPnet's."""
+    classes = {name: parts.load(path) for name, path in parts.OURS[kind].items()}
+    return ClassChoices(kind, classes, base, default)
 
 
 class TSXTask(AbsTask):
     """Trains ``ESPnetTSXModel`` on mixtures drawn on the fly, or on a fixed mixture set."""
 
-    num_optimizers: int = 1
     class_choices_list = [
         encoder_choices,
         extractor_choices,
         decoder_choices,
-        objective_choices,
-        refiner_choices,
+        choices_of("objective", AbsObjective, default="oct"),
+        choices_of("refiner", torch.nn.Module),
     ]
     trainer = TSXTrainer
 
@@ -83,8 +72,8 @@ class TSXTask(AbsTask):
         add_data_options(parser)
         for choices in cls.class_choices_list:
             choices.add_arguments(model)
-        # mixtures have one length, so batches need no sorting; a batch need not hold a value of
-        # every condition, so some parameters may be without gradient
+        # mixtures have one length, so batches need no sorting; a condition may apply to no mixture
+        # of a batch, which leaves its parameters without gradient
         parser.set_defaults(
             batch_type="unsorted",
             unused_parameters=True,
@@ -97,7 +86,7 @@ class TSXTask(AbsTask):
     def get_parser(cls) -> OptionParser:
         parser = super().get_parser()
         parser.__class__ = OptionParser  # ESPnet makes the parser itself
-        parser.allow_abbrev = False  # --method FILE would be --method_config, but not be read
+        parser.allow_abbrev = False  # else --method FILE is taken for --method_config, but not read
         return parser
 
     @classmethod
@@ -108,17 +97,13 @@ class TSXTask(AbsTask):
 
     @classmethod
     def check_required_command_args(cls, args: argparse.Namespace) -> None:
-        """Called by ESPnet before it starts any process.
-
-        Raises:
-            TSXError: if an option, a file it names, or a GPU is missing.
-        """
+        """Raises: TSXError: if an option, a file it names, or a GPU is missing."""
         for name in args.required:
             if getattr(args, name) is None:
                 raise TSXError(f"--{name} is missing")
         if args.ngpu > torch.cuda.device_count():
             found = torch.cuda.device_count()
-            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs here; 0 trains on CPU cores")
+            raise TSXError(f"--ngpu {args.ngpu}: found {found} GPUs; 0 trains on the CPU")
         if args.resume:  # before the text embeddings are copied, and once the mixing is known
             check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)
@@ -131,17 +116,19 @@ class TSXTask(AbsTask):
         args: Optional[argparse.Namespace] = None,
         cmd: Optional[Sequence[str]] = None,
     ) -> None:
-        """Train, alone in the output directory.
+        """Train, as the only run in the output directory.
 
         Raises:
-            TSXError: if another run is training there.
+            TSXError: if there is another one.
             SystemExit: with status ``REQUEUE`` if it was preempted.
         """
         if args is None:
             args = cls.get_parser().parse_args(cmd)
         alone = contextlib.nullcontext()
-        if args.output_dir is not None and not args.print_config and is_first(args):
-            alone = locked(args.output_dir)
+        if args.output_dir is not None and not args.print_config:
+            rank = get_node_rank if args.multiprocessing_distributed else get_rank
+            if not rank(args.dist_rank, args.dist_launcher):
+                alone = locked(args.output_dir)
         with alone, PREEMPTION.forwarding():
             try:
                 super().main(args=args)
@@ -164,12 +151,7 @@ class TSXTask(AbsTask):
                 raise
 
     @classmethod
-    def build_collate_fn(
-        cls, args: argparse.Namespace, train: bool
-    ) -> Callable[
-        [Collection[Tuple[str, Dict[str, np.ndarray]]]],
-        Tuple[List[str], Dict[str, torch.Tensor]],
-    ]:
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
 
     @classmethod
@@ -242,7 +224,7 @@ def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
     if "class" in args.conditions and not classes:
         if not args.dry_run:
             raise TSXError("the class condition needs its labels: --class_list is missing")
-        classes = ["any"]  # stands in for labels that a dry run need not have
+        classes = ["any"]  # a dry run needs no labels
     table = None
     if "text" in args.conditions:
         if args.text_embeddings is not None:

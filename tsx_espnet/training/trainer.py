@@ -1,4 +1,4 @@
-"""ESPnet's trainer, for runs that are killed, preempted, or fed with bad batches."""
+"""ESPnet's trainer, for runs that are killed, preempted, or given bad batches."""
 
 import contextlib
 import logging
@@ -19,14 +19,14 @@ from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
 
 
 class TSXTrainer(Trainer):
-    """Trains as ESPnet does; what a run that ended early has done is not lost.
+    """Trains as ESPnet does, and resumes runs that ended early.
 
-    Killed at any moment, it goes on from its last complete epoch; preempted, from the batch where
-    it was. To be used within ``safe_torch_files`` and ``PREEMPTION.watching()``.
+    A killed run resumes after its last complete epoch, a preempted one after its last batch. To be
+    used within ``safe_torch_files`` and ``PREEMPTION.watching()``.
     """
 
-    # ESPnet calls class methods alone; what one of them leaves for the next:
-    _preempted: Optional[Dict[str, Any]] = None  # the state to go on from
+    # ESPnet only calls class methods; what one of them leaves for the next:
+    _preempted: Optional[Dict[str, Any]] = None  # the state to resume from
     _stop: Callable[[], None]  # saves the state within this epoch, and ends the process
 
     @classmethod
@@ -52,29 +52,19 @@ class TSXTrainer(Trainer):
             reason = " ".join(str(error).split())
             raise TSXError(
                 f"{checkpoint} does not fit the configuration ({reason:.200}); "
-                "choose another --output_dir to start anew"
+                "choose another --output_dir to start a new run"
             ) from error
 
     @classmethod
-    def train_one_epoch(
-        cls,
-        model,
-        iterator,
-        optimizers,
-        schedulers,
-        scaler,
-        reporter,
-        summary_writer,
-        options,
-        distributed_option: DistributedOption,
-    ) -> bool:
+    def train_one_epoch(cls, *, iterator, options, distributed_option, **parts) -> bool:
         directory, rank = Path(options.output_dir), distributed_option.dist_rank or 0
-        learner = Learner(model, optimizers, schedulers, scaler, reporter)
-        for optimizer in optimizers:  # of the last batches, if they were too few for a step
+        learner = Learner(*(parts[name] for name in Learner._fields))
+        epoch = learner.reporter.get_epoch()
+        for optimizer in learner.optimizers:  # the last batches may have been too few for a step
             optimizer.zero_grad()
         position, begin = 0, None
         state, cls._preempted = cls._preempted, None
-        if state is not None and _goes_on(state, reporter.get_epoch(), iterator):
+        if state is not None and _goes_on(state, epoch, iterator):
             mid_epoch.restore(directory, state, learner)
             position = state["position"]
             generators = state["random"]
@@ -82,84 +72,62 @@ class TSXTrainer(Trainer):
             def begin():
                 mid_epoch.set_random_states(generators[rank % len(generators)])
 
-            logging.info(f"Going on after batch {position} of epoch {reporter.get_epoch()}")
+            logging.info(f"Resuming after batch {position} of epoch {epoch}")
 
         def stop():
-            _save_and_exit(directory, learner, batches, rank)
+            if batches.position > 0:  # else the checkpoint has everything
+                mid_epoch.save(directory, learner, batches.position, len(batches), rank)
+            logging.warning(
+                f"Stopped by a signal: saved after batch {batches.position} of epoch {epoch}; the "
+                "same command resumes the run"
+            )
+            raise SystemExit(REQUEUE)
 
         cls._stop = stop
         batches = Batches(iterator, stop, position, begin, options.accum_grad, _device(options))
-        done_before = "grad_norm" in reporter.stats
+        done_before = "grad_norm" in learner.reporter.stats
         with contextlib.closing(batches):
             all_steps_are_invalid = super().train_one_epoch(
-                model=model,
-                iterator=batches,
-                optimizers=optimizers,
-                schedulers=schedulers,
-                scaler=scaler,
-                reporter=reporter,
-                summary_writer=summary_writer,
-                options=options,
-                distributed_option=distributed_option,
+                iterator=batches, options=options, distributed_option=distributed_option, **parts
             )
         return all_steps_are_invalid and not done_before
 
     @classmethod
-    def validate_one_epoch(
-        cls, model, iterator, reporter, options, distributed_option: DistributedOption
-    ) -> None:
-        """As ESPnet's; when preempted, validation begins again, but not the epoch's training."""
+    def validate_one_epoch(cls, *, iterator, options, **parts) -> None:
+        """As ESPnet's; if preempted, the next run validates again but does not train again."""
         batches = Batches(iterator, cls._stop, device=_device(options))
         with contextlib.closing(batches):
-            super().validate_one_epoch(
-                model=model,
-                iterator=batches,
-                reporter=reporter,
-                options=options,
-                distributed_option=distributed_option,
-            )
-
-
-def _save_and_exit(directory: Path, learner: Learner, batches: Batches, rank: int) -> None:
-    """Save the state within the epoch and end the process."""
-    epoch, position = learner.reporter.get_epoch(), batches.position
-    if position > 0:  # else there is nothing that the checkpoint has not
-        mid_epoch.save(directory, learner, position, len(batches), rank)
-    logging.warning(
-        f"Asked to stop by a signal: saved after batch {position} of epoch {epoch}; the same "
-        "command goes on"
-    )
-    raise SystemExit(REQUEUE)
+            super().validate_one_epoch(iterator=batches, options=options, **parts)
 
 
 def _tidy(directory: Path, options, model, optimizers) -> None:
-    """Put right what a run before left in a directory.
+    """Clean up after an earlier run in the directory.
 
     Raises:
-        TSXError: if it cannot be gone on with.
+        TSXError: if it cannot be resumed.
     """
-    for pattern in ("*.pth.tmp*", "*.tmp*.safetensors"):  # of a killed run
+    for pattern in ("*.pth.tmp*", "*.tmp*.safetensors"):
         for leftover in directory.glob(pattern):
             leftover.unlink()
     if not options.resume:
         (directory / PREEMPTED).unlink(missing_ok=True)
     elif (directory / CHECKPOINT).exists():
         states = recover(directory)
-        if not options.use_adapter:  # else it holds parts of the model
+        if not options.use_adapter:  # else the checkpoint holds only parts of the model
             check_fits(directory / CHECKPOINT, states, model, optimizers)
         finish_epoch(directory, states, options.best_model_criterion, options.keep_nbest_models)
 
 
 def _goes_on(state: Dict[str, Any], epoch: int, iterator) -> bool:
-    """Whether a run can go on from a state within an epoch; if not, that is logged."""
+    """Whether a run can resume from a state within an epoch; logs why not."""
     num_batches = len(iterator) if hasattr(iterator, "__len__") else 0
-    if state["epoch"] < epoch:  # finished since
+    if state["epoch"] < epoch:  # that epoch has been completed since
         return False
     if (state["epoch"], state["num_batches"]) == (epoch, num_batches):
         return True
     logging.warning(
         f"{PREEMPTED} is of epoch {state['epoch']} with {state['num_batches']} batches, this is "
-        f"epoch {epoch} with {num_batches}: the epoch begins at its beginning"
+        f"epoch {epoch} with {num_batches}: starting the epoch again"
     )
     return False
 

@@ -91,7 +91,7 @@ def test_a_preempted_training_is_as_one_that_was_not(recipe, words, training, ru
     ends = re.findall(r"with status (\d+)$", text, re.M)
     assert ends == [str(REQUEUE), "0"]
     batch, epoch = saved[0]
-    assert f"Going on after batch {batch} of epoch {epoch}\n" in text
+    assert f"Resuming after batch {batch} of epoch {epoch}\n" in text
     every = [(epoch, batch) for epoch in range(1, EPOCHS + 1) for batch in range(1, BATCHES + 1)]
     assert trained(log) == every  # none twice, none left out
     assert_same_weights(exp, reference)
