@@ -4,8 +4,8 @@
 
 LOG may hold ``*`` (one log per job of an array). tqdm bars become one plain line for all jobs;
 of a training log, the batch and epoch lines are shown. The command runs in a process group of its
-own, which is terminated when this program is interrupted, terminated, killed or loses its parent, so
-nothing outlives the stage of the recipe that started it. Exit status: that of the command.
+own, which is terminated when this program is interrupted, terminated, killed or loses its parent,
+so nothing outlives the stage of the recipe that started it. Exit status: that of the command.
 """
 
 import argparse
