@@ -28,7 +28,6 @@ def _add_fsd50k(corpora) -> None:
 
 
 def prepare_fsd50k(args: argparse.Namespace) -> None:
-    """Prepare FSD50K and print how many clips there are."""
     for name, (clips, missing) in fsd50k.prepare(args.fsd50k, args.data).items():
         note = f", {missing} left out as their audio file is missing" if missing else ""
         print(f"{args.data}/{name}: {clips} clips{note}")
@@ -77,7 +76,6 @@ def _add_fsdkaggle2018(corpora) -> None:
 
 
 def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
-    """Prepare FSDKaggle2018 and print how many clips and classes there are."""
     prepared = fsdkaggle2018.prepare(
         args.fsdkaggle2018,
         args.data,
@@ -123,7 +121,6 @@ def _add_mini(corpora) -> None:
 
 
 def prepare_mini(args: argparse.Namespace) -> None:
-    """Generate the sounds and print how many clips and classes there are."""
     from tsx_espnet.corpora.mini.prepare import prepare_mini  # scipy: not for --help
 
     prepare_mini(**{name: value for name, value in vars(args).items() if name != "corpus"})
@@ -143,7 +140,6 @@ def _add_noise(corpora) -> None:
 
 
 def prepare_noise(args: argparse.Namespace) -> None:
-    """Prepare recordings of noise and print how many there are."""
     if args.mixing_config is not None:
         from tsx_espnet.mixing.config import MixingConfig
 

@@ -168,7 +168,7 @@ def adapt(
 
     Raises:
         TSXError: if there is no new class or no mixture, a target is of another class, the lengths
-            differ, or the loss is no number.
+            differ, or the loss is not finite.
     """
     new = class_conditioner(experiment).new
     if new is None:
