@@ -1,8 +1,8 @@
 # make demo   sets everything up and runs egs/mini: sounds, mixtures, training, table
 # make test   sets everything up, lints, runs the tests
 # make test-unit   sets everything up, runs the tests of the package, without those of the recipes
-# make test-slurm   runs the recipe's jobs through a Slurm of its own, which it installs if it may
-#   PYTHON=python3.11 chooses the interpreter, VENV=DIR the place of the environment.
+# make test-slurm   runs the recipe's jobs through its own Slurm, which it installs if permitted
+#   PYTHON=python3.11 selects the interpreter, VENV=DIR the location of the environment.
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=

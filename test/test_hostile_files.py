@@ -18,17 +18,17 @@ from tsx_espnet.audio import audio_length, read_audio, read_recording
 from tsx_espnet.clips.clip_set import ClipSet, read_clip_tables
 from tsx_espnet.clips.datadir import DataDir
 from tsx_espnet.clips.energies import read_energies
-from tsx_espnet.clips.format import format_set
-from tsx_espnet.clips.recording import UnusableClip, read_clip
+from tsx_espnet.clips.format import UnusableClip, format_set, read_clip
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.conditions.words import parse_captions
-from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
+from tsx_espnet.corpora import fsd50k, fsdkaggle2018
+from tsx_espnet.corpora.tables import prepare_noise
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.pairing import load_superclasses
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
 from tsx_espnet.mixing.render import render
-from tsx_espnet.mixing.superclasses import load_superclasses
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import check_id, is_done, read_facts, read_table, read_yaml
 
@@ -206,7 +206,7 @@ def corpora(folder):
 
 
 def fsdkaggle2018_csv(name):
-    from tsx_espnet.corpora.fsdkaggle2018_clips import CSVS
+    from tsx_espnet.corpora.fsdkaggle2018 import CSVS
 
     return CSVS[name]
 
@@ -339,7 +339,7 @@ def test_energies_that_cannot_be(make_clips_of_noise, folder, bad):
     good = path.read_bytes()
     try:
         path.write_bytes(good[:-4] + struct.pack("<f", bad))
-        with pytest.raises(TSXError, match=r"'b': expected finite .* \(stage 2\) again"):
+        with pytest.raises(TSXError, match=r"'b': expected finite .* run format again"):
             make_clips_of_noise.energies("b")
     finally:
         path.write_bytes(good)
@@ -367,7 +367,7 @@ def test_names_of_files_make_ids_that_stay(folder):
     for name in ("a b.wav", "..hidden.wav", "$(id).wav", "-x.wav"):
         (root / "deep" / "..." / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "deep" / "..." / name).touch()
-    noise.prepare(root, folder / "noise_data")
+    prepare_noise(root, folder / "noise_data")
     assert len(read_table(folder / "noise_data" / "wav.scp")) == 4
 
 

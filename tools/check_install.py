@@ -31,7 +31,7 @@ def main() -> None:
         missing = set(parts.OURS[kind]) - set(names)
         if missing:
             sys.exit(f"error: {missing} not in ESPnet's {kind} table {names}")
-        print(f"ESPnet's {kind} table holds {', '.join(parts.OURS[kind])}")
+        print(f"ESPnet's {kind} table has {', '.join(parts.OURS[kind])}")
 
     conv = {"channel": 16, "kernel_size": 20, "stride": 10}
     model = build_model(

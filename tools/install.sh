@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make the environment: a virtual environment with the package (editable), its recipe and test
-# dependencies. A finished installation is left alone; an interrupted one is taken up again.
+# Make a virtual environment with the package (editable) and its recipe and test dependencies. A
+# finished installation is left alone; an interrupted one is resumed.
 #   PYTHON=python3.11 VENV=.venv tools/install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ die() {
     exit 1
 }
 
-supported() { # PROGRAM: whether it runs and is a Python we work with
+supported() { # PROGRAM: whether it is a supported Python
     "$1" - "${oldest}" "${newest}" 2>/dev/null <<'END'
 import sys
 low, high = (tuple(map(int, text.split("."))) for text in sys.argv[1:])
@@ -34,17 +34,17 @@ find_python() {
         if supported "${name}"; then echo "${name}" && return; fi
     done
     die "found no Python ${oldest} to ${newest} (python3 is $(python3 --version 2>&1 || true));" \
-        "install one and name it: PYTHON=/path/to/python3.11"
+        "install one and set PYTHON=/path/to/python3.11"
 }
 
-# What the installation depends on; the stamp holds it.
+# What the installation depends on; stored in the stamp.
 facts() {
     echo "source ${PWD}"
     "${venv}/bin/python" --version
     cat setup.py tools/constraints.txt
 }
 
-# Show how far pip is, every few seconds.
+# Show the progress of pip.
 watch_pip() { # PID LOG
     local shown="" line
     while kill -0 "$1" 2>/dev/null; do
@@ -68,7 +68,7 @@ if [ -f "${stamp}" ] && [ "$(facts 2>&1)" = "$(cat "${stamp}")" ]; then
 fi
 
 if [ -x "${venv}/bin/python" ] && ! supported "${venv}/bin/python"; then
-    die "${venv} holds $("${venv}/bin/python" --version 2>&1): remove it, or choose another VENV"
+    die "${venv} has $("${venv}/bin/python" --version 2>&1): remove it, or choose another VENV"
 fi
 if [ ! -x "${venv}/bin/pip" ]; then
     echo "install.sh: making ${venv} with $("${python}" --version)"
@@ -77,12 +77,12 @@ if [ ! -x "${venv}/bin/pip" ]; then
 fi
 free=$(df -Pk "${venv}" | awk 'NR == 2 { print int($4 / 1e6) }')
 if [ ! -d "$(echo "${venv}"/lib/python3*/site-packages/torch)" ] && [ "${free}" -lt "${needed}" ]; then
-    die "${free} GB free for ${venv}, expected ${needed} GB: choose another place with VENV=..."
+    die "${free} GB free for ${venv}, expected ${needed} GB: choose another location with VENV=..."
 fi
 
 rm -f "${stamp}"
 log=${venv}/install.log
-echo "install.sh: installing into ${venv}; all that pip says is in ${log}"
+echo "install.sh: installing into ${venv}; pip's output is in ${log}"
 "${venv}/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
     -c tools/constraints.txt -e '.[recipe,test]' >"${log}" 2>&1 &
 pip=$!
@@ -90,10 +90,10 @@ trap 'kill "${pip}" 2>/dev/null' EXIT
 watch_pip "${pip}" "${log}"
 wait "${pip}" || {
     grep -v '^WARNING' "${log}" | tail -n 15 >&2
-    die "pip failed, see ${log}; run this again to go on"
+    die "pip failed, see ${log}; run this again to continue"
 }
 trap - EXIT
-"${venv}/bin/python" -m pip check >>"${log}" || die "packages do not fit: $(tail -n 5 "${log}")"
+"${venv}/bin/python" -m pip check >>"${log}" || die "packages conflict: $(tail -n 5 "${log}")"
 if [ -f tools/check_install.py ]; then
     "${venv}/bin/python" tools/check_install.py || die "the installation does not work, see above"
 fi

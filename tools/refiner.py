@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What the refiner of an OCT++ experiment does to the text conditions of a mixture set.
 
-Of the refined vectors r(x, c): how large they are, and their standard deviation (mean over the
-dimensions) when only the text changes and when only the mixture changes. A refiner that has learnt
-to look at the mixture has both.
+Prints the size of the refined vectors r(x, c), and their standard deviation (mean over dimensions)
+when only the text or only the mixture changes. A refiner that has learned to use the mixture shows
+both.
 
     python tools/refiner.py --exp exp/octpp_random_hard --mixtures dump/8k/mix/test_random_hard
 """
@@ -21,9 +21,9 @@ def main(argv=None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exp", required=True, help="the experiment")
+    parser.add_argument("--exp", required=True, help="directory of the experiment")
     parser.add_argument("--mixtures", required=True, type=Path, help="the mixture set (stage 3)")
-    parser.add_argument("--count", type=int, default=40, help="mixtures to look at")
+    parser.add_argument("--count", type=int, default=40, help="number of mixtures")
     args = parser.parse_args(argv)
 
     import numpy as np
@@ -35,7 +35,7 @@ def main(argv=None) -> None:
     experiment = load_experiment(args.exp)
     model = experiment.model
     if model.refiner is None or "text" not in model.conditioners:
-        raise TSXError(f"{args.exp}: expected a model with a refiner and texts (--method octpp)")
+        raise TSXError(f"{args.exp}: expected a refiner and the condition text (--method octpp)")
     mixtures = MixtureSet(args.mixtures)
     values = mixtures.applicable("text")
     names = list(values)[: args.count]

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# A real Slurm of one node on this machine, for trying recipes with cmd_backend=slurm and for tests.
+# A real single-node Slurm on this machine, for trying recipes with cmd_backend=slurm and for tests.
 #
 #   tools/slurm_node.sh start  [--dir DIR] [--cpus N] [--gpus N]
 #   tools/slurm_node.sh stop   [--dir DIR]
 #   tools/slurm_node.sh status [--dir DIR]
-#   tools/slurm_node.sh install     Debian's packages slurm-wlm and munge, where we may
+#   tools/slurm_node.sh install     install Debian's packages slurm-wlm and munge, if permitted
 #
-#   --dir DIR   key, sockets, state and logs are there; no spaces (default: /tmp/tsx-slurm-<user id>)
-#   --cpus N    processors the node says it has (default: those of this machine)
-#   --gpus N    make-believe GPUs, numbers in CUDA_VISIBLE_DEVICES only (default: 0)
+#   --dir DIR   for key, sockets, state and logs; no spaces (default: /tmp/tsx-slurm-<user id>)
+#   --cpus N    number of CPU cores the node reports (default: those of this machine)
+#   --gpus N    fake GPUs, only numbers in CUDA_VISIBLE_DEVICES (default: 0)
 #
 # start prints what to evaluate in your shell:  eval "$(tools/slurm_node.sh start)"
-# status ends with 0 if the node is up, 1 if not. stop cancels the node's jobs, then ends the daemons
-# that start started, and no others. Partitions: cpu (default), gpu, and preempt, whose jobs the other
-# two requeue. Needs neither systemd nor, once the packages are there, root.
+# status exits with 0 if the node is up, else 1. stop cancels the node's jobs, then stops the daemons
+# started by start, and no others. Partitions: cpu (default), gpu, and preempt, whose jobs are requeued
+# when the other two need the node. Needs no systemd and, once the packages are installed, no root.
 set -euo pipefail
 PATH=${PATH}:/usr/sbin:/sbin
 
@@ -140,7 +140,7 @@ start() {
     chmod 755 "${dir}"
     mkdir -p "${dir}/state" "${dir}/spool"
     [ -s "${dir}/munge.key" ] || (umask 077 && head -c 1024 /dev/urandom >"${dir}/munge.key")
-    # of a node that is half down, what is missing is started again
+    # of a node that is partly down, start what is missing
     if ! { running munged || running slurmctld || running slurmd; } >/dev/null; then write_config; fi
     # --force: directories above ${dir} may be closed to others; they need not reach the socket
     start_daemon munged munged "${mark[munged]}" --force --socket="${dir}/munge.socket" \
@@ -148,7 +148,7 @@ start() {
     start_daemon slurmctld slurmctld -f "${dir}/slurm.conf"
     start_daemon slurmd slurmd -f "${dir}/slurm.conf"
     wait_until 60 ready || die "the node is not ready after 60 s, see ${dir}/slurmd.log"
-    echo "slurm_node.sh: up in ${dir}, ${cpus} processors, ${gpus} GPUs" >&2
+    echo "slurm_node.sh: up in ${dir}, ${cpus} CPU cores, ${gpus} GPUs" >&2
 }
 
 stop() {
@@ -172,11 +172,11 @@ install() {
     if ! ${missing}; then return; fi
     command -v apt-get >/dev/null || die "no apt-get here: ${how}"
     if [ "$(id -u)" -ne 0 ]; then
-        sudo -n true 2>/dev/null || die "not root, and sudo asks for a password: ${how}"
+        sudo -n true 2>/dev/null || die "not root, and sudo requires a password: ${how}"
         as_root=(sudo -n)
     fi
     echo "slurm_node.sh: installing slurm-wlm and munge" >&2
-    "${as_root[@]}" timeout 300 apt-get update -qq >&2 || true # a mirror may fail, and yet it works
+    "${as_root[@]}" timeout 300 apt-get update -qq >&2 || true # may work even if a mirror fails
     "${as_root[@]}" timeout 600 env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
         --no-install-recommends slurm-wlm munge >&2 || die "apt-get failed: ${how}"
 }

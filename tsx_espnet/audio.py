@@ -1,8 +1,8 @@
 """Audio files: read and checked in one place, written whole or not at all.
 
-A header may promise what is not there: memory follows what a file holds, block by block. libsndfile
-writes the time of day into float files (their PEAK chunk), so that the same audio never gives the
-same file twice; ``write_float_wav`` leaves that out.
+Files are read block by block: a header may promise more than there is. libsndfile writes the time
+of day into float files (their PEAK chunk), so the same audio never gives the same file twice;
+``write_float_wav`` leaves that out.
 """
 
 import contextlib
@@ -44,10 +44,10 @@ class AudioFile:
     Attributes:
         fs: its rate in Hz.
         channels: how many.
-        frames: samples of each channel by the header; 0 if it does not say.
+        frames: samples of each channel, by the header; 0 if unknown.
 
     Raises:
-        AudioError: if there is no such file (a pipe is none), or it cannot be read.
+        AudioError: if there is no such file (pipes do not count), or it cannot be read.
     """
 
     def __init__(self, path: PathLike):
@@ -81,11 +81,11 @@ class AudioFile:
 
     @property
     def num_blocks(self) -> int:
-        """How many ``blocks`` there will be by the header; 0 if that does not say."""
+        """Number of ``blocks``, by the header; 0 if unknown."""
         return -(-self.frames // self._block_length)
 
     def blocks(self, dtype: str = "float32", whole: bool = False) -> Iterator[np.ndarray]:
-        """What comes next, in blocks, the last one shorter.
+        """The rest of the file in blocks, the last one shorter.
 
         Shape: (N, channels) each
 
@@ -243,7 +243,8 @@ def audio_writer(
     """A function that appends samples to a file, which is there once the block has succeeded.
 
     Raises:
-        TSXError: if it cannot be written, or the format cannot hold it (nine channels in FLAC).
+        TSXError: if it cannot be written, or the format cannot hold it (nine channels, or samples
+            beyond full scale, in FLAC).
     """
     with atomic_write(path, "wb") as stream:
         target = _Target(stream)
@@ -254,6 +255,13 @@ def audio_writer(
         with file:
 
             def write(samples: np.ndarray) -> None:
+                clips = container == "FLAC" and samples.dtype.kind == "f"
+                peak = np.abs(samples).max(initial=0) if clips else 0
+                if peak > 1:
+                    raise TSXError(
+                        f"{path}: peak {peak:.2f} is beyond full scale, which FLAC cannot hold; "
+                        "write wav instead"
+                    )
                 file.write(samples)
                 target.check()
 
@@ -262,7 +270,7 @@ def audio_writer(
 
 
 class _Target:
-    """A file for libsndfile, which would not say that the disk is full."""
+    """A file for libsndfile that keeps errors: it would not report a full disk."""
 
     def __init__(self, stream: IO[bytes]):
         self._error: Optional[OSError] = None
@@ -283,17 +291,3 @@ class _Target:
     def check(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
-    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
-
-    Raises:
-        TSXError: if FLAC would clip them, or the file cannot be written.
-    """
-    if str(path).endswith(".wav"):
-        write_float_wav(path, samples, fs)
-        return
-    if np.abs(samples).max() > 1:
-        raise TSXError(f"{path}: peak beyond full scale does not fit FLAC; use --audio_format wav")
-    write_audio(path, samples, fs, "FLAC", "PCM_24")

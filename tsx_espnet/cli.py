@@ -1,4 +1,4 @@
-"""What commands share: options, of which a mistake is one line that names it, and progress."""
+"""Shared by all commands: an option parser with one-line errors, jobs, progress."""
 
 import argparse
 import sys
@@ -48,7 +48,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class Jobs(NamedTuple):
-    """Which part of a work a process does: all of it, part ``job`` of ``num_jobs``, or the merge.
+    """The share of a process: everything, part ``job`` of ``num_jobs``, or the merge.
 
     >>> Jobs(2).items("abcde", 1), Jobs(2).items("abcde", 2)
     (['a', 'c', 'e'], ['b', 'd'])
@@ -60,7 +60,7 @@ class Jobs(NamedTuple):
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> "Jobs":
-        """What ``add_job_arguments`` added.
+        """From the options of ``add_job_arguments``.
 
         Raises:
             TSXError: for a job number outside 1 .. ``num_jobs``.

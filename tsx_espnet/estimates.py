@@ -27,7 +27,7 @@ from typing import (
 import numpy as np
 import torch
 
-from tsx_espnet.audio import HEADER_BYTES, write_lossless
+from tsx_espnet.audio import HEADER_BYTES, write_audio, write_float_wav
 from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED
@@ -36,7 +36,7 @@ from tsx_espnet.experiment import Experiment
 from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
-from tsx_espnet.tables import DONE, digest, read_table, write_table
+from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
 
 CACHE = 2048  # embeddings
 
@@ -45,9 +45,7 @@ class Estimates(Output):
     """What a model extracts from a whole mixture set.
 
     Args:
-        conditions: what it is queried by.
         num_enrollments: K, query by the first K enrollments of each mixture; None: by all.
-        batch_size: mixtures at once.
         audio_format: ``wav`` or ``flac``.
 
     Raises:
@@ -85,7 +83,7 @@ class Estimates(Output):
         self.suffix = audio_format
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
-        """The audio; that it is there is all that the merge needs to know."""
+        """The audio; the merge needs nothing else."""
         batches = batches_of_equal_length({n: self.lengths[n] for n in items}, self.batch_size)
         # of a fixed list of enrollments, many mixtures have the same
         embed = functools.lru_cache(maxsize=CACHE)(self.experiment.embed)
@@ -105,7 +103,7 @@ class Estimates(Output):
         return {}
 
     def expected_files(self, where: Path, items: Sequence[str]) -> Mapping[Path, Optional[int]]:
-        """Of FLAC the size does not tell the length."""
+        """The size of a FLAC file does not tell its length."""
         files: Dict[Path, Optional[int]] = {}
         wanted = set(items)
         for condition, values in self.queries.items():
@@ -125,7 +123,7 @@ class Estimates(Output):
         return f"{len(self.items)} mixtures ({counts})"
 
     def withdraw(self) -> None:
-        """Earlier estimates shall not be scored as these; their model may know more conditions."""
+        """Earlier estimates, maybe by more conditions, must not be scored as these."""
         super().withdraw()
         for name in ASKED:
             for row in ESTIMATES:
@@ -156,12 +154,12 @@ def extract_batch(
     queries: Mapping[str, Mapping[str, str]],
     embed: Callable[[str, str], ConditionEmbedding],
 ) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
-    """(condition, mixture, target (T,), other (T,)) for all that is applicable in a batch.
+    """(condition, mixture, target (T,), other (T,)) for all queries that apply in a batch.
 
     Args:
         audio: mixture -> (T,), T the same for all.
         queries: condition -> mixture -> value, of any mixtures.
-        embed: from a condition and its value to the embedding for one mixture.
+        embed: (condition, value) -> its embedding, a batch of one.
     """
     device = next(model.parameters()).device
     names = list(audio)
@@ -181,3 +179,15 @@ def extract_batch(
             estimates = model.separate(encoded, embedding, chosen)
             for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
                 yield condition, names[row], target, other
+
+
+def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:
+    """Write (T,) samples by the suffix: ``.wav`` as 32-bit float, ``.flac`` with 24 bits.
+
+    Raises:
+        TSXError: as ``audio_writer``.
+    """
+    if str(path).endswith(".wav"):
+        write_float_wav(path, samples, fs)
+    else:
+        write_audio(path, samples, fs, "FLAC", "PCM_24")

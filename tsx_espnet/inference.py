@@ -172,18 +172,18 @@ class TargetSoundExtractor:
     ) -> List[float]:
         """Learn a new class from a few recordings; then ``class_label=label`` queries it.
 
-        All that the model could do before stays as it is, to the last bit. If anything fails,
-        there is no new class.
+        All that the model could do before stays as it is, to the last bit. If anything fails, the
+        class is not added.
 
         Args:
             label: a name without spaces and commas.
             recordings: the path of a recording of the sound alone, or of several.
             adapt: train the vector of the new class, on mixtures of the recordings with training
                 clips.
-            clips: those clips, formatted (``python -m tsx_espnet.bin.format``); by default the ones
-                that the model was trained on, if they are where they were.
-            init: ``average`` of the embeddings of the recordings, which the model must be able to
-                take as enrollments, or ``random``, which is of use only with ``adapt``.
+            clips: those clips, formatted (``python -m tsx_espnet.bin.format``); by default those
+                that the model was trained on, if they are still there.
+            init: ``average`` of the embeddings of the recordings (for models that take
+                enrollments), or ``random``, which makes sense only with ``adapt``.
             num_mixtures, num_epochs, lr, batch_size: of the adaptation.
             seed: of the mixtures, their order and a random start.
 
@@ -203,12 +203,9 @@ class TargetSoundExtractor:
         return losses
 
     def embed_keywords(self, keywords: Mapping[str, Any]) -> ConditionEmbedding:
-        """The embedding of the keywords of a call; those that are None or False do not count."""
+        """The embedding of the keywords of a call, of which None and False are ignored."""
         asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
-        for name in list(asked):
-            if asked[name] is None or asked[name] is False:
-                del asked[name]
-        return self.embed(asked)
+        return self.embed({n: v for n, v in asked.items() if v is not None and v is not False})
 
     def embed(self, asked: Mapping[str, Any]) -> ConditionEmbedding:
         """The embedding of ``{condition: value}``, one entry.
@@ -228,10 +225,6 @@ class TargetSoundExtractor:
         with torch.no_grad():
             return self.experiment.embed(name, find(name).query(value))
 
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
     def _embed_phrase(self, phrase: str) -> np.ndarray:
         table = self.vocabulary.text_table
         if table is None:
@@ -243,9 +236,11 @@ class TargetSoundExtractor:
     def _recording(
         self, fs: float, channels: int, condition: ConditionEmbedding
     ) -> RecordingInSegments:
+        device = next(self.model.parameters()).device
+
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                mixture = torch.from_numpy(part)[None].to(self._device)
+                mixture = torch.from_numpy(part)[None].to(device)
                 return self.model.extract(mixture, condition)[0][0].cpu().numpy()
 
         return RecordingInSegments(extract, self.fs, fs, channels)

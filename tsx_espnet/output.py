@@ -15,15 +15,7 @@ import glob
 import json
 import shutil
 from pathlib import Path
-from typing import (
-    Any,
-    Collection,
-    Dict,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.cli import ALL, Jobs
 from tsx_espnet.errors import TSXError
@@ -50,12 +42,12 @@ class Output(abc.ABC):
         items: what jobs share.
 
     Attributes:
-        noun: what is in there, for messages.
-        marker: the file that says that it is complete.
+        noun: for its contents, in messages.
+        marker: the file that marks it as complete.
         prefix: of the names of parts, where several outputs share a directory.
         stem: of the names of its files there.
         keep_other: refuse to replace what was made with other facts.
-        findings: facts that only the merge finds out.
+        findings: facts that are known only after the merge.
     """
 
     noun = "files"
@@ -70,7 +62,7 @@ class Output(abc.ABC):
         self.facts: Facts = json.loads(json.dumps(facts))
         self.items = items
 
-    # what a subclass says
+    # for subclasses
 
     def write_part(self, part: Path, items: Sequence, title: str) -> None:
         """Write the files of ``items``, and what the merge needs to know to the directory ``part``.
@@ -97,14 +89,14 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def summary(self, facts: Facts) -> str:
-        """What is there, in a few words; ``facts`` with the findings."""
+        """The contents in a few words; ``facts`` with the findings."""
 
     def withdraw(self) -> None:
-        """Take back what says that the directory is complete."""
+        """Remove the mark that the directory is complete."""
         (self.directory / self.marker).unlink(missing_ok=True)
 
     def mark(self, findings: Facts) -> None:
-        """Say that it is complete."""
+        """Mark it as complete."""
         self._write_facts(self.directory / self.marker, findings)
 
     def occupied(self, present: Sequence[str]) -> Optional[str]:
@@ -113,10 +105,10 @@ class Output(abc.ABC):
             return None
         return f"is not empty and holds no {self.noun} of ours; choose another name"
 
-    # what all have in common
+    # common to all
 
     def write(self, jobs: Jobs = ALL) -> None:
-        """Do what is not done yet: all, one job's part, or the merge.
+        """Do what is missing: of everything, of one job's part, or the merge.
 
         Raises:
             TSXError: if the directory holds something else, a part is missing in the merge, or a
@@ -230,7 +222,7 @@ class Output(abc.ABC):
         self._write_facts(part / DONE)
 
     def _check(self, where: Path, items: Sequence) -> Tuple[str, Mapping[Path, Optional[int]]]:
-        """What is missing or changed, "" if nothing is, and the files; one look at their sizes."""
+        """What is missing or changed ("" if nothing is), by size, and the files."""
         try:
             files = self.expected_files(where, items)
         except TSXError as error:
@@ -243,7 +235,7 @@ class Output(abc.ABC):
         return "", files
 
     def _merge(self, jobs: Jobs) -> None:
-        """What another merge has done meanwhile, removing the parts, is done."""
+        """Fine too if another merge has completed it meanwhile and removed the parts."""
         parts = [self.part(jobs, number) for number in range(1, jobs.num_jobs + 1)]
         try:
             for number, part in enumerate(parts, start=1):

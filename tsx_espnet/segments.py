@@ -1,4 +1,4 @@
-"""Recordings of any length, in constant memory: segments that are faded into each other."""
+"""Recordings of any length in constant memory: segments, cross-faded."""
 
 from typing import Callable, Iterable, List, Optional, Tuple
 
@@ -11,7 +11,7 @@ Progress = Callable[[List[int]], Iterable[int]]
 
 
 class RecordingInSegments:
-    """One recording on its way through a model: resampled, and cut into segments.
+    """One recording passing through a model: resampled, and cut into segments.
 
     Neighbouring segments of 20 s share one second, over which one is faded into the next.
 

@@ -53,7 +53,7 @@ def atomic_write(path: PathLike, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def temporary_name(path: PathLike) -> Path:
-    """A name beside ``path`` that no other process takes, be it on another machine.
+    """A name beside ``path`` that no other process takes, even on another machine.
 
     It ends like ``path`` (``x.tmp0123abcd.wav``), as some writers go by the suffix.
     """
@@ -65,7 +65,7 @@ def remove_leftovers(directory: PathLike, keep: Container[str] = (), stem: str =
     """Remove the temporary files that killed writers left in a directory that is complete.
 
     Args:
-        keep: names of files that may look like it and are none.
+        keep: names of files that only look temporary.
         stem: only those of files of this name (without suffix).
     """
     for path in Path(directory).glob(f"{stem}.tmp*"):
@@ -82,10 +82,10 @@ def size_of(path: PathLike) -> int:
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text says.
+    """The value of a JSON text.
 
     Raises:
-        ValueError: whatever is wrong with it, lists in lists in lists ... included.
+        ValueError: for any fault, too deep nesting included.
     """
     try:
         return json.loads(text)
@@ -130,10 +130,10 @@ def write_table(path: PathLike, table: Mapping[str, Any]) -> None:
 
 
 def read_yaml(path: PathLike, where: Optional[str] = None) -> Any:
-    """What a yaml file holds.
+    """The contents of a yaml file.
 
     Raises:
-        TSXError: if it is no yaml; it begins with ``where`` (default: the path).
+        TSXError: if it is not yaml; the message begins with ``where`` (default: the path).
     """
     import yaml
 
@@ -146,7 +146,7 @@ def read_yaml(path: PathLike, where: Optional[str] = None) -> Any:
 
 
 def mark_done(directory: PathLike, **facts: Any) -> None:
-    """Leave the marker that says ``directory`` is complete, with how it was made."""
+    """Mark ``directory`` as complete, with the facts of how it was made."""
     with atomic_write(Path(directory) / DONE) as stream:
         json.dump(facts, stream, indent=1, sort_keys=True)
 

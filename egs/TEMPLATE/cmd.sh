@@ -5,7 +5,7 @@
 #   cuda_cmd     training
 #   decode_cmd   extraction and scoring
 #
-# cmd_backend: local, on this machine; slurm, through sbatch as conf/slurm.conf says.
+# cmd_backend: local (this machine) or slurm (through sbatch, see conf/slurm.conf).
 cmd_backend=${cmd_backend:-local}
 
 case ${cmd_backend} in

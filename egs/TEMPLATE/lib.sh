@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154,SC2206
-# What the stages of tsx.sh are written with; the variables are its options and paths.
+# Functions for the stages of tsx.sh; the variables are its options and paths.
 
 log() {
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
@@ -12,7 +12,7 @@ die() { # [--status N] MESSAGE
     exit "${status}"
 }
 
-# stage_on N TITLE: whether stage N is to run; if so, says what it does, and names it if it fails.
+# stage_on N TITLE: whether to run stage N; if so, print its title, and name it if it fails.
 stage_on() {
     [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ] || return 1
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) stage $1: $2"
@@ -20,14 +20,14 @@ stage_on() {
     trap 'stage_failed $?' EXIT
 }
 
-# stage_failed STATUS: what a command names that is to be run again, "format" say, is a stage here.
+# stage_failed STATUS: commands say what to run again, e.g. "format"; here, these are stages.
 stage_failed() {
     [ "$1" -gt 0 ] && [ "$1" -lt 128 ] || return 0
     sed -n 's/^if stage_on \([0-9]*\) "\([^:]*\):.*/\1 \2,/p' "$0" ./new_classes.sh | paste -sd ' ' |
         sed -e "s/^/${0##*/}: stage ${running} failed; the stages are: /" -e 's/,$//' >&2
 }
 
-# require_file FILE... --stage N: the files exist, or say which stage makes them.
+# require_file FILE... --stage N: fail unless the files exist, and say which stage makes them.
 require_file() {
     local files=() file
     while [ "$1" != --stage ]; do files+=("$1") && shift; done
@@ -36,7 +36,7 @@ require_file() {
     done
 }
 
-# require_config FILE: a file of conf/ exists, or say which there are.
+# require_config FILE: fail unless a file in conf/ exists, and list those that do.
 require_config() {
     local kind=${1##*/} others
     [ ! -f "$1" ] || return 0
@@ -44,39 +44,39 @@ require_config() {
     die --status 2 "no file $1; there are: ${others}"
 }
 
-# config_name CONFIG: oct, of conf/method_oct.yaml; random_hard, of conf/mix_random_hard.yaml.
+# config_name CONFIG: oct for conf/method_oct.yaml; random_hard for conf/mix_random_hard.yaml.
 config_name() {
     local name=${1##*/}
     name=${name%.yaml}
     echo "${name#*_}"
 }
 
-# config_size TRAIN_CONFIG: small, of conf/train_small.yaml; nothing of conf/train.yaml, the paper's.
+# config_size TRAIN_CONFIG: small for conf/train_small.yaml; nothing for conf/train.yaml.
 config_size() {
     local size
     size=$(config_name "$1")
     [ "${size}" = train ] || echo "${size}"
 }
 
-# require_package: ${python} has ours.
+# require_package: fail unless tsx_espnet is installed.
 require_package() {
     ${python} -c 'import tsx_espnet' 2>/dev/null ||
         die "tsx_espnet is not installed for ${python}: run 'make install', or give --python"
 }
 
-# queried_by CONDITION CONFIG...: whether a model of these options of training is.
+# queried_by CONDITION OPTIONS...: whether a model trained with these options is.
 queried_by() {
     local found
     found=$(${python} -m tsx_espnet.bin.train --print_conditions "${@:2}") || exit 1
     [[ $'\n'${found}$'\n' == *$'\n'"$1"$'\n'* ]]
 }
 
-# follow LOG... -- COMMAND: run it, show the progress lines of its logs, and let it end with this
-# script, however that ends (see utils/follow.py).
+# follow LOG... -- COMMAND: run it and show the progress lines of its logs; it ends with this script,
+# however that ends (see utils/follow.py).
 follow() { ${python} utils/follow.py "$@"; }
 
 # array COMMAND CMD LOG OPTIONS...: run tsx_espnet.bin.COMMAND in ${nj} parts through CMD (run.pl ...),
-# with the logs LOG.1.log, LOG.2.log ...; then put the parts together.
+# with the logs LOG.1.log, LOG.2.log ...; then merge the parts.
 array() {
     local cmd=$2 log=$3 command=(${python} -m "tsx_espnet.bin.$1" "${@:4}" --num_jobs "${nj}")
     follow "${log}.*.log" -- ${cmd} --name "$1" JOB=1:"${nj}" "${log}.JOB.log" "${command[@]}" --job JOB
@@ -96,7 +96,7 @@ mix() { # NAME NUMBER SEED SET OPTIONS...
         ${noise:+--noise "${clips}/noise"} --clips "${clips}/$4" "${@:5}"
 }
 
-# infer EXP MIXTURES OUT OPTIONS...: estimates by all conditions that apply.
+# infer EXP MIXTURES OUT OPTIONS...: estimates for all applicable conditions.
 infer() {
     local cmd=${decode_cmd} gpus=0
     if ${gpu_inference}; then cmd="${cuda_cmd} --gpu 1" gpus=1; fi
@@ -112,34 +112,5 @@ score() { # EXP MIXTURES ESTIMATES
         --mixtures "${mixtures}/$2" --estimates "$3" "${metrics[@]}"
 }
 
-# log_end FILE: what espnet2.bin.launch printed before it repeats the whole log.
+# log_end FILE: the output of espnet2.bin.launch, up to where it repeats the whole log.
 log_end() { sed -e "/^Command .* returned non-zero/,\$d" -e '/ INFO: /d' "$1" | tail -n 15; }
-
-# free_cores: the CPU cores that other work leaves idle, at best in three looks of half a second; all,
-# where there is no /proc. OpenMP's threads spin while they wait for each other: on cores that are
-# busy, two of them are several times slower than one (tools/bench/training.py threads).
-free_cores() {
-    local cores look
-    cores=$(getconf _NPROCESSORS_ONLN)
-    [ -r /proc/stat ] || { echo "${cores}" && return; }
-    for look in 0 0.5 0.5 0.5; do
-        sleep "${look}"
-        head -n 1 /proc/stat
-    done | awk -v cores="${cores}" '
-        { idle = $5 + $6; all = 0; for (i = 2; i <= 9; i++) all += $i }
-        NR > 1 && all > before { share = (idle - rest) / (all - before); if (share > most) most = share }
-        { rest = idle; before = all }
-        END { print int(cores * most + 0.5) }'
-}
-
-# training_threads: ${num_threads}, or what suits where training runs: a share of the CPU cores, of
-# those that are free.
-training_threads() {
-    local cores=1 free
-    if [ "${num_threads}" -eq 0 ] && [ "${ngpu}" -eq 0 ] && [ "${cuda_cmd%% *}" = run.pl ]; then
-        cores=$(($(getconf _NPROCESSORS_ONLN) / share)) free=$(free_cores)
-        cores=$((cores < free ? cores : free))
-    fi
-    if [ "${num_threads}" -gt 0 ]; then cores=${num_threads}; fi
-    echo $((cores > 0 ? cores : 1))
-}

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154
-# Stages 11 to 14 of tsx.sh, sourced by it: new classes are added to the trained model, from K
-# recordings of each. Where stage 1 has held classes out (--new_classes of local/data.sh) there are
-# data/new_test, their clips for test, and data/new_enroll_<K>[_draw<n>], what they are known by.
+# Stages 11 to 14 of tsx.sh, sourced by it: add new classes to the trained model, from K recordings of
+# each. If stage 1 held classes out (--new_classes of local/data.sh), data/new_test has their test
+# clips, and data/new_enroll_<K>[_draw<n>] the K recordings.
 
 if [ "${stage}" -lt 11 ] && [ ! -e "${datadir}/new_test/wav.scp" ]; then
-    return 0 # no new classes, and stages 11 to 14 were not chosen
+    return 0 # no new classes, and stages 11 to 14 were not requested
 fi
 if [ -z "${shots}" ]; then
     require_file "${datadir}/new_test/wav.scp" --stage "1 with --new_classes"
@@ -13,30 +13,30 @@ if [ -z "${shots}" ]; then
 fi
 most=$(printf '%s\n' ${shots} | sort -n | tail -n 1) && most=${most%%_*}
 
-# draw_of SHOT: what the draw adds to a name: _draw1, of 5_draw1; nothing, of 5.
+# draw_of SHOT: the suffix of a draw: _draw1 for 5_draw1; nothing for 5.
 draw_of() { echo "${1#"${1%%_*}"}"; }
 
-# adapted_models: <init>_<shot> of each; none if the model is not queried both ways.
+# adapted_models: <init>_K<shot> of each; none if the model is not queried both ways.
 adapted_models() {
     local init
     if queried_by class --config "${exp}/config.yaml" &&
         queried_by enrollment --config "${exp}/config.yaml"; then
         for init in ${inits}; do printf "${init}_K%s\n" ${shots}; done
     else
-        log "${tag} is not queried by classes and recordings: nothing is added" >&2
+        log "${tag} is not queried by both classes and recordings: no class is added" >&2
     fi
 }
 
 if stage_on 11 "mix new classes: ${mixtures}"; then
     for set in new_test $(printf 'new_enroll_%s ' ${shots}); do format "${set}"; done
-    mix_new() { # NAME TARGET OPTIONS...: test mixtures of known classes and a new one
+    mix_new() { # NAME TARGET OPTIONS...: test mixtures of seen classes and a new one
         mix "$1" "${num_new}" "${seed}" "${test_sets%% *}" "${clips}/new_test" \
             --new_classes "${clips}/new_test/classes.txt" --target "$2" "${@:3}"
     }
     mix_new "new_seen${kind}" seen
     for shot in ${shots}; do
         enroll=${clips}/new_enroll_${shot}
-        if [ "${shot%%_*}" -eq "${most}" ]; then # of each draw; fewer recordings are its first
+        if [ "${shot%%_*}" -eq "${most}" ]; then # once per draw; smaller K are its first recordings
             mix_new "new${kind}$(draw_of "${shot}")" new --examples "${enroll}"
         fi
         mix "adapt${kind}_K${shot}" "${num_adapt}" $((seed + 2)) "${train_set}" "${enroll}" \

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# The programs a recipe finds; sourced in the recipe's directory, any number of times.
+# Environment of a recipe; sourced in its directory, any number of times.
 TSX_ROOT=$(cd ../.. && pwd)
 
-# The environment that tools/install.sh made, unless another one is active.
+# The environment made by tools/install.sh, unless another one is active.
 if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${TSX_ROOT}/.venv/bin/python3" ]; then
     PATH="${TSX_ROOT}/.venv/bin:${PATH}"
 fi
 
-# With ESPNET_ROOT, that checkout's run.pl, slurm.pl ... are used instead of ours.
+# With ESPNET_ROOT, use run.pl, slurm.pl, ... of that checkout instead of ours.
 PATH="${PWD}/utils:${PATH}"
 if [ -n "${ESPNET_ROOT:-}" ]; then
     PATH="${ESPNET_ROOT}/egs2/TEMPLATE/asr1/utils:${PATH}"
@@ -16,8 +16,8 @@ export PATH
 
 export LC_ALL=C PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the jobs of an array share the CPU cores
-# glibc is to keep the memory of freed tensors: training on a CPU spends a sixth of its time on
-# page faults otherwise (tools/bench/training.py)
+# Let glibc keep the memory of freed tensors: otherwise training on a CPU spends a sixth of its time on
+# page faults (tools/bench/training.py).
 export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
 export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-4294967296}
 export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-"^lo,docker,virbr,vmnet,vboxnet"}

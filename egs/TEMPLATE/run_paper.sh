@@ -1,24 +1,23 @@
 #!/usr/bin/env bash
-# The tables of a paper: the runs that paper.yaml asks for and that are missing, each through ./run.sh,
-# then the page with the paper's numbers and ours. A run with its RESULTS.md is left alone, one that was
-# interrupted goes on. Options that are not of this script are those of ./run.sh. Exit status 3: some
-# runs are not done; the page is then of the others.
+# The tables of a paper: makes the runs that paper.yaml asks for, each through ./run.sh, then a page with
+# the paper's numbers and ours. Runs that have a RESULTS.md are skipped, interrupted ones are resumed. Other
+# options are passed to ./run.sh. Exit status 3: some runs failed; the page is made from the others.
 # shellcheck disable=SC2034,SC2206 # options are used by name; ${python} may be several words
 set -euo pipefail
 [ -x ./run.sh ] || { echo "run_paper.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
 . ./lib.sh
 
 paper=paper.yaml        # what the paper compares, and its numbers
-kind=                   # <mixing>_<difficulty>, in place of the only one that the paper has
-methods=all             # some of the paper's, e.g. "oct pit": conf/method_<method>.yaml
-mixings=all             # some of the ways that classes are drawn
-difficulties=all        # some of the levels and overlaps
-seeds=                  # of the training, e.g. "0 1 2" (default: 0)
-parallel=1              # runs at a time (with Slurm: as many as you like)
-train_config=conf/train.yaml # sizes of the model, and training
-expdir=exp              # experiments, and the page
-data_kind=              # what pages call the sounds: recordings, synthetic
-python=python3          # interpreter
+kind=                   # <mixing>_<difficulty> instead of the paper's, if it has only one
+methods=all             # only these of the paper's methods, e.g. "oct pit"
+mixings=all             # only these ways of mixing, e.g. random
+difficulties=all        # only these difficulties, e.g. hard
+seeds=                  # random seeds of training, e.g. "0 1 2" (default: 0)
+parallel=1              # number of runs at a time (with Slurm: any number)
+train_config=conf/train.yaml # model sizes and training
+expdir=exp              # experiments and the page
+data_kind=recordings    # what reports call the sounds: recordings, synthetic
+python=python3          # Python interpreter
 
 readonly chosen="method method_config mixing difficulty mix_config train_seed tag stage stop_stage share"
 readonly options_elsewhere="tsx.sh local/data.sh" options_through=run.sh options_hidden=${chosen}
@@ -66,17 +65,16 @@ stop() {
     exit 143
 }
 trap stop INT TERM HUP
-set -m # a job is a process group of its own, to be stopped as a whole
+set -m # each job is a process group of its own, to be stopped as a whole
 
 recipe() { # TAG METHOD MIXING DIFFICULTY SEED OPTIONS...
     ./run.sh --tag "$1" --method "$2" --mixing "$3" --difficulty "$4" --train_seed "$5" \
         --train_config "${train_config}" --expdir "${expdir}" --share "${parallel}" \
-        --python "${python}" ${data_kind:+--data_kind "${data_kind}"} "${options_forwarded[@]}" \
-        "${@:6}" </dev/null
+        --python "${python}" --data_kind "${data_kind}" "${options_forwarded[@]}" "${@:6}" </dev/null
 }
 
 declare -A made=()
-shared() { # KEY OPTIONS OF RECIPE...: what runs share is made by one process, once
+shared() { # KEY ARGUMENTS OF RECIPE...: outputs shared by runs are made once, by one process
     [ -z "${made[$1]:-}" ] || return 0
     made[$1]=yes
     recipe "${@:2}" &
@@ -90,16 +88,16 @@ for run in "${todo[@]}"; do
     first=3
     [ "${words[5]}" = no ] ||
         shared "new ${words[*]:2:2}" "${words[@]:0:5}" --stage 11 --stop_stage 11
-    # texts that cannot be embedded fail the runs that are queried by them, and no other
+    # if texts cannot be embedded, only runs queried by text fail
     shared "${words[1]}" "${words[@]:0:5}" --stage 4 --stop_stage 4 || log "${words[1]}: no texts"
 done
 
 experiment() { # TAG METHOD MIXING DIFFICULTY SEED NEW_CLASSES
     local exp=${expdir}/$1
     mkdir -p "${exp}"
-    exec 9>>"${exp}/.lock" # its children hold it too: it lasts as long as any of them
+    exec 9>>"${exp}/.lock" # inherited by its children: held as long as any of them runs
     if ! flock -n 9; then
-        log "$1: another process works on it"
+        log "$1: another process is working on it"
         return
     fi
     echo "not done" >"${exp}/.lock"
@@ -130,6 +128,6 @@ log "$((total - ${#failed[@]})) of ${total} runs done, in ${SECONDS} s"
 name=$(basename "${paper}" .yaml)
 status=0
 "${study[@]}" --exp "${expdir}" --out "${expdir}/${name^^}.md" --figure "${expdir}/${name}_figure.png" \
-    ${data_kind:+--data_kind "${data_kind}"} || status=$?
+    --data_kind "${data_kind}" || status=$?
 [ ${#failed[@]} -eq 0 ] || die --status 3 "not done: ${failed[*]}"
 [ "${status}" -eq 0 ]

@@ -1,58 +1,58 @@
 #!/usr/bin/env bash
-# From a corpus to a table of SI-SDR, in stages; then new classes, of a few recordings each. Called by
-# egs/<dataset>/run.sh in its directory; local/data.sh of the data set is all that differs.
+# From a corpus to a table of SI-SDR, in stages; then new classes, from a few recordings each. Called by
+# egs/<dataset>/run.sh in its directory; only local/data.sh differs between data sets.
 set -euo pipefail
 . ./lib.sh
 
-# Each line is an option, its default and its help.
+# Each line is an option with its default and help.
 stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train, 6 infer,
-stop_stage=14           # last stage:  7 score, 8 report, 9 pack, 11 to 14 new classes, if there are
-nj=4                    # jobs of an array (stages 2 to 4, 6, 7, ...); results do not depend on it
-ngpu=0                  # GPUs of a node for training; adaptation takes one (0: CPU)
+stop_stage=14           # last stage:  7 score, 8 report, 9 pack, 11 to 14 new classes, if any
+nj=4                    # jobs per array (stages 2 to 4, 6, 7, ...); results do not depend on it
+ngpu=0                  # GPUs per node for training; adaptation uses one (0: CPU)
 num_nodes=1             # nodes for training
-num_threads=0           # threads of a training process (0: all CPU cores here, 1 with a GPU)
+num_threads=0           # threads of a training process (0: idle CPU cores here, 1 with a GPU)
 share=1                 # runs that share the CPU cores here
-gpu_inference=false     # extract on GPUs, one a job
-python=python3          # interpreter
+gpu_inference=false     # extract on GPUs, one per job
+python=python3          # Python interpreter
 
-datadir=data            # made by stage 1
-dumpdir=dump            # made by stages 2 to 4, and 11
+datadir=data            # output of stage 1
+dumpdir=dump            # output of stages 2 to 4, and 11
 expdir=exp              # experiments
-train_set=train         # sets of clips under datadir
-valid_set=valid         # made into validation mixtures
-test_sets="test"        # made into test mixtures, one set or several
+train_set=train         # set of clips (under datadir) to train on
+valid_set=valid         # set of clips for validation mixtures
+test_sets="test"        # one or more sets of clips for test mixtures
 
 fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how the classes of a mixture are drawn: random, different, same
 difficulty=hard         # levels and overlap: hard, easy
-mix_config=             # the same as a file of yours (default: conf/mix_<mixing>_<difficulty>.yaml)
-noise=                  # directory of recordings for the background of mixtures that have one
-num_valid=3000          # validation mixtures
-num_test=5000           # test mixtures, of each test set
-seed=1                  # of the test mixtures; the validation mixtures take the next one
+mix_config=             # a file that replaces both (default: conf/mix_<mixing>_<difficulty>.yaml)
+noise=                  # directory of noise recordings for mixtures with a background
+num_valid=3000          # number of validation mixtures
+num_test=5000           # number of test mixtures per test set
+seed=1                  # random seed of the test mixtures; validation mixtures use the next one
 
 method=oct              # what is trained: conf/method_<method>.yaml
-method_config=          # the same as a file of yours, in place of --method
-train_config=conf/train.yaml # sizes of the model, and training
-train_seed=0            # of the training
-train_args=             # more options of the training command, e.g. "--max_epoch 3"
-tag=                    # name under expdir (default: of size, method, mixing, difficulty and seed)
-language_model=all-MiniLM-L6-v2 # of texts: a known name, a hub name or a directory
-text_pooling=mean       # from the vectors of the words to the phrase's: mean, first
-bert="bert-base-uncased" # in their place for --method text_bert, with pooling first
-inference_model=valid.loss.ave.pth # checkpoint that is used from stage 6 on
+method_config=          # a file that replaces --method
+train_config=conf/train.yaml # model sizes and training
+train_seed=0            # random seed of training
+train_args=             # further options of the training command, e.g. "--max_epoch 3"
+tag=                    # name under expdir (default: size, method, mixing, difficulty and seed)
+language_model=all-MiniLM-L6-v2 # for texts: a known name, a hub name or a directory
+text_pooling=mean       # from word vectors to a phrase vector: mean, first
+bert="bert-base-uncased" # language model of --method text_bert, with pooling first
+inference_model=valid.loss.ave.pth # checkpoint used from stage 6 on
 data_kind=recordings    # what the report calls the sounds: recordings, synthetic
-bss_eval=true           # score BSS-eval's SDR, SIR and SAR too: most of the time of stage 7
-audio_format=wav        # of the extracted sounds: wav (float32), flac
+bss_eval=true           # also compute BSS-eval SDR, SIR and SAR: most of the time of stage 7
+audio_format=wav        # format of the extracted sounds: wav (float32), flac
 
-shots=                  # new classes: K[_draw<n>] recordings of each, "1 5" (default: all there are)
-num_new=3000            # test mixtures with a new class: the target is the new one, or another
-num_adapt=1000          # mixtures for adaptation, of each K
-inits="random average"  # what adaptation starts from
-adapt_epochs=10         # of adaptation
-adapt_lr=1e-3           # its learning rate
+shots=                  # new classes: K[_draw<n>] recordings of each, e.g. "1 5" (default: all)
+num_new=3000            # test mixtures with a new class as target, and as many with a seen one
+num_adapt=1000          # adaptation mixtures for each K
+inits="random average"  # initialization of new classes: random, average (of K embeddings)
+adapt_epochs=10         # epochs of adaptation
+adapt_lr=1e-3           # learning rate of adaptation
 
-readonly options_elsewhere=local/data.sh # its options are taken too, and handed to it
+readonly options_elsewhere=local/data.sh # its options are accepted too, and passed on to it
 . utils/parse_options.sh
 [ $# -eq 0 ] || die --status 2 "unexpected argument '$1': options are --name value"
 [ "${stage}" -le "${stop_stage}" ] ||
@@ -96,7 +96,7 @@ fi
 
 if stage_on 3 "mix: ${mixtures}"; then
     for set in ${valid_set} ${test_sets}; do
-        # with the seed of the test set they would be of the same classes and levels, one by one
+        # with the seed of the test set, mixtures would have the same classes and levels, one by one
         case ${set} in
         "${valid_set}") mix "${set}${kind}" "${num_valid}" $((seed + 1)) "${set}" ;;
         *) mix "${set}${kind}" "${num_test}" "${seed}" "${set}" ;;
@@ -114,7 +114,7 @@ if stage_on 4 "text embeddings: ${text}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
             --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}"
     else
-        log "${method} is not queried by texts"
+        log "${method} is not queried by text"
     fi
 fi
 
@@ -126,6 +126,7 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
         training+=(--text_embeddings "${text}")
     fi
     mkdir -p "${exp}"
+    . utils/threads.sh
     threads=$(training_threads)
     OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
         ${python} -m espnet2.bin.launch \
@@ -157,7 +158,7 @@ fi
 if stage_on 8 "report: ${exp}/RESULTS.md"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/scores.csv" --stage 7
-        out=${exp} # of the first test set; the report of another one lies beside its scores
+        out=${exp} # for the first test set; reports of others go beside their scores
         [ "${set}" = "${test_sets%% *}" ] || out=${exp}/infer/${set}${kind}
         ${python} -m tsx_espnet.bin.report --exp "${exp}" --out "${out}" \
             --mixtures "${mixtures}/${set}${kind}" --data_kind "${data_kind}" \

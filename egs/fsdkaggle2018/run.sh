@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # FSDKaggle2018, the corpus of the SoundBeam paper: 11,073 recordings, 41 classes.
-#   ./run.sh --fsdkaggle2018 DIR --fsd50k DIR --new_classes A,B,...     new classes of FSD50K
-#   ./run.sh --fsdkaggle2018 DIR --new_classes A,B,...     some of FSDKaggle2018's, held out
-#   ./run.sh --stage 11 --method mixed_el    new classes alone, of a model that is trained
+#   ./run.sh --fsdkaggle2018 DIR --fsd50k DIR --new_classes A,B,...     new classes from FSD50K
+#   ./run.sh --fsdkaggle2018 DIR --new_classes A,B,...     held-out classes of FSDKaggle2018
+#   ./run.sh --stage 11 --method mixed_el    only new classes, with a trained model
 #   ./run.sh --help                          every option
 set -euo pipefail
 [ -x ./tsx.sh ] || { echo "run.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }

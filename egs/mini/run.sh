@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generated sounds, to see the whole recipe within minutes and without a corpus.
+# Synthetic sounds: the whole recipe within minutes, without a corpus.
 #   ./run.sh                                 stages 1 to 9
 #   ./run.sh --stage 6 --stop_stage 8        some of them
 #   ./run.sh --help                          every option

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# New classes on generated sounds: SoundBeam, a model that is queried by classes and by recordings, and
-# a class that it was not trained on, added from one recording and from five.
+# New classes on synthetic sounds: SoundBeam, a model queried by classes and by recordings, and a class
+# it was not trained on, added from one recording and from five.
 #   ./run_new_classes.sh                     minutes on two CPU cores
 #   ./run_new_classes.sh --help              every option
 set -euo pipefail

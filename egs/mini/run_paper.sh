@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every method of the OCT paper on generated sounds, for minutes each, and all of them in one table.
-#   ./run_paper.sh                           a quarter of an hour on two CPU cores
+# Every method of the OCT paper on synthetic sounds, minutes each, and all of them in one table.
+#   ./run_paper.sh                           about 15 minutes on two CPU cores
 #   ./run_paper.sh --methods "oct pit"       some of the methods
-#   ./run_paper.sh --bert DIR                BERT from a directory, where no model hub can be reached
+#   ./run_paper.sh --bert DIR                BERT from a directory, without access to a model hub
 #   ./run_paper.sh --help                    every option
 set -euo pipefail
 [ -x ./run.sh ] || { echo "run_paper.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }

@@ -87,7 +87,7 @@ def test_a_table_that_lacks_a_phrase_or_has_another_pooling_is_made_again(embed,
 def test_any_number_of_jobs_gives_the_same_bits(
     embed, data, tiny_bert, tmp_path, monkeypatch, num_jobs
 ):
-    monkeypatch.setattr("tsx_espnet.pretrained.embed.BATCH_SIZE", 3)
+    monkeypatch.setattr("tsx_espnet.pretrained.text_table.BATCH_SIZE", 3)
     monkeypatch.setattr("tsx_espnet.pretrained.language_model.BATCH_SIZE", 3)
     path = tmp_path / "text" / "table.safetensors"
     whole = embed()

@@ -261,7 +261,7 @@ def test_flac_that_would_clip_is_refused_before_anything_is_written(fails, tmp_p
     write_float_wav(tmp_path / "loud.wav", 5 * np.random.default_rng(0).standard_normal(900), 8000)
     for names in (("-o", "a.flac"), ("-o", "a.wav", "--rest", "b.flac")):
         said = fails("--energy", "high", *names, source=tmp_path / "loud.wav")
-        assert "is beyond full scale; write a .wav instead" in said
+        assert "is beyond full scale, which FLAC cannot hold; write wav instead" in said
 
 
 def test_flac_of_more_channels_than_it_holds(fails, tmp_path):

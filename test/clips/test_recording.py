@@ -7,13 +7,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx_espnet.clips.recording import (
-    UnusableClip,
-    frame_energies,
-    quantise,
-    read_clip,
-    write_wav,
-)
+from tsx_espnet.audio import write_audio
+from tsx_espnet.clips.energies import frame_energies
+from tsx_espnet.clips.format import UnusableClip, quantise, read_clip
 
 
 def sine(frequency, rate, seconds=1.0, amplitude=0.5):
@@ -78,7 +74,7 @@ def test_the_full_16_bit_range_survives_unchanged(tmp_path):
     samples = rng.integers(-32768, 32768, 8000).astype(np.int16)
     samples[:2] = -32768, 32767
     np.testing.assert_array_equal(quantise(samples / 32768), samples)
-    write_wav(tmp_path / "a.wav", samples, 8000)
+    write_audio(tmp_path / "a.wav", samples, 8000, "WAV", "PCM_16")
     rate, found = scipy.io.wavfile.read(tmp_path / "a.wav")
     assert rate == 8000 and found.dtype == np.int16
     np.testing.assert_array_equal(found, samples)

@@ -328,7 +328,7 @@ def test_a_clip_or_two_missing_are_counted_and_more_are_an_incomplete_download(
     [
         ({"valid_share": 0.6}, r"valid_share: expected a number in [0, 0.5], found 0.6"),
         ({"valid_share": float("nan")}, "valid_share: expected a number"),
-        ({"min_clips": -1}, "min_clips: expected 0 or more, found -1"),
+        ({"min_clips": -1}, "min_clips: expected at least 0, found -1"),
         ({"test_usage": "public"}, "test_usage: expected all, Public or Private, found 'public'"),
     ],
 )

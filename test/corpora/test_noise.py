@@ -7,7 +7,7 @@ import soundfile
 from tsx_espnet.bin.prepare import main
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.clips.format import format_set
-from tsx_espnet.corpora.noise import prepare
+from tsx_espnet.corpora.tables import prepare_noise
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import read_table
 
@@ -57,10 +57,10 @@ def test_mixtures_without_a_background_are_refused_before_anything_is_made(root,
 def test_refusals(root, tmp_path):
     soundfile.write(root / "room 1" / "Noise a .wav", np.zeros(100), 16000)
     with pytest.raises(TSXError, match=r"has the id 'room_1_Noise_a_', as .* has; rename one"):
-        prepare(root, tmp_path / "data")
+        prepare_noise(root, tmp_path / "data")
     (tmp_path / "empty").mkdir()
     with pytest.raises(TSXError, match="empty: no recording in it"):
-        prepare(tmp_path / "empty", tmp_path / "data")
+        prepare_noise(tmp_path / "empty", tmp_path / "data")
     with pytest.raises(TSXError, match="nowhere: no such directory"):
-        prepare(tmp_path / "nowhere", tmp_path / "data")
+        prepare_noise(tmp_path / "nowhere", tmp_path / "data")
     assert not (tmp_path / "data").exists()

@@ -54,9 +54,9 @@ def test_no_output_dir(start, train_args):
     [
         (["--mixing_config", "no/such.yaml"], "no/such.yaml: no such mixing config"),
         (["--background_noise", "a/b"], "noise a/b: the mixing config has no background"),
-        (["--train_clips", "no/clips"], "--train_clips no/clips: no such directory (stage 2"),
-        (["--valid_mixtures", "no/mix"], "--valid_mixtures: no/mix/wav.scp: no such file (stage 3"),
-        (["--text_embeddings", "no/table"], "no/table: no such file (stage 4"),
+        (["--train_clips", "no/clips"], "--train_clips no/clips: no such directory; run format"),
+        (["--valid_mixtures", "no/mix"], "--valid_mixtures: no/mix/wav.scp: no such file; run mix"),
+        (["--text_embeddings", "no/table"], "no/table: no such file; embed_text"),
         (["--class_list", "no/list"], "--class_list no/list: no such file"),
         (["--config", "no/such.yaml"], "--config no/such.yaml: no such file"),
         (["--ngpu", "99"], "GPUs; 0 trains on the CPU"),
@@ -132,7 +132,7 @@ def test_error_in_a_worker(fails, data, tmp_path, num_workers):
         path.unlink()
     last = fails("--train_clips", clips, "--num_workers", num_workers)
     assert last.startswith(f"error: {clips}/wav/")
-    assert last.endswith("no such file; run the format stage (stage 2) again")
+    assert last.endswith("no such file; run format again")
 
 
 def test_error_of_a_value_in_a_validation_worker(fails, data, tmp_path):
@@ -152,9 +152,8 @@ def test_missing_audio_of_the_validation_set(fails, data, tmp_path):
     name, _ = (mixtures / "wav.scp").read_text().split("\n")[0].split(" ", 1)
     (mixtures / "wav.scp").write_text(f"{name} {tmp_path}/gone.wav\n")
     last = fails("--valid_mixtures", mixtures)
-    assert last == (
-        f"error: {mixtures}/wav.scp: {name}: no such file {tmp_path}/gone.wav (run stage 3 again)"
-    )
+    missing = f"{mixtures}/wav.scp: {name}: no such file {tmp_path}/gone.wav"
+    assert last == f"error: {missing}; run mix again"
 
 
 def test_a_validation_set_from_before_there_was_a_condition(fails, data, tmp_path):
@@ -162,7 +161,7 @@ def test_a_validation_set_from_before_there_was_a_condition(fails, data, tmp_pat
     shutil.copytree(data.mixtures, mixtures)
     (mixtures / "utt2enrollment").unlink()
     last = fails("--valid_mixtures", mixtures, "--conditions", "enrollment={}")
-    missing = f"{mixtures}/utt2enrollment: no such file; make the mixtures again (stage 3)"
+    missing = f"{mixtures}/utt2enrollment: no such file; run mix again"
     assert last == f"error: --valid_mixtures: {missing}"
 
 

@@ -219,7 +219,7 @@ def test_the_ensemble_and_claims_of_oct_by_hand(oct_exp):
 def test_of_another_size(oct_exp, write_scored):
     text = run(oct_exp, size="big")
     assert "Read: `big_text_bert_same_easy`." in text
-    assert "Ours: sounds of which `--data_kind` does not say" in text
+    assert "Ours: sounds; whether recorded or synthetic was not stated (`--data_kind`)." in text
     assert "No pair of them was run." in text
 
 

@@ -145,7 +145,7 @@ def test_missing_and_unknown_estimates_are_counted_and_named(experiment):
         run(experiment)
     assert "text/spk1.scp" in str(error.value)
     assert "1 of 6 ids missing (first 'mix00003'), 1 unknown (first 'mix99999')" in str(error.value)
-    assert "stage 6" in str(error.value)
+    assert "run infer" in str(error.value)
 
 
 def write(path, signal, rate=RATE):
@@ -195,17 +195,17 @@ def test_a_bad_estimate_is_named(experiment, spoil):
 
 def no_estimates(experiment):
     experiment.estimates.rename(experiment.root / "elsewhere")
-    return "no estimates; run stage 6"
+    return "no estimates; run infer"
 
 
 def unfinished_estimates(experiment):
     (experiment.estimates / "text/spk1.scp").unlink()
-    return "text/spk1.scp: no such file, extraction is not finished; run stage 6"
+    return "text/spk1.scp: no such file, extraction is not finished; run infer"
 
 
 def no_plans(experiment):
     (experiment.mixtures / "mixtures.jsonl").unlink()
-    return "mixtures.jsonl: no such file; run stage 3"
+    return "mixtures.jsonl: no such file; run mix"
 
 
 def empty_plans(experiment):

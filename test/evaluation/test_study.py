@@ -10,7 +10,6 @@ import small_study
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import METRICS
-from tsx_espnet.evaluation.claims import weigh
 from tsx_espnet.evaluation.paper import Claim
 from tsx_espnet.evaluation.paper_yaml import read_paper
 from tsx_espnet.evaluation.study import Run, Study
@@ -203,7 +202,7 @@ def test_models_without_a_run_in_common_are_compared_by_their_means(write_scored
     tables = [[list(values(o).values()) for o in of] for of in ((9.0, 9.1), (5.2, 5.3, 5.4))]
     assert found.mean.value == pytest.approx(np.mean(tables[0]) - np.mean(tables[1]))
     assert study.shared_runs(claim, SI_SDR) == [] and len(found.run_means) == 1
-    assert weigh(found).verdict == "open"
+    assert found.evidence.verdict == "open"
 
 
 def test_a_set_of_two_mixtures_is_refused(write_scored, tmp_path):

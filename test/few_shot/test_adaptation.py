@@ -8,8 +8,7 @@ from tsx_espnet.audio import write_float_wav
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import load_experiment
-from tsx_espnet.few_shot.adaptation import adapt, new_labels
-from tsx_espnet.few_shot.classes import add_classes
+from tsx_espnet.few_shot.classes import adapt, add_classes
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, DrawnMixtures, FixedMixtures
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.sampler import Sampler
@@ -156,7 +155,6 @@ def test_the_model_of_the_caller_is_only_the_grown_one(experiment, grown):
     before = bits(experiment.model)
     adapt(grown, mixtures(), num_epochs=1)
     assert all(torch.equal(value, before[name]) for name, value in bits(experiment.model).items())
-    assert new_labels(grown) == ("Siren", "Gong", "Hum")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +269,7 @@ def copy_of(directory, out):
 
 
 def test_fixed_sets_that_cannot_be(written, tmp_path):
-    with pytest.raises(TSXError, match=r"not a complete mixture set \(run stage 3\)"):
+    with pytest.raises(TSXError, match=r"not a complete mixture set; run mix"):
         FixedMixtures(tmp_path, ("Siren", "Gong"), FS)
     with pytest.raises(TSXError, match=r"utt2class: mix0000\d: expected a target of a new class"):
         FixedMixtures(written, ("Siren",), FS)

@@ -27,7 +27,7 @@ def noise(make_clips, make_noise):
 
 @pytest.fixture
 def sampler(corpus, noise):
-    background = {"snr": [0, 5], "noise": str(noise.directory)}
+    background = {"snr": [0, 5], "noise": str(noise.directories[0])}
     return Sampler(corpus, MixingConfig(**OPTIONS, background=background))
 
 
@@ -66,13 +66,13 @@ def test_refusals(corpus, noise, make_clips, tmp_path):
         Sampler(corpus, config(tmp_path / "x"))
     silent = make_clips({"zero": (np.zeros(20000), ("Noise",))})
     with pytest.raises(TSXError, match=r"1000 draws refused: .*\d+ silent background"):
-        Sampler(corpus, config(silent.directory))
+        Sampler(corpus, config(silent.directories[0]))
     for name in noise.ids:
         soundfile.write(noise.path(name), np.zeros(16000), 16000)
     frames = sum(-(-noise.num_samples(name) // 160) for name in noise.ids)
-    (noise.directory / "energies.f32").write_bytes(bytes(12 * frames))
+    (noise.directories[0] / "energies.f32").write_bytes(bytes(12 * frames))
     with pytest.raises(TSXError, match=r"background noise .*: expected 8000 Hz .*, found 16000"):
-        Sampler(corpus, config(noise.directory))
+        Sampler(corpus, config(noise.directories[0]))
 
 
 def test_a_set_with_recorded_noise_is_rebuilt(corpus_dir, noise, tmp_path):
@@ -81,7 +81,7 @@ def test_a_set_with_recorded_noise_is_rebuilt(corpus_dir, noise, tmp_path):
     )
     clips = ["--clips", str(corpus_dir)]
     options = [*clips, "--config", str(tmp_path / "mix.yaml"), "--num_mixtures", "6"]
-    recorded = ["--noise", str(noise.directory)]
+    recorded = ["--noise", str(noise.directories[0])]
     main([*options, *recorded, "--out", str(tmp_path / "set")])
     plans = read_plans(tmp_path / "set" / "mixtures.jsonl")
     assert all(isinstance(plan.background, RecordedNoise) for plan in plans)
@@ -99,7 +99,7 @@ def test_a_set_with_recorded_noise_is_rebuilt(corpus_dir, noise, tmp_path):
     assert audio(tmp_path / "again") == audio(tmp_path / "set")
     # the same noise elsewhere is the same set, other noise is another set
     moved = tmp_path / "moved"
-    shutil.copytree(noise.directory, moved)
+    shutil.copytree(noise.directories[0], moved)
     main([*options, "--noise", str(moved), "--out", str(tmp_path / "set")])
     (moved / ".done").write_text('{"fs": 8000, "checksum": "other"}')
     with pytest.raises(TSXError, match="holds mixtures made differently .noise.formatted.checksum"):

@@ -66,12 +66,12 @@ def audio(directory):
 
 
 def test_tables_of_a_set(command, examples, names):
-    out = command("set", "--examples", examples.directory)
+    out = command("set", "--examples", examples.directories[0])
     classes, values = read_table(out / "utt2class"), read_table(out / "utt2enrollment")
     of_class = {}
     for name, value in values.items():
         expected = [one for one in sorted(names) if classes[name] in names[one]]
-        paths = [str(examples.directory / "wav" / f"{one}.wav") for one in expected]
+        paths = [str(examples.directories[0] / "wav" / f"{one}.wav") for one in expected]
         assert value == (json.dumps(paths) if len(paths) > 1 else paths[0])
         assert enrollment_paths(value) == paths
         of_class.setdefault(classes[name], set()).add(value)
@@ -97,7 +97,7 @@ def test_examples_change_no_mixture(corpus, examples):
 
 
 def test_rebuilding_and_parts_give_the_same_set(command, examples):
-    given = ("--examples", examples.directory)
+    given = ("--examples", examples.directories[0])
     whole = command("whole", *given)
     for part in (1, 2):
         command("parts", *given, "--num_jobs", 2, "--job", part)
@@ -112,9 +112,9 @@ def test_rebuilding_and_parts_give_the_same_set(command, examples):
 
 
 def test_other_examples_are_another_set(command, examples, tmp_path, capsys):
-    command("set", "--examples", examples.directory)
+    command("set", "--examples", examples.directories[0])
     moved = tmp_path / "moved"
-    shutil.copytree(examples.directory, moved)
+    shutil.copytree(examples.directories[0], moved)
     command("set", "--examples", moved)
     assert capsys.readouterr().out.endswith(f"already done ({NUMBER} mixtures)\n")
     (moved / ".done").write_text('{"fs": 8000, "checksum": "other"}')
@@ -128,7 +128,7 @@ def test_a_class_without_an_example_is_refused_by_name(command, make_clips, make
     given = {"01_x": (make_noise(rng, 0.5), ("Bark", "Growling", "Rain", "Drip", "Engine", "Horn"))}
     few = make_clips(given)
     with pytest.raises(TSXError, match=f"{few}: holds no example of Meow$"):
-        command("set", "--examples", few.directory)
+        command("set", "--examples", few.directories[0])
 
 
 def test_examples_alone_need_no_second_clip_of_a_class(make_clips, make_noise, rng):

@@ -73,11 +73,11 @@ def test_tables_of_other_mixtures_are_refused(mixture_set):
     mixtures = sets.MixtureSet(mixture_set.directory)
     table = {**mixture_set.values["order"], "mix99999": "first"}
     write_table(mixture_set.directory / "utt2order", table)
-    with pytest.raises(TSXError, match=r"utt2order: .* 1 unknown .*'mix99999'.; run stage 3"):
+    with pytest.raises(TSXError, match=r"utt2order: .* 1 unknown .*'mix99999'.; run mix"):
         mixtures.applicable("order")
-    with pytest.raises(TSXError, match="spk1.scp: no such file; run stage 3"):
+    with pytest.raises(TSXError, match="spk1.scp: no such file; run mix"):
         mixtures.paths(sets.TARGET)
-    with pytest.raises(TSXError, match="mixtures.jsonl: no such file; run stage 3"):
+    with pytest.raises(TSXError, match="mixtures.jsonl: no such file; run mix"):
         mixtures.label("mix00001")
 
 

@@ -131,7 +131,7 @@ def test_hostile_json_is_refused(field):
     for line in HOSTILE[field]:
         with pytest.raises(TSXError, match=r"^set/mixtures\.jsonl:7: ") as refusal:
             Plan.from_json(line, "set/mixtures.jsonl:7")
-        assert field in str(refusal.value) or "Infinity is no number" in str(refusal.value)
+        assert field in str(refusal.value) or "Infinity is not a number" in str(refusal.value)
         assert len(str(refusal.value)) < 500
 
 

@@ -172,7 +172,7 @@ def test_options(command, corpus_dir, tmp_path):
         command("zero", number=0)
     with pytest.raises(TSXError, match="--config and --num_mixtures missing"):
         main(["--clips", str(corpus_dir), "--out", str(tmp_path / "out")])
-    with pytest.raises(TSXError, match="stage 2"):
+    with pytest.raises(TSXError, match="run format"):
         command("unformatted", clips=tmp_path)
     (tmp_path / "mixtures.jsonl").write_text("\n")
     with pytest.raises(TSXError, match="holds no mixture"):
@@ -246,7 +246,7 @@ class TestNewClasses:
         (tmp_path / "mix.yaml").write_text("{duration: 1.0, num_sources: 3, placement: uniform}")
         (tmp_path / "new.txt").write_text("Purr\n")
         (tmp_path / "seen.txt").write_text("Bark\nMeow\nRain\nHorn\n")
-        clips = ["--clips", str(corpus_dir), str(new.directory), "--num_mixtures", "8"]
+        clips = ["--clips", str(corpus_dir), str(new.directories[0]), "--num_mixtures", "8"]
         return [*clips, "--config", f"{tmp_path}/mix.yaml", "--classes", f"{tmp_path}/seen.txt"]
 
     def test_two_seen_and_one_new(self, words, tmp_path):

@@ -14,8 +14,8 @@ FOLLOW = Path(__file__).parents[2] / "egs/TEMPLATE/utils/follow.py"
 TRAINING = """\
 [host] 2026-01-02 03:04:05,678 (abs_task:1234) INFO: Model structure: ...
 [host] 2026-01-02 03:04:05,678 (trainer:754) INFO: 2epoch:train:41-60batch: iter_time=1.2e-4, \
-forward_time=0.145, loss=-3.210, si_snr_text=4.5, grad_norm=2.1, clip=0.0, optim0_lr0=1.0e-03, \
-train_time=0.5
+forward_time=0.145, loss=-3.210best_text=nan, si_snr_text=4.5, grad_norm=2.1, clip=0.0, \
+optim0_lr0=1.0e-03, train_time=0.5
 [host] 2026-01-02 03:04:05,678 (trainer:338) INFO: 2epoch results: [train] iter_time=0.1, \
 loss=-3.4, optim0_lr0=1.0e-03, train_time=0.5, time=12 seconds, total_count=60, \
 gpu_max_cached_mem_GB=0.000, [valid] loss=-3.5, time=2 seconds, total_count=10

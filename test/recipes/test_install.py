@@ -128,7 +128,7 @@ def test_says_which_pythons_will_do(install):
     assert result.returncode == 1
     assert result.stderr == (
         "install.sh: found no Python 3.10 to 3.13 (python3 is Python 3.14.1); "
-        "install one and name it: PYTHON=/path/to/python3.11\n"
+        "install one and set PYTHON=/path/to/python3.11\n"
     )
 
 
@@ -165,4 +165,4 @@ def test_an_environment_of_another_python_is_refused(install):
     add_python(install.source / ".venv/bin", "python", "3.14.1", supported=False)
     result = install()
     assert result.returncode == 1
-    assert ".venv holds Python 3.14.1: remove it, or choose another VENV" in result.stderr
+    assert ".venv has Python 3.14.1: remove it, or choose another VENV" in result.stderr

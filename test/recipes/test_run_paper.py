@@ -160,7 +160,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_named_at_the_end(paper):
     (page,) = paper.pages  # of what there is
     assert page == (
         "-m tsx_espnet.bin.study --paper paper.yaml --size small --exp exp --out exp/PAPER.md "
-        "--figure exp/paper_figure.png"
+        "--figure exp/paper_figure.png --data_kind recordings"
     )
 
 
@@ -347,7 +347,7 @@ def test_two_at_once_do_not_train_the_same_run(paper, begin):
     begin(1, *words)
     result = paper(*words)
     assert result.returncode == 3
-    assert "oct_random_hard: another process works on it" in result.stdout
+    assert "oct_random_hard: another process is working on it" in result.stdout
 
 
 def sleepers(directory):

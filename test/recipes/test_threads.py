@@ -1,10 +1,10 @@
-"""How many threads a training run takes: a share of the CPU cores, of those that are free."""
+"""How many threads a training run takes: a share of the CPU cores, of those that are idle."""
 
 from pathlib import Path
 
 import pytest
 
-LIB = Path(__file__).parents[2] / "egs/TEMPLATE/lib.sh"
+THREADS = Path(__file__).parents[2] / "egs/TEMPLATE/utils/threads.sh"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def threads(run, tmp_path):
         given = {"share": 1, "num_threads": 0, "ngpu": 0, "cuda_cmd": "run.pl", **options}
         words = "; ".join(f"{name}='{value}'" for name, value in given.items())
         path = f"{programs}:/usr/bin:/bin"
-        done = run(tmp_path, "bash", "-c", f". '{LIB}'; {words}; training_threads", PATH=path)
+        done = run(tmp_path, "bash", "-c", f". '{THREADS}'; {words}; training_threads", PATH=path)
         assert done.returncode == 0, done.stderr
         return int(done.stdout)
 

@@ -1,9 +1,10 @@
-"""Files that vanish or change between stages: named with the stage to run again, which then helps.
+"""Files that vanish or change between stages: named with the command to run again, which helps.
 
 It helps in that it sees the damage, although its output is marked as complete, and what it makes is
 what had been there before.
 """
 
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def pipeline(stages, children, tmp_path_factory):
-    """All stages in a folder of their own: number -> command."""
+    """All stages in a folder of their own: name -> command."""
     all_stages, there = stages
     folder = tmp_path_factory.mktemp("pipeline")
     shutil.copytree(there.root / "exp", folder / "exp")
@@ -24,7 +25,7 @@ def pipeline(stages, children, tmp_path_factory):
     }
     places = {"format": "clips", "mix": "mix", "infer": "exp/infer/mix", "score": "exp/infer/mix"}
     commands = {}
-    for number, name in ((2, "format"), (3, "mix"), (6, "infer"), (7, "score"), (8, "report")):
+    for name in (*places, "report"):
         ((main, argv),) = all_stages[name].whole
         argv = [moved.get(word, word) for word in argv]
         if name in places:
@@ -33,8 +34,8 @@ def pipeline(stages, children, tmp_path_factory):
             )
         else:
             del argv[argv.index("--out") :]
-        commands[number] = (main, argv)
-    assert children.run([commands[number] for number in (2, 3, 6, 7)]) == (0, "")
+        commands[name] = (main, argv)
+    assert children.run([commands[name] for name in places]) == (0, "")
     return SimpleNamespace(folder=folder, commands=commands, whole=children.contents(folder))
 
 
@@ -55,26 +56,26 @@ def longer(path):
     soundfile.write(path, [*audio, *audio], fs, subtype=subtype)
 
 
-# file, what happens to it, the stage that needs it, the stage that makes it
+# file, what happens to it, the command that needs it, the command that makes it
 CASES = [
-    ("clips/wav/c.Bark0.wav", gone, 3, 2),
-    ("clips/wav/c.Bark0.wav", longer, 3, 2),
-    ("clips/energies.f32", gone, 3, 2),
-    ("clips/energies.f32", shorter, 3, 2),
-    ("clips/utt2num_samples", gone, 3, 2),
-    ("clips/.done", gone, 3, 2),
-    ("mix/wav/mixture/mix00001.wav", gone, 6, 3),
-    ("mix/wav/mixture/mix00001.wav", longer, 7, 3),
-    ("mix/utt2class", gone, 6, 3),
-    ("mix/wav/target/mix00001.wav", gone, 7, 3),
-    ("mix/wav/other/mix00001.wav", longer, 7, 3),
-    ("mix/mixtures.jsonl", gone, 7, 3),
-    ("mix/mixtures.jsonl", shorter, 7, 3),
-    ("exp/infer/mix/class/wav/mix00001_target.wav", gone, 7, 6),
-    ("exp/infer/mix/class/wav/mix00001_target.wav", longer, 7, 6),
-    ("exp/infer/mix/class/spk1.scp", gone, 7, 6),
-    ("exp/infer/mix/scores.csv", gone, 8, 7),
-    ("exp/infer/mix/scores.csv", shorter, 8, 7),
+    ("clips/wav/c.Bark0.wav", gone, "mix", "format"),
+    ("clips/wav/c.Bark0.wav", longer, "mix", "format"),
+    ("clips/energies.f32", gone, "mix", "format"),
+    ("clips/energies.f32", shorter, "mix", "format"),
+    ("clips/utt2num_samples", gone, "mix", "format"),
+    ("clips/.done", gone, "mix", "format"),
+    ("mix/wav/mixture/mix00001.wav", gone, "infer", "mix"),
+    ("mix/wav/mixture/mix00001.wav", longer, "score", "mix"),
+    ("mix/utt2class", gone, "infer", "mix"),
+    ("mix/wav/target/mix00001.wav", gone, "score", "mix"),
+    ("mix/wav/other/mix00001.wav", longer, "score", "mix"),
+    ("mix/mixtures.jsonl", gone, "score", "mix"),
+    ("mix/mixtures.jsonl", shorter, "score", "mix"),
+    ("exp/infer/mix/class/wav/mix00001_target.wav", gone, "score", "infer"),
+    ("exp/infer/mix/class/wav/mix00001_target.wav", longer, "score", "infer"),
+    ("exp/infer/mix/class/spk1.scp", gone, "score", "infer"),
+    ("exp/infer/mix/scores.csv", gone, "report", "score"),
+    ("exp/infer/mix/scores.csv", shorter, "report", "score"),
 ]
 
 
@@ -82,20 +83,20 @@ CASES = [
 def test_it_is_named_and_made_again(pipeline, children, name, change, needed_by, made_by):
     folder, commands = pipeline.folder, pipeline.commands
     main, argv = commands[needed_by]
-    for option in ("--out", "--estimates"):  # the stage that needs it shall have to work
-        if option in argv and needed_by != 7:
+    for option in ("--out", "--estimates"):  # the command that needs it shall have to work
+        if option in argv and needed_by != "score":
             argv = [*argv, option, str(folder / "fresh")]
     change(folder / name)
     for table in folder.glob("exp/infer/mix/scores.json"):
         table.unlink()
-    if needed_by == 3:  # each clip is needed by one mixture or another
+    if needed_by == "mix":  # each clip is needed by one mixture or another
         argv = [*argv, "--num_mixtures", "60"]
     status, message = children.run([(main, argv)])
     shutil.rmtree(folder / "fresh", ignore_errors=True)
     assert status == 1 and "\n" not in message
     assert str((folder / name).parent) in message, message
-    assert f"stage {made_by}" in message, message
-    assert children.run([commands[number] for number in (made_by, 7)]) == (0, "")
+    assert re.search(rf"\brun .*\b{made_by}\b", message), message
+    assert children.run([commands[made_by], commands["score"]]) == (0, "")
     found = children.contents(folder)
     # times of files are in there
     for both in (found, pipeline.whole):

@@ -48,5 +48,5 @@ def test_what_it_is_blind_to_changes_nothing(look, blind, unseen):
 
 
 def test_a_model_without_a_refiner(look):
-    with pytest.raises(TSXError, match="expected a model with a refiner and texts"):
+    with pytest.raises(TSXError, match="expected a refiner and the condition text"):
         look()

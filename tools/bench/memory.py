@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Peak memory of extracting from recordings of several lengths, as ratios to that of ten minutes.
+"""Peak memory of extracting from recordings of several lengths, relative to ten minutes.
 
-``stream`` is the command ``tsx-extract``, which reads, extracts and writes piece by piece; its
-peer ``call`` is ``tsx(mixture, fs, ...)`` with all samples at once, then ``soundfile.write``. Each
-run is a process of its own, with a model of the size of ``train_small.yaml`` and random weights.
+``stream`` is the command ``tsx-extract``, which reads, extracts and writes block by block; for
+comparison, ``call`` is ``tsx(mixture, fs, ...)`` on the whole recording, then ``soundfile.write``.
+Each measurement is a separate process, with a model of the size of ``train_small.yaml`` and random
+weights.
 
     python tools/bench/memory.py --minutes 0.167 10 60 120
 """
@@ -50,7 +51,7 @@ def write_model(directory: Path) -> None:
 
 
 def write_noise(path: Path, minutes: float, fs: int) -> None:
-    """A second of noise, again and again."""
+    """A second of noise, repeated."""
     import numpy as np
     import soundfile
 
@@ -61,7 +62,7 @@ def write_noise(path: Path, minutes: float, fs: int) -> None:
 
 
 def peak_memory(command) -> tuple:
-    """(GB, seconds) that a process took."""
+    """Peak memory in GB, and seconds, of a process."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command,

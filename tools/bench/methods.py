@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time of a training step under each method of the OCT paper, as a ratio to ``text_sbert``.
+"""Time of a training step of each method of the OCT paper, relative to ``text_sbert``.
 
-All methods take their steps in turns, on the same batch of noise, so that a busy machine slows them
-alike; the figure is the median of the ratios.
+All methods take steps in turns, on the same batch of noise, so that a busy machine slows all of
+them equally; the result is the median of the ratios.
 
     python tools/bench/methods.py --num_threads 1
 """
@@ -59,7 +59,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--num_threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=20, help="of each method")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each method")
     parser.add_argument("--train_config", type=Path, default=CONF / "train_small.yaml")
     args = parser.parse_args()
     import torch

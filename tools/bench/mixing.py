@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Training mixtures per second on one core, conditions included, and the memory that takes.
+"""Training mixtures per second on one CPU core, including conditions, and the memory needed.
 
-Beside it, as the floor, what the same clip segments cost when they are only read with soundfile.
-Both are timed in turns, after one pass that brings the files into the page cache.
+For comparison, as an upper bound, the speed of only reading the same clip segments with soundfile.
+Both are timed in turns, after one pass that loads the files into the page cache.
 
     python tools/bench/mixing.py                          # generated clips
     python tools/bench/mixing.py --clips dump/8k/train    # formatted clips of a recipe
@@ -21,7 +21,7 @@ from pathlib import Path
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-# of this checkout, whether it was installed or not
+# use this checkout, installed or not
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
@@ -37,7 +37,7 @@ CLASSES = [f"Class_{letter}" for letter in "ABCDEFGHIJ"]
 
 
 def generate(directory: Path, num_clips: int, fs: int) -> Path:
-    """Clips of 1 to 15 s, noise that comes and goes, through the format stage."""
+    """Clips of 1 to 15 s of intermittent noise, formatted."""
     from tsx_espnet.clips.format import format_set
 
     rng = np.random.default_rng(0)
@@ -111,11 +111,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--clips", metavar="DIR", help="formatted clips (default: generated)")
     parser.add_argument("--config", metavar="FILE", help="yaml file that says how to mix")
-    parser.add_argument("--num_mixtures", type=int, default=500, help="mixtures in each round")
+    parser.add_argument("--num_mixtures", type=int, default=500, help="mixtures per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--num_clips", type=int, default=300, help="clips to generate")
     parser.add_argument("--fs", type=int, default=8000, help="of the generated clips, in Hz")
-    parser.add_argument("--at_least", type=float, help="fail below so many mixtures a second")
+    parser.add_argument("--at_least", type=float, help="fail below this many mixtures per second")
     return parser
 
 

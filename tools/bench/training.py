@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Time of a training step of the extractor on CPU cores under several settings of the environment.
+"""Time of a training step of the extractor on CPU under several environment settings.
 
-``malloc``: glibc hands the memory of large freed tensors back to the system, so every step takes it
-anew, page by page; the peer is glibc's default.
+``malloc``: glibc returns the memory of large freed tensors to the system, so every step allocates
+it again, page by page; the reference is glibc's default.
 
-``threads``: threads of OpenMP wait for each other by spinning (libgomp's default) or asleep
-(passive); the peer is one thread. Where other work keeps the cores busy (``--busy N`` starts N such
-processes), a thread that spins holds the core that the one it waits for needs. ``chosen`` are as
-many threads as the recipes take: one for each core that is free at the start.
+``threads``: OpenMP threads wait for each other by spinning (libgomp's default) or sleeping
+(passive); the reference is one thread. If other work keeps the cores busy (``--busy N`` starts N
+such processes), a spinning thread occupies the core needed by the thread it waits for. ``chosen``
+is the number of threads that the recipes use: one for each core that is idle at the start.
 
-Each setting has a process of its own; they take their steps in turns, so that a busy machine slows
-them alike, and the figures are medians of the ratios of steps that follow each other. The ratios of
-the fastest steps are those of an idle machine, if it was idle now and then.
+Each setting has its own process; they take steps in turns, so that a busy machine slows all of them
+equally, and the results are medians of the ratios of consecutive steps. The ratios of the fastest
+steps are those of an idle machine, provided it was idle now and then.
 
     python tools/bench/training.py malloc
     python tools/bench/training.py threads
@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 KEEP = {"MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_MMAP_THRESHOLD_": "4294967296"}
-SETTINGS = {  # the first is the peer
+SETTINGS = {  # the first is the reference
     "malloc": {"default": {}, "keep": KEEP},
     "threads": {
         "one thread": {**KEEP, "OMP_NUM_THREADS": "1"},
@@ -60,7 +60,7 @@ def work() -> None:
 
 
 class Worker:
-    """A process with a setting of its own."""
+    """A process with its own setting."""
 
     def __init__(self, setting, num_threads: int):
         plain = {name: value for name, value in os.environ.items() if name not in VARIABLES}
@@ -84,9 +84,9 @@ def main() -> None:
     )
     parser.add_argument("compare", nargs="?", choices=SETTINGS, default="malloc")
     parser.add_argument("--num_threads", type=int, default=os.cpu_count())
-    parser.add_argument("--busy", type=int, default=0, metavar="N", help="processes beside it")
-    parser.add_argument("--steps", type=int, default=30, help="of each setting")
-    parser.add_argument("--warmup", type=int, default=2, help="further steps that do not count")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy processes to start")
+    parser.add_argument("--steps", type=int, default=30, help="steps of each setting")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before these, not counted")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -98,9 +98,9 @@ def main() -> None:
     processes = [subprocess.Popen(spin) for _ in range(args.busy)]
     try:
         if args.compare == "threads":
-            choose = f". {ROOT}/egs/TEMPLATE/lib.sh; share=1 num_threads=0 ngpu=0 cuda_cmd=run.pl"
+            choose = "share=1 num_threads=0 ngpu=0 cuda_cmd=run.pl; training_threads"
             found = subprocess.check_output(
-                ["bash", "-c", f"{choose}; training_threads"], text=True
+                ["bash", "-c", f". {ROOT}/egs/TEMPLATE/utils/threads.sh; {choose}"], text=True
             )
             settings["chosen"] = {**KEEP, "OMP_NUM_THREADS": found.strip()}
             print(f"chosen: {found.strip()} threads")

@@ -17,7 +17,6 @@ ADAPTATION = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The options of this command."""
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -68,7 +67,6 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Write an experiment that knows more classes."""
     args = get_parser().parse_args(argv)
     check_arguments(args)
 

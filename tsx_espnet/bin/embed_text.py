@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Embed every phrase by which the sources of some data directories can be queried (stage 4)."""
+"""Embed every phrase by which the sources of some data directories can be queried."""
 
 import argparse
 from pathlib import Path
@@ -47,9 +46,9 @@ def main(argv: Sequence[str] = None) -> None:
         tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
         raise TSXError(f"no phrase in {tables}")
 
-    from tsx_espnet.pretrained.embed import embed_phrases
+    from tsx_espnet.pretrained.text_table import EmbeddedPhrases
 
-    embed_phrases(phrases, args.out, args.language_model, args.pooling, jobs)
+    EmbeddedPhrases(phrases, args.out, args.language_model, args.pooling).write(jobs)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Run one of ESPnet's commands with our extractors, separators and criterions known to it.
 
     python -m tsx_espnet.bin.espnet enh_tse_train --extractor sudormrf ...

@@ -8,7 +8,6 @@ from tsx_espnet.errors import run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The options of this command."""
     parser = CommandParser(description=__doc__)
     parser.add_argument(
         "--data", required=True, metavar="DIR", help="data directory with wav.scp and utt2labels"
@@ -20,7 +19,6 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Format the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
     from tsx_espnet.clips.format import format_set
 

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Extract target and rest of every mixture of a set, by each applicable condition (stage 6)."""
+"""Extract target and rest of every mixture of a set, by each applicable condition."""
 
 import argparse
 from typing import Optional, Sequence, Tuple

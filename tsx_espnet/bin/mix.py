@@ -8,7 +8,6 @@ from tsx_espnet.errors import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The options of this command."""
     parser = CommandParser(description=__doc__)
     parser.add_argument(
         "--clips", required=True, nargs="+", metavar="DIR", help="formatted clips to mix"
@@ -51,7 +50,6 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Write the whole set, one job's part of it, or put the finished parts together."""
     args = get_parser().parse_args(argv)
     jobs = Jobs.of(args)
     _check_arguments(args)
@@ -61,9 +59,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from tsx_espnet.mixing.sampler import Sampler
     from tsx_espnet.mixing.set_writer import rebuild, write_mixtures
 
+    examples = ClipSet(args.examples) if args.examples else None
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None
-        examples = ClipSet(args.examples) if args.examples else None
         rebuild(args.rebuild, ClipSet(args.clips), args.out, jobs, noise=noise, examples=examples)
         return
     config = MixingConfig.from_yaml(args.config)
@@ -78,7 +76,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         config,
         new_classes=new_classes,
         target=args.target or "any",
-        examples=ClipSet(args.examples) if args.examples else None,
+        examples=examples,
     )
     write_mixtures(sampler, args.num_mixtures, args.seed, args.out, jobs)
 

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Pack an experiment for others: weights, configuration, text embeddings, results (stage 9)."""
+"""Pack an experiment for others: weights, configuration, text embeddings, results."""
 
 import argparse
 import contextlib

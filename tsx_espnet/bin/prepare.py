@@ -4,14 +4,12 @@ import argparse
 from typing import Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
-from tsx_espnet.corpora import fsd50k, fsdkaggle2018, noise
-from tsx_espnet.corpora import fsdkaggle2018_clips as kaggle
+from tsx_espnet.corpora import fsd50k, fsdkaggle2018, tables
 from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.errors import TSXError, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """The corpora, and the options of each."""
     parser = CommandParser(prog="python -m tsx_espnet.bin.prepare", description=__doc__)
     corpora = parser.add_subparsers(metavar="CORPUS", dest="corpus", required=True)
     for add in (_add_fsd50k, _add_fsdkaggle2018, _add_mini, _add_noise):
@@ -37,17 +35,14 @@ def prepare_fsd50k(args: argparse.Namespace) -> None:
 
 
 def _add_fsdkaggle2018(corpora) -> None:
-    parser = _add_corpus(
-        corpora,
-        "fsdkaggle2018",
-        "FSDKaggle2018 as it ships, and new classes",
-        "train, valid, test, ...",
-    )
+    title, sets = "FSDKaggle2018 as it ships, and new classes", "train, valid, test, ..."
+    parser = _add_corpus(corpora, "fsdkaggle2018", title, sets)
     parser.add_argument(
         "--fsdkaggle2018",
         required=True,
         metavar="DIR",
-        help=f"holds {', '.join(kaggle.AUDIO.values())}, {kaggle.META} ({kaggle.URL})",
+        help=f"holds {', '.join(fsdkaggle2018.AUDIO.values())}, {fsdkaggle2018.META} "
+        f"({fsdkaggle2018.URL})",
     )
     parser.add_argument(
         "--valid_share",
@@ -76,7 +71,7 @@ def _add_fsdkaggle2018(corpora) -> None:
     parser.add_argument(
         "--test_usage",
         default="all",
-        choices=["all", *kaggle.USAGES],
+        choices=["all", *fsdkaggle2018.USAGES],
         help="part of the test set, by the score at Kaggle that it counted for",
     )
 
@@ -87,12 +82,12 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
         args.fsdkaggle2018,
         args.data,
         valid_share=args.valid_share,
-        new_classes=[label for label in args.new_classes.split(",") if label],
+        new_classes=args.new_classes,
         fsd50k=args.fsd50k,
         min_clips=args.min_clips,
         verified_only=args.verified_only,
         test_usage=args.test_usage,
-        examples=example_numbers(args.examples),
+        examples=args.examples,
         num_draws=args.num_draws,
     )
     for name, clips in prepared.sets.items():
@@ -106,9 +101,8 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
 
 
 def _add_mini(corpora) -> None:
-    parser = _add_corpus(
-        corpora, "mini", "generated sounds, those of egs/mini", "train, valid, ..."
-    )
+    title = "generated sounds, those of egs/mini"
+    parser = _add_corpus(corpora, "mini", title, "train, valid, ...")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the sounds go")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other sounds")
     parser.add_argument(
@@ -132,11 +126,7 @@ def prepare_mini(args: argparse.Namespace) -> None:
     """Generate the sounds and print how many clips and classes there are."""
     from tsx_espnet.corpora.mini.prepare import prepare_mini  # scipy: not for --help
 
-    options = dict(vars(args))
-    del options["corpus"]
-    options["new_classes"] = [label for label in args.new_classes.split(",") if label]
-    options["examples"] = example_numbers(args.examples)
-    prepare_mini(**options)
+    prepare_mini(**{name: value for name, value in vars(args).items() if name != "corpus"})
 
 
 def _add_noise(corpora) -> None:
@@ -145,7 +135,7 @@ def _add_noise(corpora) -> None:
         "--noise",
         required=True,
         metavar="DIR",
-        help=f"holds recordings ({', '.join(noise.SUFFIXES)}), in folders or not",
+        help=f"holds recordings ({', '.join(tables.AUDIO_SUFFIXES)}), in folders or not",
     )
     parser.add_argument(
         "--mixing_config", metavar="FILE", help="what it is for: refused if it has no background"
@@ -159,7 +149,7 @@ def prepare_noise(args: argparse.Namespace) -> None:
 
         if MixingConfig.from_yaml(args.mixing_config).background is None:
             raise TSXError(f"--noise: {args.mixing_config} has no background that it could be of")
-    print(f"{args.data}: {noise.prepare(args.noise, args.data)} recordings of noise")
+    print(f"{args.data}: {tables.prepare_noise(args.noise, args.data)} recordings of noise")
 
 
 def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentParser:
@@ -171,12 +161,14 @@ def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentP
 def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -> None:
     parser.add_argument(
         "--new_classes",
+        type=lambda text: [label for label in text.split(",") if label],
         default="",
         metavar="A,B,...",
         help="classes that are held out of all three sets, to be new_train and new_test",
     )
     parser.add_argument(
         "--examples",
+        type=example_numbers,
         default=",".join(map(str, examples)),
         metavar="K,...",
         help="of each new class, K clips of new_train are new_enroll_K (default: %(default)s)",
@@ -199,7 +191,6 @@ PREPARE = {
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Prepare a corpus and print what there is of it."""
     args = get_parser().parse_args(argv)
     PREPARE[args.corpus](args)
 

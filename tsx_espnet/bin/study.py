@@ -35,9 +35,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="print the runs that the paper needs, one a line: tag, method, mixing, difficulty, "
         "seed, and whether new classes are added to it (yes, no), with tabs between",
     )
-    runs.add_argument("--seeds", default="0", metavar="N ...", help="of them (default: 0)")
+    runs.add_argument("--seeds", default="0", metavar='"N ..."', help="of training (default: 0)")
     for name in ("methods", "mixings", "difficulties"):
-        runs.add_argument(f"--{name}", default="", metavar="NAME ...", help="only these (all)")
+        runs.add_argument(f"--{name}", default="", metavar='"NAME ..."', help="only these (all)")
     return parser
 
 

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Train a target sound extractor (stage 5): ESPnet's training command for our task."""
+"""Train a target sound extractor: ESPnet's training command for our task."""
 
 import sys
 from typing import Optional, Sequence, Tuple

@@ -1,4 +1,4 @@
-"""The clips of a formatted directory: an index in memory, energies and audio read when asked."""
+"""The clips of a formatted directory: the index in memory, energies and audio read on demand."""
 
 import bisect
 import os
@@ -16,14 +16,14 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, PathLike, digest, read_marker, read_table, size_of
 
 Array = np.ndarray
-_AGAIN = "run the format stage (stage 2) again"
+_AGAIN = "run format again"
 
 
 class Strings(SequenceABC):
-    """Strings that never change, as one block of memory.
+    """Immutable strings in one block of memory.
 
-    A list of strings would be copied page by page into every forked worker, as Python counts
-    references inside each string.
+    Forked workers would copy a list of strings page by page, as Python counts references inside
+    each string.
 
     >>> Strings(["a", "bc"])[1]
     'bc'
@@ -59,7 +59,7 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
         TSXError: if the directory was not formatted, or its tables do not fit together.
     """
     if not (directory / DONE).is_file():
-        raise TSXError(f"{directory}: no formatted clips there; run the format stage (stage 2)")
+        raise TSXError(f"{directory}: no formatted clips there; run format")
     try:
         labels = read_table(directory / "utt2labels")
         wavs, lengths = read_table(directory / "wav.scp"), read_lengths(directory)
@@ -82,7 +82,7 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
 
 
 def read_lengths(directory: Path) -> Dict[str, int]:
-    """``utt2num_samples``; a number stays far below 2^63.
+    """Id -> samples, from ``utt2num_samples``; numbers stay far below 2^63.
 
     Raises:
         TSXError: if one is no positive integer.
@@ -97,11 +97,11 @@ def read_lengths(directory: Path) -> Dict[str, int]:
 
 
 class ClipSet:
-    """The clips of ``dump/<fs>/<set>``, as the format stage leaves them, or of several such.
+    """The clips of ``dump/<fs>/<set>``, as ``format_set`` leaves them, or of several.
 
     Args:
         directory: the formatted directory, or several.
-        classes: labels to know; other labels are dropped, and clips left without any.
+        classes: labels to keep; clips left without a label are dropped.
 
     Attributes:
         directories: where the clips are.
@@ -151,13 +151,8 @@ class ClipSet:
     def __str__(self) -> str:
         return ", ".join(str(directory) for directory in self.directories)
 
-    @property
-    def directory(self) -> Path:
-        """Where the clips are, the first place of several."""
-        return self.directories[0]
-
     def facts(self) -> Dict[str, Any]:
-        """What tells these clips from others, wherever they lie.
+        """What identifies these clips, wherever they are stored.
 
         Raises:
             TSXError: if a directory does not say how it was formatted.
@@ -175,14 +170,14 @@ class ClipSet:
         return tuple(self.classes[label] for label in self._labels[first:last])
 
     def captions(self, name: str) -> Tuple[str, ...]:
-        """Captions of a clip, none where the corpus has none."""
+        """Captions of a clip, if it has any."""
         if self._captions is None:
             return ()
         text = self._captions[self._number(name)]
         return parse_captions(text, f"{self}: utt2captions: {name}")
 
     def path(self, name: str) -> str:
-        """Where the audio of clip ``name`` is found from the current directory."""
+        """The audio file of a clip, relative to the current directory."""
         return self._paths[self._number(name)]
 
     def num_samples(self, name: str) -> int:
@@ -190,7 +185,7 @@ class ClipSet:
         return int(self._num_samples[self._number(name)])
 
     def clips_of(self, label: str, min_samples: int = 1) -> Array:
-        """Numbers (places in ``ids``) of the clips that have a label, and are long enough."""
+        """Positions in ``ids`` of the clips that have a label and at least ``min_samples``."""
         position = bisect.bisect_left(self.classes, label)
         if position == len(self.classes) or self.classes[position] != label:
             return np.zeros(0, dtype=np.int64)
@@ -229,8 +224,8 @@ class ClipSet:
         total = int(self._num_samples[number])
         length = total - start if length is None else length
         if start < 0 or length < 0 or start + length > total:
-            asked = f"{start}..{start + length}"
-            raise TSXError(f"clip {name!r} has {total} samples, asked for {asked}")
+            wanted = f"{start}..{start + length}"
+            raise TSXError(f"clip {name!r} has {total} samples, asked for {wanted}")
         path = self._paths[number]
         changed = f"{path}: changed since formatting"
         try:
@@ -277,7 +272,7 @@ class ClipSet:
         self._label_ends = np.cumsum([0] + [len(own) for own in labels])
 
     def _index_energies(self, tables: Sequence[Dict[str, ClipRow]], names: Sequence[str]) -> None:
-        """In which directory, and at which frame of its energies, each clip begins."""
+        """The directory of each clip, and its first frame in the energies there."""
         places: Dict[str, Tuple[int, int]] = {}
         for home, (directory, table) in enumerate(zip(self.directories, tables)):
             first = 0

@@ -1,4 +1,4 @@
-"""What a data directory says about its clips, checked before any audio is read."""
+"""The tables of a data directory, checked before any audio is read."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TABLES = ("wav.scp", "utt2labels", "utt2captions")
 
 @dataclass(frozen=True)
 class DataDir:
-    """The clips of a data directory by id: audio file, labels, captions (where there are any)."""
+    """The clips of a data directory by id: audio file, labels, captions (if any)."""
 
     path: Path
     wavs: Dict[str, Path]
@@ -101,7 +101,7 @@ def _captions(text: str, path: Path, name: str) -> List[str]:
 
 
 def _line(path: Path, name: str) -> str:
-    """``path:line`` of the entry ``name``; looked up only when an error is due."""
+    """``path:line`` of the entry ``name``; searched for only in case of an error."""
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.split(maxsplit=1)[:1] == [name]:
             return f"{path}:{number}"
@@ -116,7 +116,7 @@ def read_classes(path: PathLike) -> List[str]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; the format stage (stage 2) writes classes.txt")
+        raise TSXError(f"{path}: no such file; format writes classes.txt")
     try:
         classes = path.read_text(encoding="utf-8").split()
     except UnicodeDecodeError as error:

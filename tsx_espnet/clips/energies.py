@@ -1,11 +1,11 @@
-"""The energies of a clip over time, from which signal conditions are read: computed and stored.
+"""Energies of a clip over time, from which signal conditions are derived.
 
 Harmonic and percussive energy come from median filtering of the spectrogram.
 
 Reference: D. FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010.
-The masks are those of ``librosa.decompose.hpss``. Its median filters, though, take 58 ms for three
-seconds at 8 kHz; filtering all lines laid end to end as one signal takes 5 ms (SciPy >= 1.15 has a
-fast filter for one dimension only) and gives the same numbers.
+The masks are those of ``librosa.decompose.hpss``, whose median filters take 58 ms for three seconds
+at 8 kHz. Concatenating all lines to one signal gives the same numbers in 5 ms, as SciPy >= 1.15 has
+a fast median filter in one dimension only.
 """
 
 import os
@@ -25,7 +25,7 @@ BLOCK = 3000  # frames analysed at a time, which bounds the memory for long clip
 
 
 def num_frames(num_samples: int, fs: int) -> int:
-    """10 ms frames of a clip, the last one filled up with zeros."""
+    """10 ms frames of a clip, the last one zero-padded."""
     return -(-num_samples // hop_length(fs))
 
 

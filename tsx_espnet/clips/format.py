@@ -14,19 +14,35 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
+import numpy as np
+import soxr
+
+from tsx_espnet.audio import AudioError, read_audio, write_audio
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import read_lengths
 from tsx_espnet.clips.datadir import DataDir
-from tsx_espnet.clips.energies import FILE, FRAME_BYTES, clip_energies, num_frames
-from tsx_espnet.clips.recording import UnusableClip, read_clip, write_wav
+from tsx_espnet.clips.energies import (
+    FILE,
+    FRAME_BYTES,
+    FULL_SCALE,
+    clip_energies,
+    frame_energies,
+    num_frames,
+)
+from tsx_espnet.conditions import SOUNDING_FLOOR, sounding
 from tsx_espnet.errors import TSXError
 from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, atomic_write, read_table, write_table
 
 WAV_HEADER_BYTES = 44  # of 16-bit WAV, before its samples
 FORMAT_VERSION = 2  # raise it when the contents of the output change
+MIN_SOUNDING = 0.1  # s
+
+
+class UnusableClip(Exception):
+    """Why a clip is left out of the formatted set, as ``kind: details``."""
 
 
 def format_set(data: PathLike, out: PathLike, fs: int, jobs: Jobs = ALL) -> Dict[str, Any]:
@@ -62,7 +78,7 @@ class FormattedClips(Output):
         self.fs = fs
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
-        """Audio of the clips; below ``part`` energies, lengths and what was skipped."""
+        """Audio to the output; energies, lengths and skipped clips to ``part``."""
         skipped, lengths = {}, {}
         with atomic_write(part / FILE, "wb") as stream:
             for name in progress(items, f"format {title}"):
@@ -71,7 +87,8 @@ class FormattedClips(Output):
                 except UnusableClip as reason:
                     skipped[name] = reason
                     continue
-                write_wav(self.directory / "wav" / f"{name}.wav", samples, self.fs)
+                path = self.directory / "wav" / f"{name}.wav"
+                write_audio(path, samples, self.fs, "WAV", "PCM_16")
                 lengths[name] = len(samples)
                 stream.write(clip_energies(samples, self.fs).astype("<f4").tobytes())
         write_table(part / "utt2num_samples", lengths)
@@ -88,7 +105,7 @@ class FormattedClips(Output):
         kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
         findings = {"num_kept": len(lengths), "skipped": dict(sorted(kinds.items()))}
         if not lengths:
-            shutil.rmtree(parts[0].parent, ignore_errors=True)  # a rerun shall look again
+            shutil.rmtree(parts[0].parent, ignore_errors=True)  # a rerun looks again
             raise TSXError(f"{clips.path}: {self.summary(findings)}")
         write_table(out / "utt2num_samples", lengths)
         write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})
@@ -138,7 +155,49 @@ class FormattedClips(Output):
     def summary(self, facts: Mapping[str, Any]) -> str:
         """One line such as ``36790 clips kept, 6 skipped (5 silent, 1 unreadable), see FILE``."""
         skipped: Dict[str, int] = facts["skipped"]
-        words: List[str] = [f"{count} {kind}" for kind, count in skipped.items()]
+        words = ", ".join(f"{count} {kind}" for kind, count in skipped.items())
         kept = f"{facts['num_kept']} clips" if facts["num_kept"] else "no clip"
         text = f"{kept} kept, {sum(skipped.values())} skipped"
-        return f"{text} ({', '.join(words)}), see {self.directory / 'skipped'}" if words else text
+        return f"{text} ({words}), see {self.directory / 'skipped'}" if words else text
+
+
+def read_clip(path: PathLike, fs: int) -> np.ndarray:
+    """A recording of any rate and number of channels, as mono 16-bit samples at ``fs`` Hz.
+
+    The channels are averaged, the mean is removed, and the level is kept unless that would clip.
+
+    Returns:
+        (T,) int16.
+
+    Raises:
+        UnusableClip: missing, unreadable, truncated, empty or silent (no 10 ms frame above
+            -60 dBFS) file, less than 0.1 s of sound, or samples that are NaN or infinite.
+    """
+    try:
+        audio, rate = read_audio(path, dtype="float64", average=True)
+    except AudioError as error:
+        raise UnusableClip(f"{error.kind}: {error}") from None
+    if len(audio) < MIN_SOUNDING * rate:
+        raise UnusableClip(f"too short: {len(audio)} samples at {rate} Hz, {MIN_SOUNDING} s needed")
+    audio -= audio.mean()
+    if rate != fs:
+        audio = soxr.resample(audio, rate, fs, quality="HQ")
+    samples = quantise(audio)
+    frames = int(sounding(frame_energies(samples, fs), fs).sum())
+    if frames == 0:
+        raise UnusableClip(f"silent: no 10 ms above {SOUNDING_FLOOR:.0f} dBFS")
+    if frames < round(MIN_SOUNDING * 100):
+        raise UnusableClip(f"too short: {frames / 100:.2f} s of sound, {MIN_SOUNDING} s needed")
+    return samples
+
+
+def quantise(audio: np.ndarray) -> np.ndarray:
+    """Round to 16 bit; a signal whose peak does not fit is scaled down until it does.
+
+    >>> quantise(np.array([0.5, -1.0])), quantise(np.array([1.0, -2.0]))
+    (array([ 16384, -32768], dtype=int16), array([ 16384, -32767], dtype=int16))
+    """
+    scaled = audio * FULL_SCALE
+    if np.rint(scaled.max()) >= FULL_SCALE or np.rint(scaled.min()) < -FULL_SCALE:
+        scaled *= (FULL_SCALE - 1) / np.abs(scaled).max()
+    return np.rint(scaled).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Clips of a class, chosen the same way each time: held out, or examples of a new class."""
+"""Clips of a class, chosen reproducibly: held out, or examples of a new class."""
 
 import hashlib
 from typing import Dict, List, Mapping, Sequence, Tuple
@@ -11,7 +11,7 @@ MOST = 99  # of a class, as the rank in an id has two digits
 
 
 def example_numbers(text: str) -> Tuple[int, ...]:
-    """The numbers of examples that an option lists.
+    """The numbers of examples in an option.
 
     >>> example_numbers("10,1,5"), example_numbers("")
     ((1, 5, 10), ())
@@ -27,7 +27,7 @@ def example_numbers(text: str) -> Tuple[int, ...]:
 
 
 def drawn(draw: int) -> str:
-    """What a draw adds to a name; the first one goes without saying.
+    """The suffix of a draw in a name; the first has none.
 
     >>> drawn(0), drawn(2)
     ('', '_draw2')
@@ -36,17 +36,17 @@ def drawn(draw: int) -> str:
 
 
 def rank_clips(recordings: Mapping[str, str], seed: int = 0) -> List[str]:
-    """The clips of one class, in an order that looks random but is fixed.
+    """The clips of one class, in a pseudorandom order.
 
-    A further clip of a recording comes after the first of every recording, so that the first few
-    differ as much as they can.
+    The second clip of a recording comes after the first of every recording, so that the first few
+    differ as much as possible.
 
     >>> rank_clips({"a": "1", "b": "1", "c": "2", "d": "3"})
     ['c', 'a', 'd', 'b']
 
     Args:
         recordings: clip -> the recording that it was taken from.
-        seed: another one gives another order.
+        seed: of the order.
     """
     before: Dict[str, int] = {}
     round_of: Dict[str, int] = {}
@@ -65,11 +65,10 @@ def choose_examples(
 ) -> Dict[str, Dict[str, str]]:
     """Sets ``new_enroll_<K>`` of K examples of each class: id -> clip; the larger hold the smaller.
 
-    Further draws are ``new_enroll_<K>_draw1``, ``new_enroll_<K>_draw2``, ...: each from all clips,
-    whatever the others took.
+    Further draws are ``new_enroll_<K>_draw1``, ``new_enroll_<K>_draw2``, ...: each from all clips.
 
-    Ids are ``01_<clip>``, ``02_<clip>``, ...: sorted, they are in the order of choice, and no clip
-    of a set has the id of the clip it is.
+    Ids are ``01_<clip>``, ``02_<clip>``, ..., in the order of choice when sorted, and different
+    from those in ``new_train``.
 
     >>> choose_examples({"a": "Meow", "b": "Meow"}, {"a": "1", "b": "2"}, [1])
     {'new_enroll_1': {'01_a': 'a'}}
@@ -81,8 +80,7 @@ def choose_examples(
         num_draws: at least 1.
 
     Raises:
-        TSXError: for a number out of range, or naming the classes that have too few clips, with
-            how many they have.
+        TSXError: for a number out of range, or naming the classes with too few clips.
     """
     for number in numbers:
         if not 1 <= number <= MOST:
@@ -113,10 +111,10 @@ def choose_examples(
 
 
 def hold_out(recordings: Mapping[str, str], share: float) -> List[str]:
-    """Some of the clips of one class: whole recordings, in an order that looks random but is fixed.
+    """Some of the clips of one class: whole recordings, in a pseudorandom order.
 
-    Two clips at least, so that each has another one of its class, and half of all at most; none
-    where ``share`` is 0.
+    At least two clips, so that each has another of its class, and at most half; none if ``share``
+    is 0.
 
     >>> hold_out({"a": "1", "b": "1", "c": "2", "d": "3", "e": "4"}, 0.2)
     ['d', 'e']

@@ -59,12 +59,7 @@ def read_clips(root: PathLike) -> Dict[str, Dict[str, Labels]]:
         TSXError: if ``root`` is not FSD50K, or a CSV is malformed.
     """
     root = Path(root)
-    folders = (*AUDIO.values(), GROUND_TRUTH)
-    expected = (
-        f"expected the FSD50K corpus with {', '.join(folders)} "
-        f"({GROUND_TRUTH} with {', '.join(CSVS)}); get it from {URL}"
-    )
-    check_layout(root, folders, [f"{GROUND_TRUTH}/{name}" for name in CSVS], expected)
+    check_layout(root, "FSD50K", (*AUDIO.values(), GROUND_TRUTH), CSVS, URL)
     truth = root / GROUND_TRUTH
     vocabulary = read_vocabulary(truth / "vocabulary.csv")
     seen: Dict[str, str] = {}
@@ -81,17 +76,17 @@ def read_single_class_clips(
 ) -> Dict[str, Dict[str, Tuple[str, Path]]]:
     """``train`` (of FSD50K's development set) and ``test`` (evaluation): clip -> (class, file).
 
-    FSD50K labels a clip with its classes and all of their ancestors. What every clip of a class is
-    labelled with are that class and its ancestors; a clip with more has another class too.
+    FSD50K labels a clip with its classes and all of their ancestors, so all clips of a class share
+    the labels of that class and its ancestors; a clip with more labels has another class too.
 
     Args:
         root: directory of FSD50K as it ships.
         classes: the classes.
-        but: clips (ids at Freesound, which are FSD50K's) to leave out.
+        but: clips to leave out (Freesound ids, as FSD50K's are).
 
     Raises:
         TSXError: if ``root`` is not FSD50K, a CSV is malformed, a class is unknown, or more than
-            3 % of the audio files wanted of a set are missing.
+            3 % of the audio files needed from a set are missing.
     """
     shipped = read_clips(root)
     everything = [frozenset(labels) for clips in shipped.values() for labels in clips.values()]
@@ -117,7 +112,7 @@ def read_single_class_clips(
 
 
 def audio_of(root: PathLike, name: str) -> Path:
-    """Where the audio of our set ``name`` lies."""
+    """Directory of the audio of our set ``name``."""
     return Path(os.path.abspath(root)) / AUDIO["eval" if name == "test" else "dev"]
 
 

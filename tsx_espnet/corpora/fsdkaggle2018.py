@@ -9,23 +9,33 @@ from collections import Counter
 from pathlib import Path
 from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from tsx_espnet.checks import did_you_mean
+from tsx_espnet.checks import check_at_least, did_you_mean
 from tsx_espnet.corpora.examples import EXAMPLES, choose_examples, hold_out
 from tsx_espnet.corpora.fsd50k import read_single_class_clips
-from tsx_espnet.corpora.fsdkaggle2018_clips import (
-    AUDIO,
-    URL,
-    USAGES,
-    Clip,
-    Clips,
-    check_corpus,
-    read_clips,
-)
-from tsx_espnet.corpora.tables import SEEN, present, write_sets
+from tsx_espnet.corpora.tables import SEEN, check_layout, present, read_records, write_sets
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike
+from tsx_espnet.tables import PathLike, check_id
 
+URL = "https://zenodo.org/record/2552860"
+AUDIO = {"train": "FSDKaggle2018.audio_train", "test": "FSDKaggle2018.audio_test"}
+META = "FSDKaggle2018.meta"
+CSVS = {
+    "train": "train_post_competition.csv",
+    "test": "test_post_competition_scoring_clips.csv",
+}
+USAGES = ("Public", "Private")  # which of its two test scores a clip counted for at Kaggle
 VALID_SHARE = 0.1
+
+
+class Clip(NamedTuple):
+    """One clip: its class, its audio file, and its recording at Freesound."""
+
+    label: str
+    wav: Path
+    recording: str
+
+
+Clips = Dict[str, Clip]
 
 
 class Prepared(NamedTuple):
@@ -52,9 +62,9 @@ def prepare(
 
     ``test`` is the corpus's test set. Of each class of its training set, ``valid`` gets the share
     ``valid_share``: two clips at least, half of them at most, whole recordings, the same ones each
-    time; ``train`` has the rest. New classes are in none of the three but in ``new_train`` and
-    ``new_test``, from the same two sets of the corpus, or of FSD50K; ``new_enroll_<K>`` holds K
-    clips of each, out of ``new_train``, and so do those of further draws, see ``choose_examples``.
+    time; ``train`` has the rest. New classes are in ``new_train`` and ``new_test`` instead, from
+    the same two sets of the corpus, or from FSD50K; ``new_enroll_<K>`` and further draws (see
+    ``choose_examples``) hold K clips of each out of ``new_train``.
 
     Args:
         root: the directory that holds ``FSDKaggle2018.audio_train`` and its neighbours.
@@ -74,9 +84,13 @@ def prepare(
         TSXError: if ``root`` is not FSDKaggle2018, a CSV is malformed, more than 3 % of the audio
             files of a set are missing, a new class is unknown or too small, or no class is left.
     """
-    _check_options(valid_share, min_clips, test_usage)
+    if not 0 <= valid_share <= 0.5:
+        raise TSXError(f"valid_share: expected a number in [0, 0.5], found {valid_share}")
+    check_at_least(0, min_clips=min_clips)
+    if test_usage not in ("all", *USAGES):
+        raise TSXError(f"test_usage: expected all, {' or '.join(USAGES)}, found {test_usage!r}")
     root = Path(os.path.abspath(root))
-    check_corpus(root)
+    check_layout(root, "FSDKaggle2018", (*AUDIO.values(), META), tuple(CSVS.values()), URL)
     known = read_clips(root, "train")
     test = read_clips(root, "test", usage=test_usage, classes=_classes(known))
     both = min(known.keys() & test.keys(), default=None)
@@ -93,28 +107,75 @@ def prepare(
         missing[name] = len(clips) - len(names)
     new = _new_sets(there, new_classes, fsd50k, recordings)
     for name, clips in new.items():
-        _check_new(name, clips, new_classes, min_clips)
+        count = Counter(clip.label for clip in clips.values())
+        for label in new_classes:
+            if count[label] < max(1, min_clips):
+                raise TSXError(
+                    f"new class {label!r}: expected {max(1, min_clips)} clips or more in {name}, "
+                    f"found {count[label]}"
+                )
     sets, dropped = _seen_sets(there, new_classes, valid_share, min_clips)
     sets.update(new)
     if new:
-        sets.update(_example_sets(new["new_train"], examples, num_draws))
-    write_sets(
-        data,
-        {
-            name: {one: (clip.label, clip.wav) for one, clip in clips.items()}
-            for name, clips in sets.items()
-        },
-    )
+        pool = new["new_train"]
+        labels = {name: clip.label for name, clip in pool.items()}
+        recordings = {name: clip.recording for name, clip in pool.items()}
+        for name, chosen in choose_examples(labels, recordings, examples, num_draws).items():
+            sets[name] = {one: pool[clip] for one, clip in chosen.items()}
+    rows = {
+        name: {one: (clip.label, clip.wav) for one, clip in clips.items()}
+        for name, clips in sets.items()
+    }
+    write_sets(data, rows)
     return Prepared(sets, missing, dropped)
 
 
-def _check_options(valid_share: float, min_clips: int, test_usage: str) -> None:
-    if not 0 <= valid_share <= 0.5:
-        raise TSXError(f"valid_share: expected a number in [0, 0.5], found {valid_share}")
-    if min_clips < 0:
-        raise TSXError(f"min_clips: expected 0 or more, found {min_clips}")
-    if test_usage not in ("all", *USAGES):
-        raise TSXError(f"test_usage: expected all, {' or '.join(USAGES)}, found {test_usage!r}")
+def read_clips(
+    root: Path,
+    name: str,
+    usage: str = "all",
+    classes: Optional[Collection[str]] = None,
+    verified_only: bool = False,
+) -> Clips:
+    """Clips of the ``train`` or the ``test`` set.
+
+    Args:
+        usage: of the test set, ``all``, or one of ``USAGES``; ignored clips are left out.
+        classes: the only ones that may occur, if given.
+        verified_only: of the training set, only clips that are manually verified.
+
+    Raises:
+        TSXError: naming file and line, for what is not as in the corpus.
+    """
+    path = root / META / CSVS[name]
+    flag = "manually_verified" if name == "train" else "usage"
+    clips: Clips = {}
+    seen: Dict[str, str] = {}
+    for where, row in read_records(path, ("fname", "label", flag, "freesound_id")):
+        fname = row["fname"]
+        if not fname.endswith(".wav"):
+            raise TSXError(f"{where}: expected a file name that ends in .wav, found {fname!r}")
+        clip = check_id(fname[: -len(".wav")], where)
+        if clip in seen:
+            raise TSXError(f"{where}: clip {clip} occurs twice, first at {seen[clip]}")
+        seen[clip] = where
+        allowed = ("0", "1") if name == "train" else (*USAGES, "Ignored")
+        if row[flag] not in allowed:
+            raise TSXError(f"{where}: {flag}: expected {' or '.join(allowed)}, found {row[flag]!r}")
+        if row[flag] == "Ignored" or usage not in ("all", row[flag]):
+            continue
+        if verified_only and row[flag] == "0":
+            continue
+        label = row["label"]
+        if not label or label.split() != [label] or "," in label:
+            raise TSXError(f"{where}: expected a label without space or comma, found {label!r}")
+        if classes is not None and label not in classes:
+            hint = did_you_mean(label, classes)
+            raise TSXError(f"{where}: label {label!r} does not occur in {CSVS['train']}; {hint}")
+        clips[clip] = Clip(label, root / AUDIO[name] / fname, row["freesound_id"] or clip)
+    if not clips:
+        raise TSXError(f"{path}: not one clip that is wanted")
+    return clips
 
 
 def _classes(clips: Clips) -> List[str]:
@@ -155,34 +216,11 @@ def _new_sets(
     }
 
 
-def _check_new(name: str, clips: Clips, new_classes: Sequence[str], min_clips: int) -> None:
-    count = Counter(clip.label for clip in clips.values())
-    for label in new_classes:
-        if count[label] < max(1, min_clips):
-            raise TSXError(
-                f"new class {label!r}: expected {max(1, min_clips)} clips or more in {name}, "
-                f"found {count[label]}"
-            )
-
-
-def _example_sets(clips: Clips, numbers: Sequence[int], num_draws: int) -> Dict[str, Clips]:
-    chosen = choose_examples(
-        {name: clip.label for name, clip in clips.items()},
-        {name: clip.recording for name, clip in clips.items()},
-        numbers,
-        num_draws,
-    )
-    return {
-        name: {one: clips[clip] for one, clip in members.items()}
-        for name, members in chosen.items()
-    }
-
-
 def _seen_sets(
     there: Dict[str, Clips], new_classes: Sequence[str], valid_share: float, min_clips: int
 ) -> Tuple[Dict[str, Clips], List[str]]:
     """``train``, ``valid`` and ``test``, and the classes that were left out as too small."""
-    classes = [label for label in _classes(there["train"]) if label not in set(new_classes)]
+    classes = [label for label in _classes(there["train"]) if label not in new_classes]
     sets: Dict[str, Clips] = {name: {} for name in SEEN}
     dropped = []
     for label in classes:
@@ -202,10 +240,8 @@ def _seen_sets(
         del sets["valid"]
     for name, clips in sets.items():
         if not clips:
-            small = (
-                f", {len(dropped)} of them under {min_clips} clips (min_clips)" if dropped else ""
-            )
+            few = f", {len(dropped)} of them under {min_clips} clips (min_clips)" if dropped else ""
             raise TSXError(
-                f"{name}: no clip is left of {len(classes)} classes that are not new{small}"
+                f"{name}: no clip is left of {len(classes)} classes that are not new{few}"
             )
     return sets, dropped

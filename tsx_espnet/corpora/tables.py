@@ -1,4 +1,4 @@
-"""The tables that a corpus ships with, read and checked, and the data directories made of it."""
+"""The tables of a corpus, read and checked, and the data directories made from it."""
 
 import csv
 import os
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, write_table
+from tsx_espnet.tables import PathLike, check_id, write_table
 
 SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
 TABLES = ("utt2labels", "wav.scp")
 _EXAMPLES = re.compile(r"new_enroll_\d+(_draw\d+)?")  # see examples.py
-MAX_MISSING = 0.03  # of the clips of a set; above it the download is taken for incomplete
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+MAX_MISSING = 0.03  # of the clips of a set; with more, the download counts as incomplete
 
 
 def read_csv(path: Path) -> Iterator[Tuple[int, List[str]]]:
@@ -72,8 +73,14 @@ def present(clips: Collection[str], directory: Path, title: str, url: str) -> Li
     return found
 
 
-def check_layout(root: Path, folders: Sequence[str], files: Sequence[str], expected: str) -> None:
-    """Raise ``TSXError``, saying what was ``expected``, if ``root`` lacks a folder or a file."""
+def check_layout(
+    root: Path, corpus: str, folders: Sequence[str], files: Sequence[str], url: str
+) -> None:
+    """Raise ``TSXError`` if ``root`` lacks a folder, or the last folder a file."""
+    expected = (
+        f"expected the {corpus} corpus with {', '.join(folders)} "
+        f"({folders[-1]} with {', '.join(files)}); get it from {url}"
+    )
     if not root.is_dir():
         raise TSXError(f"{root}: no such directory; {expected}")
     missing = [name for name in folders if not (root / name).is_dir()]
@@ -81,9 +88,9 @@ def check_layout(root: Path, folders: Sequence[str], files: Sequence[str], expec
         entries = sorted(os.listdir(root))
         found = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "") or "nothing"
         raise TSXError(f"{root}: no {', '.join(missing)} in it, found {found}; {expected}")
-    for name in files:
-        if not (root / name).is_file():
-            raise TSXError(f"{root / name}: no such file; {expected}")
+    for path in (root / folders[-1] / name for name in files):
+        if not path.is_file():
+            raise TSXError(f"{path}: no such file; {expected}")
 
 
 def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLike]]]) -> None:
@@ -101,3 +108,30 @@ def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLi
     for name in {*SEEN, *NEW, *there}.difference(sets):
         for table in TABLES:
             (data / name / table).unlink(missing_ok=True)
+
+
+def prepare_noise(root: PathLike, data: PathLike) -> int:
+    """Write ``wav.scp`` and ``utt2labels`` of all recordings below ``root``; returns how many.
+
+    The id of a recording is its path below ``root``, with ``_`` for characters not allowed in ids.
+
+    Raises:
+        TSXError: if there is no recording, or two have the same id.
+    """
+    root = Path(os.path.abspath(root))
+    if not root.is_dir():
+        raise TSXError(f"{root}: no such directory")
+    wavs: Dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+            continue
+        plain = re.sub(r"[^A-Za-z0-9_+-]+", "_", str(path.relative_to(root).with_suffix("")))
+        name = check_id(plain.lstrip("_+-"), str(path))
+        if name in wavs:
+            raise TSXError(f"{path}: has the id {name!r}, as {wavs[name]} has; rename one of them")
+        wavs[name] = path
+    if not wavs:
+        raise TSXError(f"{root}: no recording in it (expected {', '.join(AUDIO_SUFFIXES)})")
+    write_table(Path(data) / "utt2labels", dict.fromkeys(wavs, "Noise"))
+    write_table(Path(data) / "wav.scp", wavs)
+    return len(wavs)

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -16,7 +17,7 @@ from tsx_espnet.evaluation.scores import (
     decibels,
     read_scores,
 )
-from tsx_espnet.evaluation.statistics import Mean, mean_of
+from tsx_espnet.evaluation.statistics import Evidence, Mean, mean_of, weigh
 from tsx_espnet.mixing.mixture_set import describe_difference
 from tsx_espnet.tables import PathLike, read_facts
 
@@ -54,20 +55,18 @@ class ScoredExperiment:
     """The scores of one experiment on one test set, checked.
 
     Attributes:
-        directory: the experiment.
         path: its ``scores.csv``.
         table: mixture -> condition -> its row.
         mixture_set: digest of the marker of the mixtures, as stage 6 noted it; None if it did not.
     """
 
-    directory: Path
     path: Path
     table: Mapping[str, Mapping[str, Score]]
     mixture_set: Optional[str]
 
     @property
     def conditions(self) -> Tuple[str, ...]:
-        """The conditions that it was queried by, in the order of ``CONDITIONS``; oracle last."""
+        """What it was queried by, in the order of ``ORDER``."""
         present = {condition for rows in self.table.values() for condition in rows}
         return tuple(condition for condition in ORDER if condition in present)
 
@@ -83,9 +82,9 @@ class Answers:
     Attributes:
         name: as tables call it.
         condition: what it was queried by.
-        values: mixture -> dB, of the mixtures it could be queried for and that can be measured.
-        targets: mixture -> its row, of these mixtures at least; of a mean or a difference, that of
-            the first of them, to tell class and clip of the target.
+        values: mixture -> dB, of the mixtures that the condition applies to and that are audible.
+        targets: mixture -> its row, of these mixtures at least, for class and clip of the target;
+            of a mean or a difference, that of the first.
         silent: mixtures left out as a reference or the estimate is silent.
         run_means: mean in dB of each run, over its own mixtures.
     """
@@ -102,13 +101,20 @@ class Answers:
         """The mean and its interval over the mixtures; None without any."""
         return mean_of(list(self.values.values()))
 
+    @property
+    def evidence(self) -> Evidence:
+        """What the mean rests on."""
+        targets = [self.targets[name] for name in self.values]
+        clips, labels = [score.clip for score in targets], [score.label for score in targets]
+        return weigh(list(self.values.values()), clips, labels, self.run_means)
+
     def minus(self, other: "Answers") -> "Answers":
         """The difference, mixture by mixture, over those that both have.
 
         The interval of its mean is the paired one: both keep their answers to the mixtures drawn.
         """
-        common = [name for name in self.values if name in other.values]
-        values = {name: self.values[name] - other.values[name] for name in common}
+        ours, theirs = self.values, other.values
+        values = {name: ours[name] - theirs[name] for name in ours if name in theirs}
         return of_one_run(f"{self.name} - {other.name}", self.condition, values, self.targets)
 
     def by_label(self) -> Dict[str, "Answers"]:
@@ -140,8 +146,7 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     Raises:
         TSXError: if it is missing ("run stage 7"), empty or contradicts itself.
     """
-    directory = Path(directory)
-    path = directory / INFER / test_set / FILE
+    path = Path(directory) / INFER / test_set / FILE
     scores = read_scores(path)
     if not scores:
         raise TSXError(f"{path}: no scores; run stages 6 (infer) and 7 (score)")
@@ -150,14 +155,11 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     for score in sorted(scores, key=lambda score: score.mixture):
         table.setdefault(score.mixture, {})[score.condition] = score
     facts = read_facts(path.parent) or {}
-    return ScoredExperiment(directory, path, table, facts.get("mixtures"))
+    return ScoredExperiment(path, table, facts.get("mixtures"))
 
 
 def ask(
-    experiment: ScoredExperiment,
-    condition: str,
-    name: str,
-    metric: Metric = METRICS["SI-SDR"],
+    experiment: ScoredExperiment, condition: str, name: str, metric: Metric = METRICS["SI-SDR"]
 ) -> Answers:
     """The answers of ``experiment`` when queried by ``condition``.
 
@@ -180,23 +182,28 @@ def ensemble(members: Sequence[Answers]) -> Answers:
 
     It takes the references to know which one that is. Its mixtures are those that any has.
     """
-    best: Dict[str, Answers] = {}
-    for member in members:
-        for name, value in member.values.items():
-            if name not in best or value > best[name].values[name]:
-                best[name] = member
-    values = {name: best[name].values[name] for name in sorted(best)}
-    targets = {name: best[name].targets[name] for name in values}
+    values: Dict[str, float] = {}
+    targets: Dict[str, Score] = {}
+    for name in sorted(set().union(*(member.values for member in members))):
+        queried = [member for member in members if name in member.values]
+        best = max(queried, key=lambda member: member.values[name])
+        values[name], targets[name] = best.values[name], best.targets[name]
     return of_one_run(ENSEMBLE, "best of all", values, targets)
 
 
-def average(runs: Sequence[Answers], name: str) -> Answers:
-    """For every mixture that all of ``runs`` have, their mean: several seeds or draws as one."""
-    common = [mixture for mixture in runs[0].values if all(mixture in r.values for r in runs)]
-    values = {mixture: sum(run.values[mixture] for run in runs) / len(runs) for mixture in common}
+def average(runs: Sequence[Answers]) -> Optional[Answers]:
+    """For every mixture that all of ``runs`` have, their mean: several seeds or draws as one.
+
+    None without such a mixture.
+    """
+    every = runs[0].values if runs else ()
+    common = [name for name in every if all(name in run.values for run in runs)]
+    if not common:
+        return None
+    values = {name: sum(run.values[name] for run in runs) / len(runs) for name in common}
     means = tuple(mean for run in runs for mean in run.run_means)
     silent = max(run.silent for run in runs)
-    return Answers(name, runs[0].condition, values, runs[0].targets, silent, means)
+    return dataclasses.replace(runs[0], values=values, silent=silent, run_means=means)
 
 
 def check_same_set(experiments: Sequence[ScoredExperiment]) -> None:
@@ -207,49 +214,48 @@ def check_same_set(experiments: Sequence[ScoredExperiment]) -> None:
     level.
 
     Raises:
-        TSXError: with the first experiment that differs, from which, and how.
+        TSXError: with two experiments that differ, and how.
     """
-    for index, other in enumerate(experiments):
-        for first in experiments[:index]:
-            difference = _difference(first, other)
-            if difference:
-                raise TSXError(
-                    f"{other.path}: not of the same mixtures as {first.path}: {difference}"
-                )
+    for first, other in itertools.combinations(experiments, 2):
+        _refuse(first, other, _query_differences(first, other))
+        _refuse(first, other, _target_differences(first, other))
+        if len({first.mixture_set, other.mixture_set} - {None}) > 1:
+            ids = describe_difference(first.table, other.table) or "with the same ids"
+            _refuse(first, other, [f"its .done names another mixture set ({ids})"])
 
 
 def check_same_targets(experiments: Sequence[ScoredExperiment]) -> None:
     """Refuse experiments that share no mixture with the first, or not its target and its level.
 
-    They may have been queried by other recordings: only so are one and ten recordings of a class a
-    pair, and two draws of them.
+    The recordings they were queried by may differ: that makes pairs of one and ten recordings of a
+    class, and of two draws of them.
 
     Raises:
         TSXError: with the two files, the mixture and what differs.
     """
     for other in experiments[1:]:
-        first = experiments[0]
-        where = f"{other.path}: not of the same mixtures as {first.path}"
-        common = sorted(set(first.table) & set(other.table))
-        if not common:
-            raise TSXError(f"{where}: none in common")
-        for name in common:
-            fault = _target_difference(
-                *(next(iter(e.table[name].values())) for e in (first, other))
-            )
-            if fault:
-                raise TSXError(f"{where}: mixture {name!r}: {fault}")
+        _refuse(experiments[0], other, _target_differences(experiments[0], other))
 
 
-def _difference(first: ScoredExperiment, other: ScoredExperiment) -> str:
-    """How the mixtures differ, in words; empty if they do not."""
+def _refuse(first: ScoredExperiment, other: ScoredExperiment, differences: Iterable[str]) -> None:
+    for difference in differences:
+        raise TSXError(f"{other.path}: not of the same mixtures as {first.path}: {difference}")
+
+
+def _query_differences(first: ScoredExperiment, other: ScoredExperiment) -> Iterator[str]:
     ours, theirs = first.table, other.table
     for condition in first.conditions:
         # the oracle is of the mixtures that any condition of the experiment applies to
-        if condition in other.conditions and condition != ORACLE:
-            words = describe_difference(first.rows(condition), other.rows(condition))
-            if words:
-                return f"{condition}: {words}"
+        if condition not in other.conditions or condition == ORACLE:
+            continue
+        mine, yours = first.rows(condition), other.rows(condition)
+        words = describe_difference(mine, yours)
+        if words:
+            yield f"{condition}: {words}"
+        for name in mine if condition != UNCONDITIONAL else ():
+            expected, found = mine[name].value, yours[name].value
+            if found != expected:
+                yield f"mixture {name!r}: {condition} is {found!r}, expected {expected!r}"
     # queried by nothing, a model answers every mixture; the others skip what does not apply
     words = ""
     if UNCONDITIONAL in first.conditions:
@@ -257,38 +263,20 @@ def _difference(first: ScoredExperiment, other: ScoredExperiment) -> str:
     elif UNCONDITIONAL in other.conditions:
         words = describe_difference(ours, {name: ours[name] for name in ours if name in theirs})
     if words:
-        return words
-    common = sorted(set(ours) & set(theirs))
-    for name in common:
-        fault = _row_difference(ours[name], theirs[name])
-        if fault:
-            return f"mixture {name!r}: {fault}"
-    ids = describe_difference(ours, theirs)
+        yield words
+
+
+def _target_differences(first: ScoredExperiment, other: ScoredExperiment) -> Iterator[str]:
+    common = sorted(set(first.table) & set(other.table))
     if not common:
-        return f"none in common: {ids}"
-    sets = (first.mixture_set, other.mixture_set)
-    if None not in sets and sets[0] != sets[1]:
-        return f"its .done names another mixture set ({ids or 'with the same ids'})"
-    return ""
-
-
-def _row_difference(ours: Mapping[str, Score], theirs: Mapping[str, Score]) -> str:
-    fault = _target_difference(next(iter(ours.values())), next(iter(theirs.values())))
-    if fault:
-        return fault
-    for condition in set(ours) & set(theirs) - {ORACLE, UNCONDITIONAL}:
-        expected, found = ours[condition].value, theirs[condition].value
-        if found != expected:
-            return f"{condition} is {found!r}, expected {expected!r}"
-    return ""
-
-
-def _target_difference(expected: Score, found: Score) -> str:
-    if found.label != expected.label:
-        return f"target is {found.label!r}, expected {expected.label!r}"
-    levels = expected.si_sdr_mixture, found.si_sdr_mixture
-    same = levels[0] is levels[1] if None in levels else abs(levels[0] - levels[1]) <= SAME_AUDIO
-    if not same:
-        expected_level, found_level = map(decibels, levels)
-        return f"SI-SDR of the mixture is {found_level}, expected {expected_level}"
-    return ""
+        yield f"none in common: {describe_difference(first.table, other.table)}"
+    for name in common:
+        expected, found = (next(iter(one.table[name].values())) for one in (first, other))
+        if found.label != expected.label:
+            yield f"mixture {name!r}: target is {found.label!r}, expected {expected.label!r}"
+        old, new = expected.si_sdr_mixture, found.si_sdr_mixture
+        if old is not new and (None in (old, new) or abs(old - new) > SAME_AUDIO):
+            yield (
+                f"mixture {name!r}: SI-SDR of the mixture is {decibels(new)}, expected "
+                f"{decibels(old)}"
+            )

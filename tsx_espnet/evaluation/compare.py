@@ -1,7 +1,7 @@
 """Systems side by side on one test set: means, paired differences, and their oracle ensemble."""
 
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import (
@@ -12,17 +12,10 @@ from tsx_espnet.evaluation.answers import (
     ensemble,
     read_experiment,
 )
-from tsx_espnet.evaluation.markdown import NONE, markdown, number, plain, spread
+from tsx_espnet.evaluation.markdown import NONE, bullets, markdown, number, plain, spread
 from tsx_espnet.evaluation.scores import FILE, ORDER, shown_condition
 from tsx_espnet.evaluation.statistics import RESAMPLES
 from tsx_espnet.tables import PathLike, atomic_write
-
-
-class Wanted(NamedTuple):
-    """One system as the user names it: an experiment, and a condition where one was given."""
-
-    directory: Path
-    condition: Optional[str]
 
 
 def compare(
@@ -44,26 +37,20 @@ def compare(
     """
     if condition is not None:
         _check_condition(condition, "--condition")
-    wanted = [parse_system(text) for text in experiments]
+    wanted = [_parse_system(text) for text in experiments]
     if len(wanted) < 2:
         raise TSXError(f"expected two experiments or more, found {len(wanted)}")
-    directories = list(dict.fromkeys(item.directory for item in wanted))
-    test_set = choose_test_set(directories, test_set)
+    directories = list(dict.fromkeys(directory for directory, _ in wanted))
+    test_set = _choose_test_set(directories, test_set)
     scored = {directory: read_experiment(directory, test_set) for directory in directories}
     check_same_set(list(scored.values()))
-    if condition and not any(condition in scored[d].conditions for d in directories):
+    if condition and not any(condition in one.conditions for one in scored.values()):
         raise TSXError(f"--condition {condition}: no experiment has scores under it")
-    chosen = [
-        item.condition or shown_condition(scored[item.directory].conditions, condition)
-        for item in wanted
-    ]
-    names = name_systems(wanted, chosen)
-    systems = [
-        ask(scored[item.directory], condition, name)
-        for item, condition, name in zip(wanted, chosen, names)
-    ]
-    title, table = f"Comparison on {test_set}", comparison_table(systems)
-    notes = "\n".join(f"- {note}" for note in _notes(systems, test_set))
+    pairs = [(d, given or shown_condition(scored[d].conditions, condition)) for d, given in wanted]
+    names = _name_systems(pairs, [bool(given) for _, given in wanted])
+    systems = [ask(scored[d], chosen, name) for (d, chosen), name in zip(pairs, names)]
+    title, table = f"Comparison on {test_set}", _comparison_table(systems)
+    notes = bullets(_notes(systems, test_set))
     printed = [title, plain(table), notes]
     if out is not None:
         with atomic_write(out) as stream:
@@ -72,12 +59,8 @@ def compare(
     return "\n\n".join(printed)
 
 
-def parse_system(text: str) -> Wanted:
-    """``DIRECTORY`` or ``DIRECTORY:CONDITION``; a directory whose name holds a colon is one.
-
-    Raises:
-        TSXError: if there is no such directory or condition.
-    """
+def _parse_system(text: str) -> Tuple[Path, str]:
+    """``DIRECTORY`` or ``DIRECTORY:CONDITION``; a directory may have a colon in its name."""
     path, colon, condition = text.rpartition(":")
     if Path(text).is_dir() or not colon:
         path, condition = text, ""
@@ -85,15 +68,11 @@ def parse_system(text: str) -> Wanted:
         raise TSXError(f"{path}: no such directory; expected an experiment")
     if path != text:
         _check_condition(condition, text)
-    return Wanted(Path(path).resolve(), condition or None)
+    return Path(path).resolve(), condition
 
 
-def choose_test_set(directories: Sequence[Path], test_set: Optional[str] = None) -> str:
-    """``test_set``, or the only one that all ``directories`` have scores of.
-
-    Raises:
-        TSXError: if one has not been scored on it, or there is none or more than one.
-    """
+def _choose_test_set(directories: Sequence[Path], test_set: Optional[str]) -> str:
+    """``test_set``, or the only one that all ``directories`` have scores of."""
     sets = {
         directory: sorted(path.parent.name for path in (directory / INFER).glob(f"*/{FILE}"))
         for directory in directories
@@ -114,37 +93,30 @@ def choose_test_set(directories: Sequence[Path], test_set: Optional[str] = None)
     return common[0]
 
 
-def name_systems(wanted: Sequence[Wanted], chosen: Sequence[str]) -> List[str]:
-    """Names of directories, with the condition where it was given or tells two apart.
-
-    Raises:
-        TSXError: if an experiment is there twice under the same condition.
-    """
-    seen = set()
-    for item, condition in zip(wanted, chosen):
-        if (item.directory, condition) in seen:
-            raise TSXError(f"{item.directory} under {condition} is there twice")
-        seen.add((item.directory, condition))
-    bare = [item.directory.name for item in wanted]
-    full = [f"{item.directory.name}:{condition}" for item, condition in zip(wanted, chosen)]
-    whole = [f"{item.directory}:{condition}" for item, condition in zip(wanted, chosen)]
-    names = [long if item.condition else short for item, short, long in zip(wanted, bare, full)]
+def _name_systems(systems: Sequence[Tuple[Path, str]], given: Sequence[bool]) -> List[str]:
+    """Names of directories, with the condition where it was given or tells two apart."""
+    for directory, condition in systems:
+        if systems.count((directory, condition)) > 1:
+            raise TSXError(f"{directory} under {condition} is there twice")
+    full = [f"{directory.name}:{condition}" for directory, condition in systems]
+    whole = [f"{directory}:{condition}" for directory, condition in systems]
+    names = [long if own else d.name for (d, _), long, own in zip(systems, full, given)]
     for longer in (full, whole):
         names = [other if names.count(name) > 1 else name for name, other in zip(names, longer)]
     return names
 
 
-def comparison_table(systems: Sequence[Answers]) -> List[List[str]]:
+def _comparison_table(systems: Sequence[Answers]) -> List[List[str]]:
     """Header, a row a system, and last their oracle ensemble."""
     table = [
         ["system", "condition", "mixtures", "SI-SDR (dB)", "95 % interval (dB)", "SI-SDRi (dB)"]
         + ["shared", "difference (dB)", "95 % interval (dB)", "best (%)"]
     ]
     whole = ensemble(systems)
-    wins = count_wins(systems, whole)
     for system in (*systems, whole):
         difference = None if system is systems[0] else system.minus(systems[0]).mean
-        share = None if system is whole else 100 * wins[system.name] / max(1, len(whole.values))
+        wins = sum(value == whole.values[name] for name, value in system.values.items())
+        share = None if system is whole else 100 * wins / max(1, len(whole.values))
         table.append(
             [system.name, system.condition, str(len(system.values)), *spread(system.mean)]
             + [number(mean_gain(system)), str(difference.count) if difference else NONE]
@@ -159,28 +131,20 @@ def mean_gain(system: Answers) -> Optional[float]:
     return sum(gains) / len(gains) if gains else None
 
 
-def count_wins(systems: Sequence[Answers], whole: Answers) -> Dict[str, int]:
-    """In how many mixtures each of ``systems`` is as good as the ensemble; a tie counts for all."""
-    return {
-        system.name: sum(value == whole.values[name] for name, value in system.values.items())
-        for system in systems
-    }
-
-
 def _notes(systems: Sequence[Answers], test_set: str) -> List[str]:
     queried = len({name for system in systems for name in system.values})
     notes = [
         f"{queried} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
-        'condition is applicable to ("mixtures"), not the same in every row.',
+        'condition is applicable to ("mixtures"), which differ from row to row.',
         f'"difference": SI-SDR minus that of {systems[0].name}, mixture by mixture, over the '
         '"shared" mixtures that both conditions are applicable to.',
         f"Intervals: bootstrap over the mixtures ({RESAMPLES:,} resamples); those of differences "
-        "are paired, and one that holds 0 does not tell the two apart. They are of these trained "
-        "models and these clips: another seed is not in them, and clips that recur in several "
-        "mixtures make them somewhat narrow.",
-        '"oracle ensemble": for every mixture the best of the systems above (that of the OCT '
-        "paper's Fig. 2 is of single-condition models); it takes the reference to know which one.",
-        f'"best": share of the {queried} mixtures in which no other system is better; a tie counts '
+        "are paired, and one that contains 0 does not tell the two apart. They are of these "
+        "trained models and these clips: they do not cover other seeds, and clips that recur in "
+        "several mixtures make them somewhat narrow.",
+        '"oracle ensemble": for every mixture the best of the systems above, chosen by the '
+        "reference (in the OCT paper's Fig. 2, of single-condition models).",
+        f'"best": share of the {queried} mixtures in which no other system is better; ties count '
         "for each.",
     ]
     silent = {system.name: system.silent for system in systems if system.silent}

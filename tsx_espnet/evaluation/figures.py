@@ -16,9 +16,9 @@ from tsx_espnet.tables import PathLike, atomic_write
 
 # Okabe and Ito's palette: distinct under every common colour blindness
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#8C8C8C")
-COLORS = dict(zip((*ASKED, ORACLE), HUES))
+# conditions beyond the built-in ones share hues, but none has the oracle's grey
+COLORS = {**dict(zip(ASKED, itertools.cycle(HUES[:-1]))), ORACLE: HUES[-1]}
 STYLE = {
-    "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -29,10 +29,13 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
-    "axes.unicode_minus": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.8,
     "text.parse_math": False,  # a caption may hold two dollar signs
 }
 DPI = 160
+WIDTH = 0.62  # of a bar, where bars are one step apart
 WINDOW = 0.032  # s, of the spectrograms
 DYNAMIC_RANGE = 70.0  # dB
 
@@ -47,10 +50,8 @@ def draw_conditions(path: PathLike, summaries: Sequence[Summary]) -> None:
         axes = figure.subplots()
         colors = [COLORS[summary.name] for summary in summaries]
         draw_bars(axes, np.arange(len(summaries)), means, bounds, colors)
-        axes.set_xticks(range(len(summaries)))
-        axes.set_xticklabels([f"{s.name}\n{s.count} mixtures" for s in summaries])
-        axes.tick_params(axis="x", length=0)
-        axes.margins(y=0.12)
+        names = [f"{summary.name}\n{summary.count} mixtures" for summary in summaries]
+        axes.set_xticks(range(len(summaries)), names)
         axes.set_ylabel("SI-SDRi (dB)")
 
     save_figure(path, (1.1 + 0.95 * len(summaries), 2.9), draw)
@@ -62,32 +63,19 @@ def draw_bars(
     means: np.ndarray,
     bounds: np.ndarray,
     colors: Sequence[str],
-    width: float = 0.62,
-    fontsize: float = STYLE["font.size"],
+    width: float = WIDTH,
+    fontsize: float = 9,
 ) -> None:
-    """Bars of ``means`` ``(N,)`` with their intervals ``bounds`` ``(N, 2)`` and their numbers."""
-    axes.yaxis.grid(True, color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.bar(
-        positions,
-        means,
-        width=width,
-        color=colors,
-        yerr=np.maximum(np.stack([means - bounds[:, 0], bounds[:, 1] - means]), 0),
-        error_kw={"capsize": max(1.5, 5 * width), "elinewidth": 1, "capthick": 1, "ecolor": "0.15"},
-    )
+    """Bars of ``means`` (N,) with their intervals ``bounds`` (N, 2) and their numbers."""
+    axes.yaxis.grid(True)
+    axes.tick_params(axis="x", length=0)
+    axes.margins(y=0.12)
+    errors = np.maximum(np.stack([means - bounds[:, 0], bounds[:, 1] - means]), 0)
+    style = {"capsize": max(1.5, 5 * width), "elinewidth": 1, "capthick": 1, "ecolor": "0.15"}
+    bars = axes.bar(positions, means, width=width, color=colors, yerr=errors, error_kw=style)
     axes.axhline(0, color="0.15", linewidth=0.8)
-    for x, mean, (low, high) in zip(positions, means, bounds):
-        up = mean >= 0
-        axes.annotate(
-            number(mean, 1).replace("-", "\N{MINUS SIGN}"),
-            (x, max(high, 0) if up else min(low, 0)),
-            xytext=(0, 4 if up else -4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if up else "top",
-            fontsize=fontsize,
-        )
+    texts = [number(mean, 1).replace("-", "\N{MINUS SIGN}") for mean in means]
+    axes.bar_label(bars, texts, padding=4, fontsize=fontsize)
 
 
 class Bars(NamedTuple):
@@ -101,11 +89,10 @@ class Bars(NamedTuple):
 
 def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
     """Panels one under the other, a group of bars each tick, each bar with its 95 % interval."""
+    several = [len(bars.names) > 1 for bars in panels]
     widths = [
-        0.8 + 0.4 * len(bars.names) * len(bars.means)
-        if len(bars.names) > 1
-        else 2.2 + 0.55 * len(bars.means)
-        for bars in panels
+        0.8 + 0.4 * len(bars.names) * len(bars.means) if grouped else 2.2 + 0.55 * len(bars.means)
+        for bars, grouped in zip(panels, several)
     ]
     drawn = {name for bars in panels for group in bars.means.values() for name in group}
     names = [name for bars in panels for name in bars.names if name in drawn]
@@ -113,8 +100,8 @@ def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
 
     def draw(figure: Any) -> None:
         all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, bars in zip(all_axes, panels):
-            width = 0.85 / len(bars.names) if len(bars.names) > 1 else 0.62
+        for axes, bars, grouped in zip(all_axes, panels, several):
+            width = 0.85 / len(bars.names) if grouped else WIDTH
             for x, group in enumerate(bars.means.values()):
                 numbers = [bars.names.index(name) for name in group]
                 offsets = width * (np.array(numbers) - (len(bars.names) - 1) / 2)
@@ -127,12 +114,13 @@ def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
             slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
             axes.set_xticks(range(len(ticks)), ticks, **slanted)
             axes.set_xlim(-0.5, max(len(ticks), 2) - 0.5)
-            axes.tick_params(axis="x", length=0)
-            axes.margins(y=0.12)
             axes.set_ylabel(label)
             axes.set_title(bars.title, loc="left", pad=8)
             if bars.line:
-                _draw_line(axes, *bars.line)
+                level, text = bars.line
+                axes.axhline(level, color="0.4", linewidth=1, linestyle="--", zorder=0.5)
+                place = {"transform": axes.get_yaxis_transform(), "va": "center"}
+                axes.text(1.01, level, text, **place, fontsize=7.5, color="0.3")
         if len(colors) > 1:
             from matplotlib.patches import Patch
 
@@ -140,20 +128,6 @@ def draw_panels(path: PathLike, panels: Sequence[Bars], label: str) -> None:
             figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2)
 
     save_figure(path, (max(4.2, *widths), 0.6 + 2.5 * len(panels)), draw)
-
-
-def _draw_line(axes: Any, level: float, text: str) -> None:
-    axes.axhline(level, color="0.4", linewidth=1, linestyle="--", zorder=0.5)
-    axes.annotate(
-        text,
-        (1, level),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=7.5,
-        color="0.3",
-    )
 
 
 def draw_learning_curves(path: PathLike, history: History) -> None:
@@ -175,8 +149,7 @@ def draw_learning_curves(path: PathLike, history: History) -> None:
         for axes in all_axes:
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.yaxis.grid(True, color="0.9", linewidth=0.8)
-            axes.set_axisbelow(True)
+            axes.yaxis.grid(True)
 
     save_figure(path, (7.0, 2.6) if curves else (3.4, 2.6), draw)
 
@@ -184,7 +157,7 @@ def draw_learning_curves(path: PathLike, history: History) -> None:
 def draw_spectrograms(
     path: PathLike, signals: Mapping[str, np.ndarray], rate: int, title: str
 ) -> None:
-    """Spectrograms of ``signals`` (name -> ``(T,)``), stacked, with one colour scale in dB.
+    """Spectrograms of ``signals`` (name -> (T,)), stacked, with one colour scale in dB.
 
     0 dB is the loudest point of them all, so that levels can be compared.
     """
@@ -194,17 +167,11 @@ def draw_spectrograms(
 
     def draw(figure: Any) -> None:
         all_axes = figure.subplots(len(powers), 1, sharex=True, squeeze=False)[:, 0]
+        style = {"cmap": "magma", "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
         for axes, (name, power) in zip(all_axes, powers.items()):
-            image = axes.imshow(
-                10 * np.log10(np.maximum(power, floor) / top),
-                origin="lower",
-                aspect="auto",
-                cmap="magma",
-                vmin=-DYNAMIC_RANGE,
-                vmax=0,
-                interpolation="nearest",
-                extent=(0, len(signals[name]) / rate, 0, rate / 2000),
-            )
+            levels = 10 * np.log10(np.maximum(power, floor) / top)
+            ends = (0, len(signals[name]) / rate, 0, rate / 2000)
+            image = axes.imshow(levels, vmin=-DYNAMIC_RANGE, vmax=0, extent=ends, **style)
             axes.set_title(name, loc="left", pad=3)
             axes.set_ylabel("frequency (kHz)")
         all_axes[-1].set_xlabel("time (s)")
@@ -215,9 +182,9 @@ def draw_spectrograms(
 
 
 def spectrogram(signal: np.ndarray, rate: int) -> np.ndarray:
-    """Power of the short-time Fourier transform, Hann window of 32 ms, a quarter of it as hop.
+    """Power of the short-time Fourier transform, Hann window of 32 ms, hop of a quarter of it.
 
-    Shape: ``(T,)`` -> ``(F, N)``, ``F = size // 2 + 1``, ``N = T // hop + 1``.
+    Shape: (T,) -> (F, N), F = size // 2 + 1, N = T // hop + 1.
     """
     size = max(16, int(WINDOW * rate))
     padded = np.pad(np.asarray(signal, dtype=np.float64), (size // 2, size - size // 2))
@@ -226,10 +193,8 @@ def spectrogram(signal: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _plot(axes: Any, curve: Mapping[int, float], color: str, label: str) -> None:
-    marker = "o" if len(curve) < 12 else None  # a short training should not look like none
-    axes.plot(
-        list(curve), list(curve.values()), color=color, label=label, lw=1.6, marker=marker, ms=3.5
-    )
+    marker = "o" if len(curve) < 12 else None  # one epoch is a point, and no line
+    axes.plot(*zip(*curve.items()), color=color, label=label, lw=1.6, marker=marker, ms=3.5)
 
 
 def save_figure(path: PathLike, size: Tuple[float, float], draw: Any) -> None:

@@ -16,24 +16,21 @@ METRIC_COLUMNS = {
 
 
 def summary_table(
-    summaries: Sequence[Summary], first: str, metrics: Sequence[str] = tuple(METRIC_COLUMNS)
+    summaries: Sequence[Summary], first: str, brief: bool = False
 ) -> List[List[str]]:
-    """Header and rows of ``summaries``, every column with its unit; ``first`` heads the names."""
-    metrics = [metric for metric in metrics if any(metric in s.means for s in summaries)]
-    table = [
-        [first, "mixtures", "silent", "SI-SDR (dB)", "SI-SDRi (dB)", "95 % interval (dB)"]
-        + [METRIC_COLUMNS[metric] for metric in metrics]
-        + ["worse (%)"]
-    ]
+    """Header and rows of ``summaries``; ``first`` heads the names, ``brief`` leaves out metrics."""
+    known = () if brief else METRIC_COLUMNS
+    metrics = [metric for metric in known if any(metric in s.means for s in summaries)]
+    heads = [METRIC_COLUMNS[metric] for metric in metrics]
+    table = [[first, "mixtures", "silent", "SI-SDR (dB)", "SI-SDRi (dB)", "95 % interval (dB)"]]
+    table[0] += [*heads, "worse (%)"]
     for summary in summaries:
-        worse = None if summary.worse is None else 100 * summary.worse
-        table.append(
-            [summary.name, str(summary.count), str(summary.silent)]
-            + [number(summary.means.get("si_sdr")), number(summary.means.get("si_sdri"))]
-            + [interval(summary)]
-            + [number(summary.means.get(metric)) for metric in metrics]
-            + [number(worse, 1)]
+        si_sdr, si_sdri, *others = (
+            number(summary.means.get(metric)) for metric in ("si_sdr", "si_sdri", *metrics)
         )
+        worse = number(None if summary.worse is None else 100 * summary.worse, 1)
+        counts = (str(summary.count), str(summary.silent))
+        table.append([summary.name, *counts, si_sdr, si_sdri, interval(summary), *others, worse])
     return table
 
 

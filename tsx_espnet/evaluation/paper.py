@@ -78,7 +78,7 @@ class Claim(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows and columns as a paper prints them, and what is to be said under them."""
+    """Rows and columns as a paper prints them, and the notes under them."""
 
     name: str
     columns: Tuple[str, ...]
@@ -101,7 +101,7 @@ class Table:
 class Panel(NamedTuple):
     """A panel of the figure: groups of bars like a table, or one cell class by class.
 
-    ``line`` is a level in dB and what is written beside it.
+    ``line`` is a level in dB and the text beside it.
     """
 
     title: str
@@ -124,28 +124,31 @@ class Paper:
     claims: Tuple[Claim, ...]
     notes: Tuple[str, ...]
 
-    def all_claims(self) -> Dict[str, List[Claim]]:
-        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
-        numbers = {
-            cell: printed
+    def printed(self) -> Dict[Cell, float]:
+        """Cell -> number, of all cells of the tables that have one."""
+        return {
+            cell: number
             for table in self.tables
             for row in table.rows
-            for cell, printed in zip(row.cells, row.printed)
-            if cell is not None and printed is not None
+            for cell, number in zip(row.cells, row.printed)
+            if cell is not None and number is not None
         }
+
+    def all_claims(self) -> Dict[str, List[Claim]]:
+        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
+        numbers = self.printed()
         known = set()
         found: Dict[str, List[Claim]] = {}
         groups = [(table.name, table.claims()) for table in self.tables]
         for name, claims in (*groups, ("In the paper's words", iter(self.claims))):
             for claim in claims:
                 pair = frozenset((claim.above, claim.below))
-                if pair in known:
-                    continue
-                known.add(pair)
                 if pair <= numbers.keys():
                     printed = round(numbers[claim.above] - numbers[claim.below], 6)
                     claim = claim._replace(printed=printed)
-                found.setdefault(name, []).append(claim)
+                if pair not in known:
+                    found.setdefault(name, []).append(claim)
+                known.add(pair)
         return found
 
     def cells(self) -> List[Cell]:
@@ -181,20 +184,16 @@ class Paper:
         for option, names, having in zip(("methods", "mixings", "difficulties"), wanted, known):
             for name in names:
                 check_known(name, having, f"--{option}: the paper has none called")
-        needs: Dict[Tuple[str, str], bool] = {}
-        for cell in self.cells():
-            key, of = (cell.method, self.sets[cell.set].kind), self.sets[cell.set]
-            needs[key] = needs.get(key, False) or of.new_classes
+        of = [(cell.method, self.sets[cell.set]) for cell in self.cells()]
+        needed = {(method, one.kind) for method, one in of}
+        with_new = {(method, one.kind) for method, one in of if one.new_classes}
         lines = []
-        for seed, (kind, pair) in itertools.product(seeds, kinds.items()):
-            for method in methods or known[0]:
-                if (method, kind) not in needs or any(
-                    names and name not in names for name, names in zip(pair, wanted[1:])
-                ):
-                    continue
+        for seed, kind, method in itertools.product(seeds, kinds, methods or known[0]):
+            wants = all(name in (names or (name,)) for name, names in zip(kinds[kind], wanted[1:]))
+            if wants and (method, kind) in needed:
                 words = [size, method, kind, f"seed{seed}" if seed else ""]
-                new = "yes" if needs[method, kind] else "no"
-                lines.append(("_".join(filter(None, words)), method, *pair, str(seed), new))
+                new = "yes" if (method, kind) in with_new else "no"
+                lines.append(("_".join(filter(None, words)), method, *kinds[kind], str(seed), new))
         return lines
 
 

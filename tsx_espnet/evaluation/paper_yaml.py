@@ -5,7 +5,9 @@ import string
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from tsx_espnet.checks import Fields, check_given, check_names, shown
 from tsx_espnet.errors import TSXError
+from tsx_espnet.evaluation.answers import INFER, METRICS
 from tsx_espnet.evaluation.paper import (
     DRAW,
     Cell,
@@ -19,10 +21,9 @@ from tsx_espnet.evaluation.paper import (
 )
 from tsx_espnet.tables import PathLike, read_yaml
 
-METRICS = ("SI-SDR", "SI-SDRi", "SNR", "SNRi", "SDR", "SDRi")  # SDR: BSS-eval's; i: improvement
-INFER = "infer"  # <experiment>/infer/<test set> holds estimates and scores
 FIELDS = ("name", "system", "method", "best_of", "condition", "set", "scores")
-Fields = Dict[str, Any]
+LIMIT = 100.0  # dB
+Values = Dict[str, Any]
 
 
 def read_paper(path: PathLike, kind: Optional[str] = None) -> Paper:
@@ -36,9 +37,8 @@ def read_paper(path: PathLike, kind: Optional[str] = None) -> Paper:
     """
     if not Path(path).is_file():
         raise TSXError(f"{path}: no such file; expected a paper.yaml")
-    found = read_yaml(path)
     try:
-        return _Reader(found, kind).paper()
+        return _Reader(read_yaml(path), kind).paper()
     except TSXError as error:
         raise TSXError(f"{path}: {error}") from None
 
@@ -50,9 +50,8 @@ class _Reader:
         required = ("paper", "metric", "systems", "sets", "tables")
         optional = ("title", "data", "also", "figure", "claims", "notes")
         self.top = _record(found, "the file", required, optional)
-        self.sets = {
-            key: _test_set(one, f"sets: {key}") for key, one in self.parts("sets", dict).items()
-        }
+        sets, systems = (_items(self.top, name, "the file", dict) for name in ("sets", "systems"))
+        self.sets = {key: _test_set(one, f"sets: {key}") for key, one in sets.items()}
         kinds = sorted({one.kind for one in self.sets.values()})
         if kind and len(kinds) > 1:
             raise TSXError(f"--kind {kind}: there is more than one here: {', '.join(kinds)}")
@@ -60,7 +59,6 @@ class _Reader:
             mixing, _, difficulty = kind.partition("_")
             new = {"mixing": mixing, "difficulty": difficulty}
             self.sets = {k: dataclasses.replace(one, **new) for k, one in self.sets.items()}
-        systems = self.parts("systems", dict)
         paths = [one.scores for one in self.sets.values()]
         paths += [str(one.get("scores", "")) for one in systems.values() if isinstance(one, dict)]
         variables = {name for text in paths for name in _variables(text)} - {"kind", "draw"}
@@ -71,7 +69,8 @@ class _Reader:
 
     def paper(self) -> Paper:
         top = self.top
-        metrics = (top["metric"], *self.parts("also"))
+        parts = {name: _items(top, name, "the file") for name in ("also", "figure", "claims")}
+        metrics = (top["metric"], *parts["also"])
         for metric in metrics:
             check_known(metric, METRICS, "no metric")
         return Paper(
@@ -80,14 +79,11 @@ class _Reader:
             data=str(top.get("data", "")),
             metrics=metrics,
             sets=self.sets,
-            tables=tuple(map(self.table, self.parts("tables"))),
-            figure=tuple(map(self.panel, self.parts("figure"))),
-            claims=tuple(claim for one in self.parts("claims") for claim in self.claims(one)),
-            notes=tuple(map(str, self.parts("notes"))),
+            tables=tuple(map(self.table, _items(top, "tables", "the file"))),
+            figure=tuple(map(self.panel, parts["figure"])),
+            claims=tuple(claim for one in parts["claims"] for claim in self.claims(one)),
+            notes=tuple(map(str, _items(top, "notes", "the file"))),
         )
-
-    def parts(self, name: str, kind: type = list) -> Any:
-        return _items(self.top, name, "the file", kind)
 
     def table(self, found: Any) -> Table:
         one = _record(found, "tables", ("name", "columns", "rows"), ("notes", "by_class"))
@@ -95,7 +91,7 @@ class _Reader:
         notes = tuple(map(str, _items(one, "notes", table.name)))
         return dataclasses.replace(table, notes=notes, by_class=bool(one.get("by_class")))
 
-    def grid(self, one: Fields, where: str) -> Table:
+    def grid(self, one: Values, where: str) -> Table:
         columns = [self.named(item, where) for item in _items(one, "columns", where)]
         rows = []
         for item in _items(one, "rows", where):
@@ -104,11 +100,9 @@ class _Reader:
             name, row = self.named(found, where)
             here = f"{where}: {name}"
             if not isinstance(printed, list) or len(printed) != len(columns):
-                raise TSXError(
-                    f"{here}: printed: expected {len(columns)} numbers (null for none), found "
-                    f"{printed}"
-                )
-            numbers = [None if n is None else _number(n, f"{here}: printed") for n in printed]
+                expected = f"expected {len(columns)} numbers (null for none)"
+                raise TSXError(f"{here}: printed: {expected}, found {shown(printed)}")
+            numbers = [None if n is None else _decibels("printed", n, here) for n in printed]
             cells = [
                 self.cell({**column, **row}, f"{here}, {column_name}", number is not None)
                 for (column_name, column), number in zip(columns, numbers)
@@ -121,7 +115,7 @@ class _Reader:
         where, line = f"figure: {one['title']}", None
         if one.get("line"):
             found = _record(one["line"], f"{where}: line", ("at", "text"), ())
-            line = _number(found["at"], f"{where}: line"), str(found["text"])
+            line = _decibels("at", found["at"], f"{where}: line"), str(found["text"])
         if "classes" in one:
             cell = self.cell(self.named(one["classes"], where)[1], where)
             return Panel(str(one["title"]), None, cell, line)
@@ -139,7 +133,7 @@ class _Reader:
                 raise TSXError(f"claims: {where}: sets {sets} are not of the same mixtures")
             yield Claim(f"{where}, {column}" if column else where, above, below)
 
-    def named(self, found: Any, where: str) -> Tuple[str, Fields]:
+    def named(self, found: Any, where: str) -> Tuple[str, Values]:
         """The name of a row or column, by default its system's or set's, and its other fields."""
         own = dict(_record(found, where, (), self.fields))
         fields, name = own, ""
@@ -151,7 +145,7 @@ class _Reader:
             fields = {"name": own["system"], **self.systems[own.pop("system")], **own}
         return str(fields.pop("name", name)), fields
 
-    def cell(self, fields: Fields, where: str, needed: bool = True) -> Optional[Cell]:
+    def cell(self, fields: Values, where: str, needed: bool = True) -> Optional[Cell]:
         """The cell of ``fields``; None where they leave something open and it is not ``needed``."""
         if "set" not in fields:
             raise TSXError(f"{where}: no set")
@@ -177,33 +171,28 @@ def _test_set(found: Any, where: str) -> ScoredSet:
     if str(one["scores"]).split("/")[-2:-1] != [INFER]:
         raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
     if one.get("mixture") is not None:
-        one["mixture"] = _number(one["mixture"], f"{where}: mixture")
+        one["mixture"] = _decibels("mixture", one["mixture"], where)
     return ScoredSet(**one)
 
 
-def _record(found: Any, where: str, required: Sequence[str], optional: Sequence[str]) -> Fields:
-    if not isinstance(found, dict):
-        raise TSXError(f"{where}: expected fields and their values, found {found!r}")
-    for name in found:
-        check_known(name, (*required, *optional), f"{where}: unknown field")
-    for name in required:
-        if found.get(name) is None:
-            raise TSXError(f"{where}: no {name!r}")
+def _record(found: Any, where: str, required: Sequence[str], optional: Sequence[str]) -> Values:
+    check_names(found, (*required, *optional), where, "field")
+    check_given({k: v for k, v in found.items() if v is not None}, required, where)
     return found
 
 
-def _items(found: Fields, name: str, where: str, kind: type = list) -> Any:
+def _items(found: Values, name: str, where: str, kind: type = list) -> Any:
     one = found.get(name)
     if one is not None and not isinstance(one, kind):
         words = "a list" if kind is list else "names and their fields"
-        raise TSXError(f"{where}: {name}: expected {words}, found {one!r}")
+        raise TSXError(f"{where}: {name}: expected {words}, found {shown(one)}")
     return one or kind()
 
 
-def _number(found: Any, where: str) -> float:
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise TSXError(f"{where}: expected a number of dB, found {found!r}")
-    return float(found)
+def _decibels(name: str, value: Any, where: str) -> float:
+    fields = Fields({name: value}, where)
+    fields.number(name, -LIMIT, LIMIT)
+    return fields.values[name]
 
 
 def _variables(template: str) -> List[str]:

@@ -159,23 +159,22 @@ def score_mixture(
         before["si_sdr_mixture"] = metrics.si_sdr(target, mixture)
         before["snr_mixture"] = metrics.snr(target, mixture)
     for condition in audible:
-        after[condition]["si_sdr"] = metrics.si_sdr(target, estimates[condition])
-        after[condition]["si_sdri"] = after[condition]["si_sdr"] - before["si_sdr_mixture"]
+        si_sdr = metrics.si_sdr(target, estimates[condition])
+        after[condition].update(si_sdr=si_sdr, si_sdri=si_sdr - before["si_sdr_mixture"])
         after[condition]["snr"] = metrics.snr(target, estimates[condition])
     if not silent and not skip_bss:
         # one call: the filters of the references are solved for once
         bss = metrics.bss_eval(target, other, np.stack([mixture, *(estimates[c] for c in audible)]))
         before["sdr_mixture"] = float(bss.sdr[0])
         for index, condition in enumerate(audible, start=1):
-            for metric in bss._fields:
-                after[condition][metric] = float(getattr(bss, metric)[index])
+            after[condition].update({m: float(v[index]) for m, v in bss._asdict().items()})
     return [
         Score(
             mixture=name,
             condition=condition,
             value=values[condition],
             label=mixtures.label(name),
-            clip=mixtures.plans[name].sources[mixtures.plans[name].target].clip,
+            clip=plan.sources[plan.target].clip,
             silent=silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],

@@ -2,9 +2,10 @@
 
 import csv
 import dataclasses
+import itertools
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.conditions import ASKED, CONDITIONS, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -19,14 +20,14 @@ _AGAIN = "run stage 7 (score) again"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well one mixture was answered under one condition; all metrics in dB, ``None`` = none.
+    """How well one mixture was answered under one condition; all metrics in dB or None.
 
     ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
-    and is empty where all can be heard. ``value`` is that of the condition; of the oracle, the
-    condition; of a model that is queried by nothing, the output that fits the target (spk1, spk2).
+    and is empty if all are audible. ``value`` is that of the condition; of the oracle, the
+    condition; of a model without queries, the output that fits the target (spk1, spk2).
     ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
     value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
-    which other mixtures may share; empty in scores written before there was this column.
+    which other mixtures may share; it is empty in scores from before this column.
     """
 
     mixture: str
@@ -51,31 +52,24 @@ METRICS = COLUMNS[5:-1]
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
-    """The scores with one ``oracle`` row a mixture: its condition of the highest SI-SDR, as value.
+    """The scores with an ``oracle`` row for each mixture: that of the condition of highest SI-SDR.
 
-    That is "oracle OCT" of the OCT paper's Table 1. On a tie the condition that comes first in
-    ``CONDITIONS`` counts; a mixture without any SI-SDR keeps a row that says what is silent.
-    ``unconditional`` is no condition to pick. The result is sorted by mixture, then in the order of
-    the conditions.
+    That is the "(Oracle) OCT" of the OCT paper. Ties go to the condition that comes first in
+    ``CONDITIONS``; a mixture without any SI-SDR keeps a row that says what is silent.
+    ``unconditional`` is never picked. Sorted by mixture, then in the order of the conditions.
     """
+    scores = sorted((score for score in scores if score.condition != ORACLE), key=_place)
     best: Dict[str, Score] = {}
-    scores = sort_scores(score for score in scores if score.condition != ORACLE)
     for score in scores:
-        champion = best.get(score.mixture)
-        if score.condition == UNCONDITIONAL:
-            continue
-        if champion is None or _rank(score) > _rank(champion):
-            best[score.mixture] = score
+        if score.condition != UNCONDITIONAL:
+            champion = best.setdefault(score.mixture, score)
+            if _rank(score) > _rank(champion):
+                best[score.mixture] = score
     oracle = [
         dataclasses.replace(score, condition=ORACLE, value=score.condition)
         for score in best.values()
     ]
-    return sort_scores(scores + oracle)
-
-
-def sort_scores(scores: Iterable[Score]) -> List[Score]:
-    """By mixture, then in the order of ``CONDITIONS``, the oracle last."""
-    return sorted(scores, key=lambda score: (score.mixture, ORDER.index(score.condition)))
+    return sorted(scores + oracle, key=_place)
 
 
 def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str:
@@ -109,7 +103,12 @@ def read_scores(path: PathLike) -> List[Score]:
     if not path.is_file():
         raise TSXError(f"{path}: no such file; run stage 7 (score)")
     try:
-        return list(_read(path))
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise TSXError(f"{path}: missing column {', '.join(missing)}; {_AGAIN}")
+            return [_score(row, f"{path}:{reader.line_num}") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise TSXError(f"{path}: not CSV ({error}); {_AGAIN}") from None
 
@@ -131,26 +130,11 @@ def check_scores(scores: Sequence[Score], path: PathLike) -> None:
             raise _stale(path, score.mixture, f"{score.condition} occurs twice")
         rows[score.condition] = score
     for name, rows in mixtures.items():
-        fault = _fault(rows) or _oracle_fault(rows)
-        if fault:
+        for fault in itertools.chain(_faults(rows), _oracle_faults(rows)):
             raise _stale(path, name, fault)
 
 
-def _read(path: Path) -> Iterator[Score]:
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
-        if missing:
-            raise TSXError(
-                f"{path}: missing column {', '.join(missing)}; {_AGAIN}"
-            )
-        for row in reader:
-            yield _score(row, f"{path}:{reader.line_num}")
-
-
 def _score(row: Dict[str, str], where: str) -> Score:
-    fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
-    fields["clip"] = row.get("clip", "")
     if None in row.values() or None in row:
         cells = sum(column in row for column in COLUMNS)
         raise TSXError(f"{where}: expected {cells} cells; {_AGAIN}")
@@ -159,16 +143,16 @@ def _score(row: Dict[str, str], where: str) -> Score:
             f"{where}: unknown condition {row['condition']!r:.80}; expected one of "
             f"{', '.join(ORDER)}; {_AGAIN}"
         )
+    fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
+    fields["clip"] = row.get("clip", "")
     for column in METRICS:
         try:
-            number = float(row[column]) if row[column] else None
+            fields[column] = float(row[column]) if row[column] else None
         except ValueError:
-            number = math.nan
-        if number is not None and not math.isfinite(number):
-            raise TSXError(
-                f"{where}: {column} is {row[column]!r:.80}; expected a number of dB; {_AGAIN}"
-            )
-        fields[column] = number
+            fields[column] = math.nan
+        if not math.isfinite(fields[column] or 0):
+            found = f"{row[column]!r:.80}"
+            raise TSXError(f"{where}: {column} is {found}; expected a number of dB; {_AGAIN}")
     return Score(**fields)
 
 
@@ -176,49 +160,45 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else value
 
 
+def _place(score: Score) -> Tuple[str, int]:
+    return score.mixture, ORDER.index(score.condition)
+
+
 def _rank(score: Score) -> float:
     return -math.inf if score.si_sdr is None else score.si_sdr
 
 
-def _fault(rows: Mapping[str, Score]) -> Optional[str]:
+def _faults(rows: Mapping[str, Score]) -> Iterator[str]:
     first = next(iter(rows.values()))
-    for score in rows.values():
+    for name, score in rows.items():
         for column in ("label", "clip", "si_sdr_mixture"):
             found, expected = getattr(score, column), getattr(first, column)
             if found != expected:
-                return (
-                    f"{column} is {found!r} under {score.condition} and {expected!r} under "
-                    f"{first.condition}"
-                )
-        parts = (score.si_sdr, score.si_sdr_mixture, score.si_sdri)
-        if None in parts:
-            if score.si_sdr is not None or score.si_sdri is not None:
-                return f"{score.condition} lacks one of SI-SDR, SI-SDRi and the mixture's SI-SDR"
-        elif abs(score.si_sdr - score.si_sdr_mixture - score.si_sdri) > ROUNDING:
-            return (
-                f"{score.condition} has SI-SDRi {score.si_sdri:.4f} dB, expected "
-                f"{score.si_sdr:.4f} - {score.si_sdr_mixture:.4f} dB"
-            )
-    return None
+                yield f"{column} is {found!r} under {name} and {expected!r} under {first.condition}"
+        after, before, gain = score.si_sdr, score.si_sdr_mixture, score.si_sdri
+        if None in (after, before, gain):
+            if after is not None or gain is not None:
+                yield f"{name} lacks one of SI-SDR, SI-SDRi and the mixture's SI-SDR"
+        elif abs(after - before - gain) > ROUNDING:
+            yield f"{name} has SI-SDRi {gain:.4f} dB, expected {after:.4f} - {before:.4f} dB"
 
 
-def _oracle_fault(rows: Mapping[str, Score]) -> Optional[str]:
+def _oracle_faults(rows: Mapping[str, Score]) -> Iterator[str]:
     queried = {c: score for c, score in rows.items() if c not in (ORACLE, UNCONDITIONAL)}
     oracle = rows.get(ORACLE)
     if oracle is None:
-        return "no oracle" if queried else None
+        if queried:
+            yield "no oracle"
+        return
     for condition, score in queried.items():
-        if score.si_sdr is not None and (oracle.si_sdr is None or oracle.si_sdr < score.si_sdr):
-            return (
-                f"oracle has SI-SDR {decibels(oracle.si_sdr)}, less than the "
-                f"{decibels(score.si_sdr)} of {condition}"
-            )
-    if oracle.value not in queried:
-        return f"oracle is {oracle.value!r}, which has no row"
-    named = queried[oracle.value]
-    if dataclasses.replace(oracle, condition=named.condition, value=named.value) != named:
-        return f"oracle and {oracle.value}, which it names, have different numbers"
-    return None
+        if _rank(score) > _rank(oracle):
+            found, least = decibels(oracle.si_sdr), decibels(score.si_sdr)
+            yield f"oracle has SI-SDR {found}, less than the {least} of {condition}"
+    named = queried.get(oracle.value)
+    if named is None:
+        yield f"oracle is {oracle.value!r}, which has no row"
+    elif dataclasses.replace(oracle, condition=named.condition, value=named.value) != named:
+        yield f"oracle and {oracle.value}, which it names, have different numbers"
 
 
 def decibels(value: Optional[float]) -> str:
@@ -227,7 +207,5 @@ def decibels(value: Optional[float]) -> str:
 
 
 def _stale(path: PathLike, name: str, fault: str) -> TSXError:
-    return TSXError(
-        f"{Path(path)}: mixture {name!r}: {fault}; it is stale or was edited: remove it and run "
-        "stage 7 (score) again"
-    )
+    words = f"it is stale or was edited: remove it and {_AGAIN}"
+    return TSXError(f"{path}: mixture {name!r}: {fault}; {words}")

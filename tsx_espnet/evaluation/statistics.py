@@ -1,15 +1,16 @@
 """Means of scores, and how sure they are."""
 
 import dataclasses
-from typing import Dict, Hashable, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Hashable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from tsx_espnet.evaluation.scores import METRICS, ORDER, Score
 
 RESAMPLES = 10_000
-UNPROCESSED = "mixture"
+LEVEL = 0.95  # of the intervals
 MIN_FOR_INTERVAL = 5  # fewer mixtures, or clips, say nothing about their spread
+MIN_RUNS = 3  # fewer do not judge a claim
 Interval = Tuple[float, float]
 
 
@@ -43,27 +44,67 @@ class Mean:
     interval: Interval
 
 
-def bootstrap_interval(
-    values: Sequence[float], level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap interval of the mean of ``values`` [Efron 1979], from a fixed seed.
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What a mean in dB rests on.
+
+    Attributes:
+        clips: 95 % interval over the clips of the targets, which mixtures share; None if there are
+            too few, or scores do not say which they are.
+        classes: the same over the classes of the targets; None with fewer than two.
+        runs: the lowest and the highest mean of a run (seed, draw of recordings); None with one.
+        num_runs, num_above: the runs, and those of them with a mean above 0.
+    """
+
+    clips: Optional[Interval]
+    classes: Optional[Interval]
+    runs: Optional[Interval]
+    num_runs: int
+    num_above: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether what should be above 0 is: "holds", "reversed" (it is below), or "open".
+
+        Open unless there are three runs and all three intervals are on one side of 0, by their
+        bounds as printed (two decimals); the one over runs is so if every run is.
+        """
+        intervals = (self.clips, self.classes, self.runs)
+        if self.num_runs < MIN_RUNS or None in intervals:
+            return "open"
+        if all(round(low, 2) > 0 for low, _ in intervals):
+            return "holds"
+        return "reversed" if all(round(high, 2) < 0 for _, high in intervals) else "open"
+
+
+def weigh(
+    values: Sequence[float], clips: Sequence[str], labels: Sequence[str], runs: Sequence[float]
+) -> Evidence:
+    """The evidence in ``values`` of mixtures, by clip and class of their targets, and in runs."""
+    known = all(clips) and len(set(clips)) >= MIN_FOR_INTERVAL
+    return Evidence(
+        clips=cluster_interval(values, clips) if known else None,
+        classes=cluster_interval(values, labels) if len(set(labels)) > 1 else None,
+        runs=(min(runs), max(runs)) if len(runs) > 1 else None,
+        num_runs=len(runs),
+        num_above=sum(mean > 0 for mean in runs),
+    )
+
+
+def bootstrap_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
+    """95 % percentile bootstrap interval of the mean of ``values`` [Efron 1979]; the seed is fixed.
 
     >>> bootstrap_interval([3.0, 3.0, 3.0])
     (3.0, 3.0)
     """
     data = np.asarray(values, dtype=np.float64)
-    means = [data[drawn].mean(1) for drawn in _resamples(len(data), resamples, seed)]
-    return _quantiles(means, level)
+    return _quantiles(data[drawn].mean(1) for drawn in _resamples(len(data), resamples))
 
 
 def cluster_interval(
-    values: Sequence[float],
-    clusters: Sequence[Hashable],
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    values: Sequence[float], clusters: Sequence[Hashable], resamples: int = RESAMPLES
 ) -> Interval:
-    """The same, but whole clusters are drawn: values of one cluster are not independent.
+    """The same, drawing whole clusters, since the values of one are not independent.
 
     As many clusters as there are, with replacement, each with all of its values [Davison and
     Hinkley, "Bootstrap methods and their application", 1997, Sec. 3.8, strategy 1].
@@ -74,23 +115,20 @@ def cluster_interval(
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
     owners = np.array([numbers[cluster] for cluster in clusters])
     sums, counts = np.bincount(owners, np.asarray(values, np.float64)), np.bincount(owners)
-    means = [
-        sums[drawn].sum(1) / counts[drawn].sum(1)
-        for drawn in _resamples(len(sums), resamples, seed)
-    ]
-    return _quantiles(means, level)
+    draws = _resamples(len(sums), resamples)
+    return _quantiles(sums[drawn].sum(1) / counts[drawn].sum(1) for drawn in draws)
 
 
-def _resamples(size: int, resamples: int, seed: int) -> Iterable[np.ndarray]:
-    """Indices into ``size`` items, ``(R, size)``, a block of all resamples after the other."""
-    random = np.random.default_rng(seed)
+def _resamples(size: int, resamples: int) -> Iterator[np.ndarray]:
+    """Indices into ``size`` items, (R, size), block after block until R sum to ``resamples``."""
+    random = np.random.default_rng(0)
     block = max(1, 1_000_000 // size)  # resamples at once: 8 MB of indices
     for start in range(0, resamples, block):
         yield random.integers(size, size=(min(block, resamples - start), size))
 
 
-def _quantiles(means: Sequence[np.ndarray], level: float) -> Interval:
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+def _quantiles(means: Iterable[np.ndarray]) -> Interval:
+    low, high = np.quantile(np.concatenate(list(means)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -101,9 +139,8 @@ def mean_of(values: Sequence[float]) -> Optional[Mean]:
     return Mean(float(np.mean(values)), len(values), bootstrap_interval(values))
 
 
-def summarize(name: str, scores: Iterable[Score]) -> Summary:
+def summarize(name: str, scores: Sequence[Score]) -> Summary:
     """The summary of ``scores``, which are of one condition (and perhaps of one class)."""
-    scores = list(scores)
     heard = [score for score in scores if score.si_sdri is not None]
     gains = [score.si_sdri for score in heard]
     return Summary(
@@ -120,7 +157,7 @@ def by_condition(scores: Sequence[Score]) -> List[Summary]:
     """One summary a condition that occurs, the oracle last."""
     present = {score.condition for score in scores}
     return [
-        summarize(condition, (score for score in scores if score.condition == condition))
+        summarize(condition, [score for score in scores if score.condition == condition])
         for condition in ORDER
         if condition in present
     ]
@@ -128,11 +165,11 @@ def by_condition(scores: Sequence[Score]) -> List[Summary]:
 
 def by_label(scores: Sequence[Score], condition: str) -> List[Summary]:
     """One summary per class of the target under ``condition``, sorted by name."""
-    groups: Dict[str, List[Score]] = {}
-    for score in scores:
-        if score.condition == condition:
-            groups.setdefault(score.label, []).append(score)
-    return [summarize(label, groups[label]) for label in sorted(groups)]
+    rows = [score for score in scores if score.condition == condition]
+    return [
+        summarize(label, [score for score in rows if score.label == label])
+        for label in sorted({score.label for score in rows})
+    ]
 
 
 def unprocessed(scores: Sequence[Score]) -> Summary:
@@ -141,19 +178,12 @@ def unprocessed(scores: Sequence[Score]) -> Summary:
     for score in scores:
         first.setdefault(score.mixture, score)
     heard = [score for score in first.values() if score.si_sdr_mixture is not None]
-    means = {
-        metric: value
-        for metric in ("si_sdr", "snr", "sdr")
-        for value in _means(heard, [f"{metric}_mixture"]).values()
-    }
-    return Summary(UNPROCESSED, len(heard), len(first) - len(heard), means)
+    found = _means(heard, ("si_sdr_mixture", "snr_mixture", "sdr_mixture"))
+    means = {metric.replace("_mixture", ""): value for metric, value in found.items()}
+    return Summary("mixture", len(heard), len(first) - len(heard), means)
 
 
 def _means(scores: Sequence[Score], metrics: Sequence[str]) -> Dict[str, float]:
-    means: Dict[str, float] = {}
-    for metric in metrics:
-        values = [getattr(score, metric) for score in scores]
-        values = [value for value in values if value is not None]
-        if values:
-            means[metric] = float(np.mean(values))
-    return means
+    columns = {metric: [getattr(score, metric) for score in scores] for metric in metrics}
+    columns = {name: [v for v in column if v is not None] for name, column in columns.items()}
+    return {name: float(np.mean(values)) for name, values in columns.items() if values}

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import (
@@ -17,7 +17,7 @@ from tsx_espnet.evaluation.answers import (
     ensemble,
     read_experiment,
 )
-from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper
+from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper, Row, Table
 from tsx_espnet.evaluation.scores import FILE, Score
 from tsx_espnet.tables import PathLike
 
@@ -25,7 +25,7 @@ _DRAW = r"(?:_draw([1-9]\d*))?"
 
 
 class Run(NamedTuple):
-    """What may differ between two answers that are otherwise of the same kind.
+    """One of several experiments that differ in nothing else.
 
     Attributes:
         seed: of the training; a tag without ``_seed<k>`` is a seed of its own.
@@ -56,7 +56,7 @@ class Study:
             the same mixtures, or a model was not queried as the paper says.
     """
 
-    def __init__(self, paper: Paper, directory: PathLike, size: Optional[str] = None) -> None:
+    def __init__(self, paper: Paper, directory: PathLike, size: str = "") -> None:
         directory = Path(directory)
         if not directory.is_dir():
             raise TSXError(f"{directory}: no such directory; expected one of experiments")
@@ -67,22 +67,25 @@ class Study:
         self._sets: Dict[str, Dict[str, List[ScoredExperiment]]] = {}
         self._answers: Dict[Tuple[Cell, Metric], Dict[Run, Answers]] = {}
         self._means: Dict[tuple, Optional[Answers]] = {}
-        self._find(directory, size or "")
+        self._find(directory, size)
         for places in self._sets.values():
             for experiments in places.values():
                 check_same_set(experiments)
             check_same_targets([experiments[0] for experiments in places.values()])
-        self._check_queries()
+        # where the paper prints a number, a model that was scored was queried for it
+        for model in (model for cell in paper.printed() for model in cell.models()):
+            for scored in self._experiments.get(model, {}).values():
+                ask(scored, model.condition, "")
         metrics = [METRICS[name] for name in paper.metrics]
-        self.metric = next((metric for metric in metrics if self._has(metric)), metrics[0])
+        scored = (m for m in metrics if any(self.runs(cell, m) for cell in self._experiments))
+        self.metric = next(scored, metrics[0])
 
     def runs(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
         """The answers of each run; empty if it was not run."""
         key = (cell, metric)
         if key not in self._answers:
-            self._answers[key] = (
-                self._ensembles(cell, metric) if cell.best_of else self._asked(cell, metric)
-            )
+            find = self._ensembles if cell.best_of else self._asked
+            self._answers[key] = find(cell, metric)
         return self._answers[key]
 
     def ran(self, cell: Cell) -> bool:
@@ -97,15 +100,12 @@ class Study:
         found = [set(self.runs(cell, metric)) for cell in cells if cell is not None]
         found = [runs for runs in found if runs]
         drawn = [runs for runs in found if any(run.draw is not None for run in runs)]
-        draws = set.intersection(*drawn) if drawn else set()
-        seeds = [{run.seed for run in runs} for runs in (*found, *([draws] if drawn else []))]
+        draws = [set.intersection(*drawn)] if drawn else []
+        seeds = [{run.seed for run in runs} for runs in (*found, *draws)]
+        every = frozenset().union(*found)
         common = set.intersection(*seeds) if seeds else set()
-        return frozenset(
-            run
-            for runs in found
-            for run in runs
-            if not common or (run.seed in common and (run.draw is None or run in draws))
-        )
+        shared = {run for run in every if run.draw is None}.union(*draws)
+        return frozenset(run for run in shared if run.seed in common) or every
 
     def answers(
         self, cell: Cell, metric: Metric, runs: Optional[FrozenSet[Run]] = None
@@ -115,7 +115,7 @@ class Study:
         if key not in self._means:  # its interval is a bootstrap
             found = self.runs(cell, metric).items()
             of_runs = [answers for run, answers in found if runs is None or run in runs]
-            self._means[key] = _mean(of_runs)
+            self._means[key] = average(of_runs)
         return self._means[key]
 
     def shared_runs(self, claim: Claim, metric: Metric) -> List[Run]:
@@ -131,9 +131,26 @@ class Study:
         above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
         common = self.shared_runs(claim, metric)
         if common:
-            return _mean([above[run].minus(below[run]) for run in common])
-        means = [_mean(list(runs.values())) for runs in (above, below)]
-        return None if None in means else _mean([means[0].minus(means[1])])
+            return average([above[run].minus(below[run]) for run in common])
+        first, other = (average(list(runs.values())) for runs in (above, below))
+        return average([first.minus(other)]) if first and other else None
+
+    def rows(
+        self, table: Table, metric: Metric
+    ) -> Iterator[Tuple[Row, List[Optional[Answers]]]]:
+        """Rows with our answers, of common runs; one without printed numbers only if it was run."""
+        for row in table.rows:
+            common = self.common_runs(row.cells, metric)
+            found = [cell and self.answers(cell, metric, common) for cell in row.cells]
+            if row.has_numbers or any(found):
+                yield row, found
+
+    def measured(self, table: Table) -> Iterator[Tuple[str, Row, Cell, Answers]]:
+        """Name, row, cell and answers of each cell that was run."""
+        for row, found in self.rows(table, self.metric):
+            for column, cell, answers in zip(table.columns, row.cells, found):
+                if answers is not None:
+                    yield f"{row.name}, {column}", row, cell, answers
 
     def targets(self, test_set: str) -> Dict[str, Score]:
         """Mixture -> one of its rows, of every mixture of a set."""
@@ -153,15 +170,15 @@ class Study:
         sizes = set()
         for path in sorted(directory.iterdir()):
             match = tag.fullmatch(path.name)
-            if match and (match[1] or "") != size:
+            if not match:
+                continue
+            if (match[1] or "") != size:
                 sizes.add(match[1] or "")
-            if not match or (match[1] or "") != size:
                 continue
             before = len(read)
             for cell in cells:
-                if (cell.method, self.paper.sets[cell.set].kind) != (match[2], match[3]):
-                    continue
-                for scores, draw in _places(path, cell.scores):
+                fits = (cell.method, self.paper.sets[cell.set].kind) == (match[2], match[3])
+                for scores, draw in _places(path, cell.scores) if fits else ():
                     if scores not in read:
                         read[scores] = read_experiment(scores.parents[1], scores.name)
                         place = scores.relative_to(path).as_posix()
@@ -174,33 +191,16 @@ class Study:
             else:
                 self.unscored.append(path.name)
         if not read:
-            raise TSXError(self._nothing(directory, size, sizes, list(kinds)))
-
-    def _nothing(self, directory: Path, size: str, sizes: set, kinds: Sequence[str]) -> str:
-        """The message for a directory without any run of ``size``."""
-        places = dict.fromkeys(cell.scores.replace(DRAW, "") for cell in self.paper.cells())
-        found = [f"--size {other}" if other else "no --size" for other in sorted(sizes)]
-        prefix = f"{size}_" if size else ""
-        return (
-            f"{directory}: no scored experiment of {self.paper.title}; expected "
-            f"{prefix}<method>_<mixing>_<difficulty>[_seed<k>], method one of "
-            f"{', '.join(self.paper.methods())}, mixing and difficulty one of {', '.join(kinds)}, "
-            f"with {FILE} (stage 7) in one of {', '.join(places)}"
-        ) + (f"; there are some of {', '.join(found)}" if found else "")
-
-    def _check_queries(self) -> None:
-        """Where the paper prints a number, a model that was scored was queried for it."""
-        printed = [
-            model
-            for table in self.paper.tables
-            for row in table.rows
-            for cell, number in zip(row.cells, row.printed)
-            if cell is not None and number is not None
-            for model in cell.models()
-        ]
-        for cell in printed:
-            for scored in self._experiments.get(cell, {}).values():
-                ask(scored, cell.condition, "")
+            places = dict.fromkeys(cell.scores.replace(DRAW, "") for cell in cells)
+            found = [f"--size {other}" if other else "no --size" for other in sorted(sizes)]
+            prefix = f"{size}_" if size else ""
+            raise TSXError(
+                f"{directory}: no scored experiment of {self.paper.title}; expected "
+                f"{prefix}<method>_<mixing>_<difficulty>[_seed<k>], method one of "
+                f"{', '.join(self.paper.methods())}, mixing and difficulty one of "
+                f"{', '.join(kinds)}, with {FILE} (stage 7) in one of {', '.join(places)}"
+                + (f"; there are some of {', '.join(found)}" if found else "")
+            )
 
     def _queried(self, cell: Cell) -> Dict[Run, ScoredExperiment]:
         runs = self._experiments.get(cell, {})
@@ -222,10 +222,6 @@ class Study:
             return {Run("mixed"): ensemble([next(iter(member.values())) for member in members])}
         return {run: ensemble([member[run] for member in members]) for run in runs}
 
-    def _has(self, metric: Metric) -> bool:
-        """Whether any mixture was measured by it."""
-        return any(self.runs(cell, metric) for cell in self._experiments)
-
 
 def _places(path: Path, scores: str) -> List[Tuple[Path, Optional[int]]]:
     """Where an experiment has the scores of a cell, and of which draw of the recordings."""
@@ -238,9 +234,3 @@ def _places(path: Path, scores: str) -> List[Tuple[Path, Optional[int]]]:
         if match:
             found.append((file.parent, int(match[1] or 0)))
     return sorted(found, key=lambda place: place[1])
-
-
-def _mean(runs: Sequence[Answers]) -> Optional[Answers]:
-    """None without a mixture that all of them have."""
-    found = average(runs, runs[0].name) if runs else None
-    return found if found is not None and found.values else None

@@ -1,37 +1,42 @@
-"""Classes that a trained model did not know, from a few recordings of each.
+"""New classes of a trained model: a vector of each, from a few recordings, and its adaptation.
 
-A new class is a row more of the embedding matrix, ``W' = [W, e]`` (Eq. 9), and ``e`` the mean of
-the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8), or a random start. Adaptation (see
-``adaptation.py``) then trains these rows and nothing else, so all that the model could do before
-stays as it was, to the last bit.
+A new class is one more row of the embedding matrix, ``W' = [W, e]`` (Eq. 9), and ``e`` the mean of
+the embeddings of its K recordings, ``e = 1/K Σ g(a_k)`` (Eq. 8), or a random start. Adaptation
+trains these rows on mixtures whose target is always of a new class. All other parameters are frozen
+and the model stays in evaluation mode, so what it could do before stays as it was, to the last bit.
 
 Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound extraction",
-Interspeech 2021, section 3.
+Interspeech 2021, section 3; 10 epochs and the learning rate are those of section 5.2.
 """
 
 import copy
 import dataclasses
 import json
+import math
 from pathlib import Path
-from typing import Dict, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence
 
+import numpy as np
 import torch
 
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.build import build_criterions
+from tsx_espnet.checks import check_at_least
+from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, find
 from tsx_espnet.conditions.enrollment import Recordings, recording_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
+from tsx_espnet.few_shot.mixtures import AdaptationMixture, AdaptationOptions
 from tsx_espnet.tables import digest
 
 STARTS = ("average", "random")
+MAX_GRADIENT = 5.0  # norm
+SNR = ({"name": "snr"},)  # Eq. 6
 
 
-def embed_recordings(experiment: Experiment, recordings: Recordings) -> ConditionEmbedding:
-    """The condition of one mixture that is queried by K recordings, or by one.
-
-    Shape: embedding (1, K, D); ``vector()`` is their mean, Eq. 8
+def average_embedding(experiment: Experiment, recordings: Recordings) -> torch.Tensor:
+    """Eq. 8: the mean of the embeddings of K recordings, (D,).
 
     Args:
         recordings: a path or several; any rate, any number of channels.
@@ -43,26 +48,7 @@ def embed_recordings(experiment: Experiment, recordings: Recordings) -> Conditio
         known = ", ".join(experiment.model.conditioners)
         raise TSXError(f"expected a model that takes enrollments, found one that knows {known}")
     with torch.no_grad():
-        return experiment.embed(ENROLLMENT, find(ENROLLMENT).query(recordings))
-
-
-def average_embedding(experiment: Experiment, recordings: Recordings) -> torch.Tensor:
-    """Eq. 8: the mean of the embeddings of K recordings, (D,).
-
-    Raises:
-        TSXError: as ``embed_recordings``.
-    """
-    return embed_recordings(experiment, recordings).vector()[0]
-
-
-def random_embedding(experiment: Experiment, generator: torch.Generator) -> torch.Tensor:
-    """A start as those the known classes had before training, standard normal: (D,).
-
-    Raises:
-        TSXError: if the model is not queried by classes.
-    """
-    size = class_conditioner(experiment).matrix().shape[1]
-    return torch.randn(size, generator=generator)
+        return experiment.embed(ENROLLMENT, find(ENROLLMENT).query(recordings)).vector()[0]
 
 
 def start_embeddings(
@@ -72,13 +58,13 @@ def start_embeddings(
 
     Args:
         recordings: label -> its K recordings.
-        init: ``average`` of their embeddings, or ``random``: standard normal.
-        seed: of the random ones. Other recordings get other ones too, so that
-            training on several draws of them does not start from the same vectors; so do classes
-            added one after the other.
+        init: ``average`` of their embeddings, or ``random``: standard normal, as the known classes
+            started.
+        seed: of the random ones, which differ between recordings too, so that draws of examples
+            do not start from the same vectors, and between classes added one after the other.
 
     Raises:
-        TSXError: as ``average_embedding`` and ``random_embedding``.
+        TSXError: as ``average_embedding``, or if the model is not queried by classes.
     """
     if init not in STARTS:
         raise TSXError(f"init: expected {' or '.join(STARTS)}, found {init!r}")
@@ -93,11 +79,12 @@ def start_embeddings(
     }
     number = int(digest(json.dumps(drawn_with).encode())[:15], 16)
     generator = torch.Generator().manual_seed(number)
-    return {label: random_embedding(experiment, generator) for label in recordings}
+    size = class_conditioner(experiment).matrix().shape[1]
+    return {label: torch.randn(size, generator=generator) for label in recordings}
 
 
 def class_conditioner(experiment: Experiment) -> OneHotConditioner:
-    """What holds the vectors of the classes.
+    """The conditioner that holds the vectors of the classes.
 
     Raises:
         TSXError: if the model is not queried by classes.
@@ -109,7 +96,7 @@ def class_conditioner(experiment: Experiment) -> OneHotConditioner:
 
 
 def check_new_labels(experiment: Experiment, labels: Sequence[str]) -> None:
-    """Raise ``TSXError`` for a label that the model knows already, or that no table could hold."""
+    """Raise ``TSXError`` for a label that the model knows already, or that is none."""
     for label in labels:
         if label in experiment.vocabulary.classes:
             raise TSXError(f"the model knows the class {label!r} already")
@@ -152,3 +139,97 @@ def add_classes(experiment: Experiment, vectors: Mapping[str, torch.Tensor]) -> 
     }
     vocabulary = dataclasses.replace(experiment.vocabulary, classes=classes)
     return experiment._replace(config=config, vocabulary=vocabulary, model=model)
+
+
+def adapt(
+    experiment: Experiment,
+    mixtures: Sequence[AdaptationMixture],
+    num_epochs: int = AdaptationOptions.num_epochs,
+    lr: float = AdaptationOptions.lr,
+    batch_size: int = AdaptationOptions.batch_size,
+    seed: int = 0,
+) -> List[float]:
+    """Train the rows of the new classes, in place, to extract them from ``mixtures``.
+
+    Adam, on the distance between target and estimate of a query by class: the model's own
+    ``criterions``, or the SNR loss (Eq. 6). Rows of classes that are no target
+    do not change.
+
+    Args:
+        experiment: what ``add_classes`` returned; its model is changed.
+        mixtures: all of one length; read one batch at a time, anew in each epoch.
+        num_epochs: how often all of them are seen, each time in another order.
+        lr: the learning rate.
+        batch_size: mixtures a step.
+        seed: of the orders.
+
+    Returns:
+        the mean loss over the mixtures of each epoch, during training
+
+    Raises:
+        TSXError: if there is no new class or no mixture, a target is of another class, the lengths
+            differ, or the loss is no number.
+    """
+    new = class_conditioner(experiment).new
+    if new is None:
+        raise TSXError("expected a model with new classes, found none")
+    labels = experiment.vocabulary.classes[-new.num_embeddings :]
+    check_at_least(1, num_epochs=num_epochs, batch_size=batch_size)
+    if not 0 < lr < math.inf:
+        raise TSXError(f"lr: expected a positive number, found {lr}")
+    if len(mixtures) == 0:
+        raise TSXError("expected mixtures to adapt with, found none")
+    model = experiment.model.eval()
+    rows = new.weight
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter is rows)
+    criterions = build_criterions(experiment.config.get("criterions") or SNR)
+    optimizer = torch.optim.Adam([rows], lr=lr)
+    losses = []
+    for epoch in range(1, num_epochs + 1):
+        order = np.random.default_rng([seed, epoch]).permutation(len(mixtures))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        total = 0.0
+        for batch in progress(batches, f"adapt, epoch {epoch}/{num_epochs}"):
+            chosen = [mixtures[int(index)] for index in batch]
+            _check_batch(chosen, labels)
+            loss = _loss(experiment, criterions, chosen)
+            if not torch.isfinite(loss):
+                raise TSXError(f"adaptation: the loss is {loss.item()} in epoch {epoch}")
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([rows], MAX_GRADIENT)
+            optimizer.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(mixtures))
+        print(f"adapt, epoch {epoch}/{num_epochs}: mean loss {losses[-1]:.3f}", flush=True)
+    rows.requires_grad_(False)
+    return losses
+
+
+def _loss(experiment: Experiment, criterions, chosen: Sequence[AdaptationMixture]) -> torch.Tensor:
+    """The mean over a batch."""
+    model = experiment.model
+    device = next(model.parameters()).device
+    mixture = torch.from_numpy(np.stack([one.mixture for one in chosen])).to(device)
+    target = torch.from_numpy(np.stack([one.target for one in chosen])).to(device)
+    value = np.stack([experiment.vocabulary.encode("class", one.label) for one in chosen])
+    lengths = torch.full((len(chosen),), mixture.shape[1], device=device)
+    with torch.no_grad():  # does not know the condition
+        encoded = model.encode(mixture, lengths)
+    ones = torch.ones(len(chosen), device=device)
+    condition = model.conditioners["class"](torch.from_numpy(value).to(device), ones)
+    estimate, _ = model.separate(encoded, model.refine(encoded, condition))
+    return sum(weight * criterion(target, estimate) for weight, criterion in criterions).mean()
+
+
+def _check_batch(chosen: Sequence[AdaptationMixture], labels: Sequence[str]) -> None:
+    for one in chosen:
+        if one.label not in labels:
+            raise TSXError(
+                f"adaptation mixture: expected a target of a new class ({', '.join(labels)}), "
+                f"found {one.label!r}"
+            )
+    sizes = sorted({len(waveform) for one in chosen for waveform in one[:2]})
+    if len(sizes) > 1:
+        raise TSXError(f"adaptation mixtures: expected one length, found {sizes} samples")

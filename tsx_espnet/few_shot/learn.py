@@ -1,4 +1,4 @@
-"""New classes from a few examples, start to end: start vectors, adaptation, a new experiment."""
+"""New classes from a few examples, end to end: initial vectors, adaptation, a new experiment."""
 
 import contextlib
 import io
@@ -20,24 +20,15 @@ from tsx_espnet.experiment import (
     read_config,
     save_experiment,
 )
-from tsx_espnet.few_shot.adaptation import adapt
-from tsx_espnet.few_shot.classes import add_classes, check_new_labels, start_embeddings
+from tsx_espnet.few_shot.classes import adapt, add_classes, check_new_labels, start_embeddings
 from tsx_espnet.few_shot.mixtures import (
-    AdaptationMixture,
     AdaptationOptions,
     DrawnMixtures,
     FixedMixtures,
     training_clips,
 )
 from tsx_espnet.output import Output
-from tsx_espnet.tables import (
-    PathLike,
-    atomic_write,
-    digest,
-    read_facts,
-    read_table,
-    write_table,
-)
+from tsx_espnet.tables import PathLike, atomic_write, digest, read_facts, read_table, write_table
 
 LOSSES = "adaptation.json"
 # label -> recordings, or a directory of formatted clips
@@ -55,9 +46,9 @@ def learn_classes(
 
     Args:
         examples: label -> recordings, or a directory of formatted clips, every label a new class.
-        init: the start of their vectors, ``average`` (Eq. 8) or ``random``.
-        adaptation: None: the start is all.
-        seed: of what is drawn: a random start, mixtures, their order.
+        init: their initial vectors, ``average`` (Eq. 8) or ``random``.
+        adaptation: None: keep the initial vectors.
+        seed: of random vectors, the mixtures and their order.
 
     Returns:
         the new experiment, and the mean loss of each epoch of the adaptation
@@ -71,28 +62,22 @@ def learn_classes(
     grown = add_classes(experiment, start_embeddings(experiment, recordings, init, seed))
     if adaptation is None:
         return grown, []
-
-    def adapted_to(mixtures: Sequence[AdaptationMixture]) -> Tuple[Experiment, List[float]]:
-        options = (adaptation.num_epochs, adaptation.lr, adaptation.batch_size, seed)
-        return grown, adapt(grown, mixtures, *options)
-
-    labels = list(recordings)
-    if adaptation.mixtures is not None:
-        return adapted_to(FixedMixtures(adaptation.mixtures, labels, fs))
-    clips = adaptation.clips
-    if clips is None:
-        clips = training_clips(experiment.config)
-    with formatted_examples(examples, fs) as formatted:
-        drawn = DrawnMixtures(
-            experiment.config,
-            experiment.vocabulary.classes,
-            labels,
-            clips,
-            formatted,
-            adaptation.num_mixtures,
-            seed,
-        )
-        return adapted_to(drawn)
+    labels, mixtures = list(recordings), adaptation.mixtures
+    with contextlib.ExitStack() as stack:
+        if mixtures is not None:
+            mixtures = FixedMixtures(mixtures, labels, fs)
+        else:
+            mixtures = DrawnMixtures(
+                experiment.config,
+                experiment.vocabulary.classes,
+                labels,
+                adaptation.clips or training_clips(experiment.config),
+                stack.enter_context(formatted_examples(examples, fs)),
+                adaptation.num_mixtures,
+                seed,
+            )
+        options = (adaptation.num_epochs, adaptation.lr, adaptation.batch_size)
+        return grown, adapt(grown, mixtures, *options, seed)
 
 
 class GrownExperiment(Output):
@@ -102,7 +87,7 @@ class GrownExperiment(Output):
 
     Args:
         exp: the experiment it is made from.
-        adaptation: None: the start is all.
+        adaptation: None: keep the initial vectors.
     """
 
     noun = "classes"
@@ -141,7 +126,7 @@ class GrownExperiment(Output):
         self.how = (examples, init, adaptation, seed)
 
     def learn(self, device: str = "cpu") -> None:
-        """Make it, unless it is there; nothing is written before training has ended.
+        """Make it, unless it is there; nothing is written before the adaptation has ended.
 
         Raises:
             TSXError: as ``learn_classes``, or if there is something else.
@@ -175,8 +160,8 @@ def examples_by_label(examples: Examples, fs: int) -> Dict[str, Tuple[str, ...]]
     """The paths of the examples of each class.
 
     Args:
-        examples: of formatted clips, every label is a class, and all clips that have it are its
-            examples, sorted by id.
+        examples: of formatted clips, every label is a class, and its clips, sorted by id, are its
+            examples.
         fs: the model's rate in Hz.
 
     Raises:
@@ -199,7 +184,7 @@ def examples_by_label(examples: Examples, fs: int) -> Dict[str, Tuple[str, ...]]
 
 @contextlib.contextmanager
 def formatted_examples(examples: Examples, fs: int) -> Iterator[Path]:
-    """A directory of formatted clips; one of recordings is there for the duration of the block.
+    """A directory of formatted clips; if made from recordings, removed after the block.
 
     Args:
         examples: recordings of any rate, with any number of channels.

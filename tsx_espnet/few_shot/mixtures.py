@@ -1,8 +1,8 @@
 """Mixtures to adapt new classes with: of a fixed set, or drawn from training clips and examples.
 
 Section 3 of [SoundBeam]: an adaptation set is made "by mixing sounds from the training data and the
-K enrollment audio samples"; a sound of a new class is the target. Both are read, or rendered, when
-they are asked for, so that their number costs no memory.
+K enrollment audio samples"; a sound of a new class is the target. They are read, or rendered, on
+demand, so memory does not grow with their number.
 
 References:
     [SoundBeam] Delcroix et al., "Few-shot learning of new sound classes for target sound
@@ -29,7 +29,7 @@ from tsx_espnet.tables import PathLike
 
 @dataclasses.dataclass(frozen=True)
 class AdaptationOptions:
-    """Which mixtures, and how they are used; the defaults are the paper's, where it says.
+    """Which mixtures, and how they are used; defaults of [SoundBeam] Sec. 5.1 and 5.2, where given.
 
     Args:
         mixtures: a fixed set of mixtures, or None: they are drawn.
@@ -39,9 +39,6 @@ class AdaptationOptions:
         num_epochs: how often all of them are seen.
         lr: the learning rate, of Adam.
         batch_size: mixtures a step.
-
-    Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound
-    extraction", Interspeech 2021, sections 5.1 and 5.2.
     """
 
     mixtures: Optional[PathLike] = None
@@ -64,7 +61,7 @@ def training_clips(config: Mapping[str, Any]) -> Path:
     """The clips that an experiment was trained on.
 
     Raises:
-        TSXError: if they are not there (any more).
+        TSXError: if they are not there.
     """
     clips = config.get("train_clips")
     if clips is None or not Path(clips).is_dir():
@@ -77,7 +74,7 @@ def training_clips(config: Mapping[str, Any]) -> Path:
 
 
 class FixedMixtures(AbstractSequence):
-    """A mixture set as stage 3 writes it, every target of a new class.
+    """A fixed set of mixtures, every target of a new class.
 
     Args:
         directory: the set.
@@ -111,21 +108,19 @@ class FixedMixtures(AbstractSequence):
 
     def __getitem__(self, index: int) -> AdaptationMixture:
         name = self.mixtures.ids[index]
-        mixture, target = (
-            self.mixtures.read(sound, name, fs=self.fs) for sound in (MIXTURE, TARGET)
-        )
-        return AdaptationMixture(mixture, target, self.labels[name])
+        sounds = (self.mixtures.read(sound, name, fs=self.fs) for sound in (MIXTURE, TARGET))
+        return AdaptationMixture(*sounds, self.labels[name])
 
 
 class DrawnMixtures(AbstractSequence):
     """Mixtures of one example of a new class, the target, with training clips of known classes.
 
-    Mixed as the model was trained (``mixing_conf`` of its configuration), except that classes meet
-    at random whatever its ``strategy``.
+    Mixed as in training (``mixing_conf`` of the experiment), except that classes are combined at
+    random whatever the ``strategy``.
 
     Args:
         config: the configuration of the experiment.
-        known: classes that the others are drawn from.
+        known: classes that the other sources are drawn from.
         labels: the new classes.
         clips: formatted training clips.
         examples: the formatted recordings of the new classes.
@@ -172,7 +167,7 @@ class DrawnMixtures(AbstractSequence):
         return AdaptationMixture(mixture, sources[plan.target], label)
 
     def plan(self, index: int) -> Plan:
-        """What mixture ``index`` is made of."""
+        """The plan of mixture ``index``."""
         plan: Optional[Plan] = self._plans[index]
         if plan is None:
             plan = self._plans[index] = self.sampler.draw(self.seed, 0, index)
@@ -196,6 +191,6 @@ def _check_clips(clips: ClipSet, labels: Sequence[str], fs: int) -> None:
     held = [label for label in labels if label in clips.classes]
     if held:
         raise TSXError(
-            f"{clips}: holds clips of the new class {held[0]!r}, which its examples would be lost "
-            "among; choose other clips to mix with, or another label"
+            f"{clips}: holds clips of the new class {held[0]!r}, among which its examples would be "
+            "lost; choose other clips to mix with, or another label"
         )

@@ -6,7 +6,7 @@ References:
 """
 
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple, Type, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ NOISE_LEVEL = 0.1  # RMS of generated noise re full scale
 LOWEST = 50.0  # Hz; the spectrum is flat below, or a steep one would be rumble alone
 FADE = 0.05  # s
 _STEPS = 32768
+Config = TypeVar("Config")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +46,18 @@ class BackgroundConfig:
         fields.file_name("noise")
         fields.interval("slope", -12.0, 12.0)
 
-    def to_dict(self) -> Dict[str, Any]:
-        """Options and values, as they are written in yaml or JSON."""
-        return {"snr": list(self.snr), "noise": self.noise, "slope": list(self.slope)}
 
-    @classmethod
-    def from_dict(cls, options: Mapping[str, Any]) -> "BackgroundConfig":
-        """From options by name; those left out keep their default."""
-        check_names(options, [field.name for field in dataclasses.fields(cls)], "background")
-        try:
-            return cls(**options)
-        except TSXError as error:
-            raise TSXError(f"background: {error}") from None
+def from_options(kind: Type[Config], options: Mapping[str, Any], where: str) -> Config:
+    """A config of options by name; those left out keep their default.
+
+    Raises:
+        TSXError: naming ``where`` and the option, for an unknown name or a bad value.
+    """
+    check_names(options, [field.name for field in dataclasses.fields(kind)], where)
+    try:
+        return kind(**options)
+    except TSXError as error:
+        raise TSXError(f"{where}: {error}") from None
 
 
 def open_noise(config: Optional[BackgroundConfig], fs: int) -> Optional[ClipSet]:
@@ -85,8 +86,7 @@ def draw_background(
 ) -> Tuple[Background, float]:
     """A background at gain 1 and its energy over the mixture, re full scale.
 
-    Recorded noise is read here, for its energy: how long a recording is and where it is repeated is
-    not on the grid of frames.
+    The energy of recorded noise is measured here, as its length and loop are not on the frame grid.
     """
     if noise is None:
         seed, slope = int(rng.integers(2**63)), float(rng.uniform(*config.slope))
@@ -123,13 +123,11 @@ def coloured_noise(seed: int, slope: float, num_samples: int, fs: int) -> np.nda
 
     Shape: (num_samples,) float32
 
-    The samples are whole 16-bit steps, like those of a recording: what the last bit of a Fourier
-    transform is on some machine does not reach them.
+    The samples are whole 16-bit steps, like those of a recording, so that the last bit of a Fourier
+    transform, which depends on the machine, does not matter.
 
     Args:
-        seed: of all that is random here.
         slope: 0 is white, -3 pink, -6 brown.
-        num_samples: of the noise.
         fs: sampling rate in Hz.
 
     >>> noise = coloured_noise(seed=1, slope=-3.0, num_samples=8000, fs=8000)
@@ -148,12 +146,12 @@ def coloured_noise(seed: int, slope: float, num_samples: int, fs: int) -> np.nda
 
 
 def looped(samples: np.ndarray, start: int, num_samples: int, fs: int) -> np.ndarray:
-    """``num_samples`` of a recording that repeats for ever, from sample ``start`` on.
+    """``num_samples`` of a recording that repeats forever, from sample ``start`` on.
 
     Shape: samples (N,) -> (num_samples,)
 
-    The end of one round is faded into the beginning of the next, 50 ms long (half of a shorter
-    recording) and at equal power, so that neither a click nor a dip is heard.
+    The end is cross-faded into the beginning, over 50 ms (half of a shorter recording) and at equal
+    power, so that neither a click nor a dip is heard.
     """
     fade = min(round(FADE * fs), len(samples) // 2)
     period = loop_length(len(samples), fs)

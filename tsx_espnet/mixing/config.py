@@ -1,14 +1,15 @@
 """How mixtures are drawn: the numbers of ``conf/mix_*.yaml``, checked."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from tsx_espnet.checks import Fields, check_names
+from tsx_espnet.checks import Fields
 from tsx_espnet.conditions import CONDITIONS, find, hop_length
 from tsx_espnet.conditions.signal import Energy, Harmonicity, Order
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.background import BackgroundConfig
+from tsx_espnet.mixing.background import BackgroundConfig, from_options
 from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
@@ -100,7 +101,9 @@ class MixingConfig:
         if self.clip_duration is not None:
             fields.interval("clip_duration", self.min_sounding, self.duration)
         if isinstance(self.background, Mapping):
-            fields.values["background"] = BackgroundConfig.from_dict(self.background)
+            fields.values["background"] = from_options(
+                BackgroundConfig, self.background, "background"
+            )
         elif not isinstance(self.background, (BackgroundConfig, type(None))):
             fields.refuse("background", "options or null")
         if self.snr is None and self.background is None:
@@ -155,30 +158,15 @@ class MixingConfig:
 
     def to_dict(self) -> Dict[str, Any]:
         """Options and values, as they are written in yaml or JSON."""
-        written = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, BackgroundConfig):
-                value = value.to_dict()
-            if field.name == "margins":
-                if value is not None:  # the built-in ones have options of their own
-                    written["margins"] = dict(value)
-                continue
-            written[field.name] = list(value) if isinstance(value, tuple) else value
+        written = json.loads(json.dumps(dataclasses.asdict(self)))  # tuples become lists
+        if self.margins is None:  # the built-in ones have options of their own
+            del written["margins"]
         return written
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any], where: str = "mixing config") -> "MixingConfig":
-        """From options by name; those left out keep their default.
-
-        Raises:
-            TSXError: naming ``where`` and the option, for an unknown name or a bad value.
-        """
-        check_names(options, [field.name for field in dataclasses.fields(cls)], where)
-        try:
-            return cls(**options)
-        except TSXError as error:
-            raise TSXError(f"{where}: {error}") from None
+        """From options by name, see ``from_options``."""
+        return from_options(cls, options, where)
 
     @classmethod
     def from_yaml(cls, path: PathLike) -> "MixingConfig":

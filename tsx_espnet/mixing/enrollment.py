@@ -1,4 +1,4 @@
-"""Which other recordings of its class a target is queried by ([SoundBeam] Sec. 5.1)."""
+"""The enrollments of a target: other recordings of its class ([SoundBeam] Sec. 5.1)."""
 
 from typing import Mapping, Sequence, Tuple
 
@@ -56,7 +56,7 @@ def draw_enrollments(
         foreign: labels that an enrollment must not have, those of the other sources.
 
     Raises:
-        Refused: if there are not as many.
+        Refused: if there are too few.
     """
     drawn = []
     for number in rng.permutation(len(candidates)):

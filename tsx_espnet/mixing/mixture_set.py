@@ -6,7 +6,7 @@ A directory ``dump/<fs>/mix/<set>`` as ``WrittenMixtures`` leaves it:
 - ``wav.scp``, ``spk1.scp``, ``spk2.scp``: mixture, target and other, as 32-bit float WAV
 - ``utt2energy``, ``utt2harmonicity``, ...: the value of each condition, ``n/a`` if not applicable
 - ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
-- ``.done``: the facts, that is how the set was made
+- ``.done``: how the set was made
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
-MIX, INFER = "stage 3 (mix)", "stage 6 (infer)"
+MIX, INFER = "mix", "infer"  # commands
 
 
 @dataclass(frozen=True)
 class DataEntry:
     """One row: ``file`` is loaded by ESPnet's loader ``type`` and reaches the model as ``name``.
 
-    ``kind`` says in a word what it holds, and is the folder of the audio.
+    ``kind`` is a word for its contents, and the folder of the audio.
     """
 
     file: str
@@ -52,12 +52,12 @@ ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the
 
 
 def query_entries() -> Tuple[DataEntry, ...]:
-    """A row for each condition there is by now."""
+    """A row for each registered condition."""
     return tuple(DataEntry(one.file, name, "text", name) for name, one in CONDITIONS.items())
 
 
 def data_table() -> Tuple[DataEntry, ...]:
-    """All rows: the sounds, and what they can be queried by."""
+    """All rows: sounds and conditions."""
     return (*SOUNDS, *query_entries())
 
 
@@ -91,7 +91,7 @@ class MixtureSet:
     def __init__(self, directory: PathLike):
         self.directory = Path(directory)
         if not (self.directory / DONE).is_file():
-            raise TSXError(f"{self.directory}: not a complete mixture set (run stage 3)")
+            raise TSXError(f"{self.directory}: not a complete mixture set; run {MIX}")
         self._tables: Dict[str, Dict[str, str]] = {}
         self._values: Dict[str, Dict[str, str]] = {}
         with made_by(MIX):
@@ -142,7 +142,7 @@ class MixtureSet:
 
     @property
     def conditions(self) -> Tuple[str, ...]:
-        """What there is a table of, and ``unconditional``."""
+        """Those with a table, and ``unconditional``."""
         there = (row.name for row in query_entries() if (self.directory / row.file).is_file())
         return (UNCONDITIONAL, *there)
 
@@ -193,12 +193,12 @@ class MixtureSet:
 
 
 @contextlib.contextmanager
-def made_by(stage: str) -> Iterator[None]:
-    """Errors of the block say which stage makes the file again."""
+def made_by(command: str) -> Iterator[None]:
+    """Errors of the block say which command makes the file again."""
     try:
         yield
     except TSXError as error:
-        raise TSXError(f"{error}; run {stage} again") from None
+        raise TSXError(f"{error}; run {command} again") from None
 
 
 def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from tsx_espnet.mixing.config import MixingConfig
 
 
 class Refused(Exception):
-    """This draw does not make a mixture, another one is tried; the message is counted as reason."""
+    """Why a draw makes no mixture; another one is tried, and reasons are counted."""
 
 
 class Layout(NamedTuple):
@@ -56,11 +56,11 @@ def draw_crop(
     min_sounding: float,
     duration: Optional[Tuple[float, float]] = None,
 ) -> Tuple[int, int]:
-    """First frame and length of a crop, all those that sound for ``min_sounding`` s equally likely.
+    """First frame and length of a crop, uniform over those that sound for ``min_sounding`` s.
 
-    Sounding is meant relative to the clip's loudest frame here: background noise between two calls
-    is not a call. The length is uniform within ``duration``, in seconds, or all that there is, and
-    ``num_frames`` at most.
+    Sounding is relative to the clip's loudest frame: background noise between two calls is not a
+    call. The length is uniform within ``duration``, in seconds, or that of the clip, and at most
+    ``num_frames``.
 
     Raises:
         Refused: if the clip has no such crop.
@@ -168,16 +168,14 @@ def _draw_gains(
 ) -> Tuple[np.ndarray, float]:
     """Gains of the sources, (M,), and of the background, 0 without one.
 
-    They give the level differences exactly, and the mixture's level up to cross terms.
+    Level differences are exact; the RMS level of the mixture is ``config.level`` if its parts are
+    uncorrelated, as sounds of different origin nearly are.
 
     Shape: energy (M,) as recorded, length (M,) in frames -> (M,)
 
-    The RMS level of the mixture is ``config.level`` if its parts are uncorrelated, as sounds of
-    different origin nearly are.
-
     Args:
         energy, length: of the crops, as they lie in the mixture of ``num_frames`` frames.
-        power: energy that the mixture shall have.
+        power: energy of the mixture.
         noise_energy: of the background at gain 1.
 
     Raises:
@@ -211,7 +209,7 @@ def _draw_shares(rng: np.random.Generator, number: int, config: MixingConfig) ->
 
 
 def _frames(seconds: float, fs: int) -> int:
-    """Fewest frames that last at least this long, at least one."""
+    """Frames that cover ``seconds``, at least one."""
     return max(1, int(np.ceil(seconds * fs / hop_length(fs) - 1e-6)))
 
 
@@ -232,8 +230,8 @@ def _check_heard(tracks: np.ndarray, lengths: np.ndarray, fs: int, config: Mixin
     """Overlap of what is heard in the end; the tail cut may have taken the loud part of a source.
 
     Raises:
-        Refused: if a source sounds for less than ``min_sounding``, or sources that shall overlap do
-            so by less than ``min_overlap``, or their onsets are not ``onset_gap`` apart.
+        Refused: if a source sounds for less than ``min_sounding``, sources overlap by less than
+            ``min_overlap``, or their onsets are not ``onset_gap`` apart.
     """
     heard = sounding(tracks[..., 0], fs)
     if np.any(heard.sum(axis=1) < _frames(config.min_sounding, fs)):

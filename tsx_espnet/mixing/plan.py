@@ -1,4 +1,4 @@
-"""A mixture as data: which crop of which clip goes where, how loud, what it is queried by."""
+"""A mixture as data: which crop of which clip goes where, how loud, and the queries."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from tsx_espnet.conditions import CONDITIONS, PLUGINS
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
-# what is drawn keeps to these; a plan is read from a file, and memory follows from it
+# limits of what is drawn, and of what a plan from a file may ask memory for
 LONGEST = 600.0  # seconds of a mixture
 MAX_SOURCES = 16
 MOST_SAMPLES = 2**40
@@ -71,7 +71,7 @@ class Plan:
         fs: sampling rate in Hz.
         num_samples: length of the mixture.
         sources: what is mixed.
-        target: number of the wanted source.
+        target: index of the target source.
         conditions: name -> value of the conditions that apply, see ``tsx_espnet.conditions``.
         snr: level of the target over that of all the rest together, in dB.
         overlap: of the sounding parts, see ``placement.py``.
@@ -97,7 +97,7 @@ class Plan:
     def to_json(self) -> str:
         """One line of JSON from which ``from_json`` makes an equal plan."""
         written = dataclasses.asdict(self)
-        for name in ("background", "enrollments"):  # a line names only what there is
+        for name in ("background", "enrollments"):  # left out if there are none
             if not written[name]:
                 del written[name]
         return json.dumps(written, allow_nan=False)
@@ -179,7 +179,7 @@ def _decode(line: bytes, where: str) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")  # JSON has neither NaN nor Infinity
+    raise ValueError(f"{name} is not a number")  # JSON has neither NaN nor Infinity
 
 
 def _placement(found: Any, num_samples: int, where: str) -> Placement:

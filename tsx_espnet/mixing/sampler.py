@@ -13,10 +13,15 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
-from tsx_espnet.mixing.pairing import RandomClasses, SuperClasses, Wanted, collide
+from tsx_espnet.mixing.pairing import (
+    RandomClasses,
+    SuperClasses,
+    Wanted,
+    collide,
+    load_superclasses,
+)
 from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
-from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried
@@ -129,10 +134,10 @@ class Sampler:
         return {"any": range(number), "new": (0,), "seen": range(1, number)}[self.target]
 
     def _try(self, rng: np.random.Generator, first: Wanted) -> Dict[str, Any]:
-        """What a plan holds besides its name and origin.
+        """The fields of a plan, except its name and origin.
 
         Raises:
-            Refused: if what is drawn makes no mixture.
+            Refused: if the draw makes no mixture.
         """
         clips, config = self.clips, self.config
         wanted = [first]
@@ -205,7 +210,7 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is queried by; drawn last, so that they change no draw."""
+        """Of the class that the target is queried by; drawn last, to change no other draw."""
         wanted = crops[target]
         label = conditions.get("class", wanted.label)
         if self.examples is not None:

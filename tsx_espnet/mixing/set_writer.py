@@ -42,24 +42,17 @@ def write_mixtures(
         return sampler.draw(seed, 0, number, f"mix{number + 1:0{width}d}")
 
     config = sampler.config.to_dict()
-    # a path; what it holds counts
-    del config["superclasses"]
+    del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
     facts = {
-        "version": MIXING_VERSION,
         "num_mixtures": num_mixtures,
         "seed": seed,
         "config": config,
         "superclasses": digest(json.dumps(sampler.superclasses, sort_keys=True).encode()),
-        "clips": sampler.clips.facts(),
     }
-    if sampler.noise is not None:
-        facts["noise"] = sampler.noise.facts()
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
-    if sampler.examples is not None:
-        facts["examples"] = sampler.examples.facts()
-    clips = (sampler.clips, sampler.examples, sampler.noise)
+    clips = (sampler.clips, sampler.noise, sampler.examples)
     WrittenMixtures(out, facts, plan_of, num_mixtures, *clips).write(jobs)
 
 
@@ -84,20 +77,16 @@ def rebuild(
     if not plans:
         raise TSXError(f"{path}: holds no mixture")
     of_plans = digest("".join(plan.to_json() for plan in plans).encode())
-    facts = {"version": MIXING_VERSION, "plans": of_plans, "clips": clips.facts()}
-    if noise is not None:
-        facts["noise"] = noise.facts()
-    if examples is not None:
-        facts["examples"] = examples.facts()
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
-    sources = (clips, examples, noise)
-    WrittenMixtures(out, facts, plans.__getitem__, len(plans), *sources).write(jobs)
+    plan_of, number = plans.__getitem__, len(plans)
+    WrittenMixtures(out, {"plans": of_plans}, plan_of, number, clips, noise, examples).write(jobs)
 
 
 class WrittenMixtures(Output):
     """A mixture set, made of plans.
 
     Args:
+        facts: how the plans are drawn.
         plan_of: number from 0 -> plan.
         examples: what enrollments are taken from, if not from ``clips``.
     """
@@ -112,17 +101,19 @@ class WrittenMixtures(Output):
         plan_of: Callable[[int], Plan],
         number: int,
         clips: ClipSet,
-        examples: Optional[ClipSet] = None,
         noise: Optional[ClipSet] = None,
+        examples: Optional[ClipSet] = None,
     ):
-        super().__init__(out, facts, range(number))
+        used = {"clips": clips, "noise": noise, "examples": examples}
+        of_clips = {name: one.facts() for name, one in used.items() if one is not None}
+        super().__init__(out, {"version": MIXING_VERSION, **facts, **of_clips}, range(number))
         self.plan_of = plan_of
         self.clips = clips
         self.examples = examples or clips
         self.noise = noise
 
     def write_part(self, part: Path, items: Sequence[int], title: str) -> None:
-        """Audio, unless it is there and whole; below ``part`` the plans."""
+        """Audio, unless it is there and whole, and the plans to ``part``."""
         plans: List[Plan] = []
         for item in progress(items, f"mix {title}"):
             plan = self.plan_of(item)
@@ -146,7 +137,7 @@ class WrittenMixtures(Output):
         return {}
 
     def expected_files(self, where: Path, items: Sequence[int]) -> Mapping[Path, Optional[int]]:
-        """The audio that the plans say, and of the whole the tables."""
+        """The audio of the plans; of the whole set, the tables are checked too."""
         plans = _read_plans(where, len(items))
         if where == self.directory:
             names = {plan.id for plan in plans}
@@ -165,7 +156,7 @@ class WrittenMixtures(Output):
         return self.directory / "wav" / row.kind / f"{plan.id}.wav"
 
     def _value(self, row: DataEntry, plan: Plan) -> str:
-        """What a mixture is queried by."""
+        """The value of a condition, as it is written to its table."""
         if row.name != ENROLLMENT:
             return plan.conditions.get(row.name, NOT_APPLICABLE)
         paths = [str(path) for path in self._enrollments(plan)]
@@ -173,7 +164,7 @@ class WrittenMixtures(Output):
         return several if len(paths) > 1 else next(iter(paths), NOT_APPLICABLE)
 
     def _enrollments(self, plan: Plan) -> Dict[Path, Enrollment]:
-        """A whole clip is where it always was; the set holds excerpts itself."""
+        """Whole clips are used in place; excerpts are written to the set."""
         examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
         return {
             Path(examples.path(one.clip))
@@ -219,5 +210,5 @@ def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
         names = ", ".join(source.clip for source in plan.sources)
         raise TSXError(
             f"{plan.id}: expected an SNR of {plan.snr:.2f} dB, found {snr:.2f} dB: the audio of a "
-            f"clip in {clips} has changed ({names}); format (stage 2) and mix again"
+            f"clip in {clips} has changed ({names}); run format and mix again"
         )

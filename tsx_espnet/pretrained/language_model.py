@@ -8,7 +8,6 @@ from typing import Callable, Iterable, List, Sequence
 import numpy as np
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.pretrained.text_table import TextTable
 
 POOLINGS = ("mean", "first")
 SBERT = "all-MiniLM-L6-v2"
@@ -18,7 +17,7 @@ BATCH_SIZE = 64
 
 
 def find_language_model(name: str) -> str:
-    """A directory or hub name transformers can load.
+    """A directory or hub name that transformers can load.
 
     ``all-MiniLM-L6-v2`` is taken from the installed package that carries it, its weights checked
     against the published SHA-256; a local directory is taken as it is; anything else is a hub name.
@@ -67,7 +66,7 @@ class LanguageModel:
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path)
             if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):
-                raise ValueError("its tokenizer knows no words")  # made up for want of files
+                raise ValueError("its tokenizer knows no words")  # made up: no files
             self.model = AutoModel.from_pretrained(path, use_safetensors=True).eval()
         except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -102,7 +101,3 @@ class LanguageModel:
                 pooled = (states * weight).sum(1) / weight.sum(1)
             vectors.append(pooled.float().numpy())
         return np.concatenate(vectors)
-
-    def table(self, phrases: Sequence[str], **options) -> TextTable:
-        """A ``TextTable`` of ``phrases``; options as in ``embed``."""
-        return TextTable(phrases, self.embed(phrases, **options), self.name, self.pooling)

@@ -1,16 +1,22 @@
-"""Vectors of phrases, computed once and kept in a file."""
+"""Vectors of phrases, computed once, in one process or several, and kept in a file."""
 
+import functools
+import glob
 import json
+from itertools import chain
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tsx_espnet.checks import did_you_mean
+from tsx_espnet.cli import progress
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, atomic_write, parse_json
+from tsx_espnet.output import Output
+from tsx_espnet.pretrained.language_model import BATCH_SIZE, LanguageModel
+from tsx_espnet.tables import PathLike, atomic_write, digest, parse_json
 
 
 class TextTable(Mapping):
@@ -19,8 +25,7 @@ class TextTable(Mapping):
     Args:
         phrases: P phrases.
         embeddings: (P, E) float32.
-        language_model: name the vectors were made with.
-        pooling: ``mean`` over the tokens or the ``first`` token.
+        language_model, pooling: what they were made with.
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class TextTable(Mapping):
         row = self._index.get(phrase)
         if row is None:
             hint = did_you_mean(phrase, self._index)
-            raise TSXError(f"no text embedding of {phrase!r} (run stage 4 again); {hint}")
+            raise TSXError(f"no text embedding of {phrase!r} (run embed_text again); {hint}")
         return self.embeddings[row]
 
     def __contains__(self, phrase: object) -> bool:
@@ -76,7 +81,7 @@ class TextTable(Mapping):
             TSXError: if the file is missing or is not such a table.
         """
         if not Path(path).is_file():
-            raise TSXError(f"{path}: no such file (stage 4 makes the text embeddings)")
+            raise TSXError(f"{path}: no such file; embed_text makes it")
         try:
             with safe_open(path, framework="np") as stream:
                 metadata = stream.metadata() or {}
@@ -88,11 +93,76 @@ class TextTable(Mapping):
                 )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             found = f"not a table of text embeddings ({error!r:.200})"
-            raise TSXError(f"{path}: {found}; remove it and run stage 4 again") from None
+            raise TSXError(f"{path}: {found}; remove it and run embed_text again") from None
+
+
+class EmbeddedPhrases(Output):
+    """A ``TextTable`` of ``phrases``, which is its own mark, as it says what it holds.
+
+    Jobs share whole batches: what else is in a batch may change the last bit of a vector.
+
+    Raises:
+        TSXError: when written, if the language model cannot be loaded.
+    """
+
+    def __init__(self, phrases: Sequence[str], path: PathLike, language_model: str, pooling: str):
+        path = Path(path)
+        facts = {
+            "language_model": language_model,
+            "pooling": pooling,
+            "phrases": digest(json.dumps(list(phrases)).encode()),
+        }
+        starts = range(0, len(phrases), BATCH_SIZE)
+        batches = [phrases[start : start + BATCH_SIZE] for start in starts]
+        super().__init__(path.parent, facts, batches)
+        self.phrases = phrases
+        self.path = self.place = path
+        self.stem, self.prefix = glob.escape(path.stem), f"{path.stem}."
+
+    @functools.cached_property
+    def language_model(self) -> LanguageModel:
+        return LanguageModel(self.facts["language_model"], self.facts["pooling"])
+
+    def found(self) -> Optional[Dict[str, Any]]:
+        """Facts of the table there; one with further phrases will do."""
+        if not self.path.is_file():
+            return None
+        table = TextTable.read(self.path)
+        made = {"language_model": table.language_model, "pooling": table.pooling}
+        return {**self.facts, **made} if set(self.phrases) <= set(table) else made
+
+    def mark(self, findings: Dict[str, Any]) -> None:
+        """The table itself is the mark."""
+
+    def withdraw(self) -> None:
+        """The table stays until another one replaces it."""
+
+    def write_part(self, part: Path, items: Sequence[Sequence[str]], title: str) -> None:
+        own = list(chain(*items))
+        if own:  # there may be fewer batches than jobs
+            shown = functools.partial(progress, title=f"embed {title}")
+            self._write(part, own, self.language_model.embed(own, shown))
+
+    def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
+        vectors: Dict[str, np.ndarray] = {}
+        for part in parts[: len(self.items)]:
+            vectors.update(TextTable.read(part / self.path.name))
+        self._write(self.directory, self.phrases, np.stack([vectors[x] for x in self.phrases]))
+        return {}
+
+    def expected_files(self, where: Path, items: Sequence) -> Mapping[Path, Optional[int]]:
+        return {where / self.path.name: None} if items else {}
+
+    def summary(self, facts: Mapping[str, Any]) -> str:
+        return f"{len(self.phrases)} phrases ({facts['language_model']})"
+
+    def _write(self, directory: Path, phrases: Sequence[str], vectors: np.ndarray) -> None:
+        table = TextTable(phrases, vectors, self.facts["language_model"], self.facts["pooling"])
+        table.write(directory / self.path.name)
 
 
 def _in_order(data: bytes) -> bytes:
-    """The same safetensors with a sorted header: the order of its entries is random otherwise."""
+    """The same safetensors with a sorted header, whose order is random otherwise."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)

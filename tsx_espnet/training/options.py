@@ -243,7 +243,7 @@ def _check_sources(args: argparse.Namespace) -> None:
     if args.train_clips is not None:
         clips = Path(args.train_clips)
         if not clips.is_dir():
-            raise TSXError(f"--train_clips {clips}: no such directory (stage 2 makes it)")
+            raise TSXError(f"--train_clips {clips}: no such directory; run format")
         if args.mixing_config is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
         check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
@@ -252,15 +252,13 @@ def _check_sources(args: argparse.Namespace) -> None:
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
-            raise TSXError(f"--valid_mixtures: {mixtures}: no such file (stage 3 makes it)")
+            raise TSXError(f"--valid_mixtures: {mixtures}: no such file; run mix")
         for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions)):
             if not Path(path).is_file():
-                raise TSXError(
-                    f"--valid_mixtures: {path}: no such file; make the mixtures again (stage 3)"
-                )
+                raise TSXError(f"--valid_mixtures: {path}: no such file; run mix again")
         for name, path in read_table(mixtures).items():
             if not Path(path).is_file():
-                raise TSXError(f"{mixtures}: {name}: no such file {path} (run stage 3 again)")
+                raise TSXError(f"{mixtures}: {name}: no such file {path}; run mix again")
 
 
 def sampling_rate(args: argparse.Namespace) -> Optional[int]:

@@ -219,7 +219,7 @@ def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
     if isinstance(classes, str):
         path = Path(classes)
         if not path.is_file():
-            raise TSXError(f"--class_list {path}: no such file (stage 2 makes it)")
+            raise TSXError(f"--class_list {path}: no such file; format makes it")
         classes = path.read_text(encoding="utf-8").split()
     if "class" in args.conditions and not classes:
         if not args.dry_run:

@@ -2,9 +2,9 @@
 
     python follow.py [--output FILE] LOG... -- COMMAND...
 
-LOG may hold ``*`` (one log per job of an array). Bars of tqdm become one plain line for all jobs;
-of a training log the batch and epoch lines are shown. The command runs in a process group of its
-own, which is ended when this program is interrupted, terminated, killed or loses its parent; so
+LOG may hold ``*`` (one log per job of an array). tqdm bars become one plain line for all jobs;
+of a training log, the batch and epoch lines are shown. The command runs in a process group of its
+own, which is terminated when this program is interrupted, terminated, killed or loses its parent, so
 nothing outlives the stage of the recipe that started it. Exit status: that of the command.
 """
 
@@ -31,10 +31,12 @@ PREFIX = re.compile(r"^(\[[^\]]*\] )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ \([^)]*\
 NOISE = re.compile(
     r"\b(\w+_time|optim\w+|gpu_max\w+|grad_norm|loss_\w+|best_\w+|clip|total_count)=[^,\[]*(, |$)"
 )  # what stays in the log only
+# ESPnet leaves out some commas before names
+NO_COMMA = re.compile(r"(?:(?<=\d)|(?<==nan))(?=[a-z]\w*=)")
 
 
 class Log:
-    """What was read of one log file so far."""
+    """What has been read of one log file so far."""
 
     def __init__(self, path: str, from_end: bool):
         self.path = path
@@ -44,7 +46,7 @@ class Log:
         self.bar: Optional[Tuple[str, int, int]] = None
 
     def new_lines(self) -> List[str]:
-        """Whole new lines; bars are taken out and remembered. A log begun again is read again."""
+        """New complete lines; bars are removed and remembered. A log that starts over is reread."""
         status = os.stat(self.path)
         if status.st_ino != self.inode or status.st_size < self.offset:
             self.offset, self.inode, self.rest, self.bar = 0, status.st_ino, "", None
@@ -83,7 +85,8 @@ class Follower:
                 continue  # being rotated away
             for line in lines:
                 if SHOWN.search(line):
-                    say(NOISE.sub("", PREFIX.sub("", line)).rstrip(", "))
+                    line = NO_COMMA.sub(", ", PREFIX.sub("", line))
+                    say(NOISE.sub("", line).rstrip(", "))
         if last or time.monotonic() - self.last_time >= EVERY:
             self.show_bars()
             self.last_time = time.monotonic()
@@ -109,7 +112,7 @@ def say(text: str) -> None:
     try:
         print(f"  {text}", flush=True)
     except OSError:
-        pass  # nobody reads; the work goes on
+        pass  # nobody reads the output; carry on
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
@@ -130,7 +133,7 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def start_guard(process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
-    """A process that ends the command's group as soon as this one is gone, were it by SIGKILL."""
+    """A process that ends the command's group as soon as this one is gone, even by SIGKILL."""
     script = 'read -r _; kill -TERM -- "-$1"; sleep "$2"; kill -KILL -- "-$1"'
     return subprocess.Popen(
         ["bash", "-c", script, "guard", str(process.pid), str(GRACE)],

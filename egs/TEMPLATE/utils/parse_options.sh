@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# Options of a script, in Kaldi's manner: a script sets its defaults, then sources this file.
+# Options of a script, as in Kaldi: a script sets its defaults, then sources this file.
 #
 #     nj=4          # number of jobs
-#     some_name=    # what it is
+#     some_name=    # its help
 #     . utils/parse_options.sh
 #
 # Then `--nj 8`, `--some-name x` and `--some_name=x` set these variables, and --help prints those
-# lines: one declaration is default, option and help.  An option is a line `name=value` at the start
-# of a line before the one that sources this file.  A value replaces a value of its own kind: true
-# or false, or a whole number.  Parsing stops at the first word that is no option.  An option
-# `config` that is set names a file to source; an empty option `cmd` is an error.
+# lines: one declaration serves as default, option and help.  Options are lines that start with
+# `name=value`, above the one that sources this file.  A default that is true or false, or a whole
+# number, only accepts values of that kind.  Parsing stops at the first word that is not an option.
+# The option `config`, if set, names a file to source; an empty option `cmd` is an error.
 #
 # A script may set `options_elsewhere` to other scripts of this kind: their options are accepted too
 # and collected, unchecked, in the array `options_forwarded`.  --help leaves out those named in
-# `options_hidden`, and shows the values that the script `options_through` (run.sh) gives.
+# `options_hidden`, and shows the values set by the script `options_through` (run.sh).
 
 # shellcheck disable=SC2034  # read by the script that sources this file
 options_forwarded=()
@@ -22,14 +22,14 @@ _option_lines() { sed -n -e '/parse_options\.sh/q' -e '/^[a-z][a-z0-9_]*=/p' -- 
 
 _option_names() { _option_lines "$1" | sed -e 's/=.*//'; }
 
-_option_given() { # NAME: "=" and what an option of another script is given on the way to it
+_option_given() { # NAME: "=" and the value that an option of another script gets on the way
     {
         [ -z "${options_through:-}" ] || sed '/^exec/,$!d' "${options_through}" | tr -s ' \134' '\n'
         printf '%s\n' "${options_forwarded[@]}"
     } | awk -v name="--$1" 'before == name { value = "=" $0 } { before = $0 } END { print value }'
 }
 
-_option_help() { # SCRIPT EARLIER...: its options that no earlier script has, their help and values
+_option_help() { # SCRIPT EARLIER...: help and values of its options that no earlier script has
     local line name value earlier given
     earlier=$(for script in "${@:2}"; do _option_names "${script}"; done)
     _option_lines "$1" | while IFS= read -r line; do
@@ -47,7 +47,7 @@ _option_help() { # SCRIPT EARLIER...: its options that no earlier script has, th
 
 _option_error() { echo "${0##*/}: $*" >&2; exit 2; }
 
-_nearest() { # WORD NAMES...: the name with the fewest edits, if these are few
+_nearest() { # WORD NAMES...: the name with the smallest edit distance, if small
     printf '%s\n' "$@" | awk '
         function min(x, y) { return x < y ? x : y }
         NR == 1 { word = $0; n = length(word); best = 1 + n / 2.5; next }
@@ -77,7 +77,7 @@ _parse_options() {
         word=$1
         case ${word} in
         --help | -h)
-            echo "Usage: ${0##*/} [--option value]...    In brackets: the values as they stand."
+            echo "Usage: ${0##*/} [--option value]...    Current values are in brackets."
             shown=()
             for script in "$0" ${options_elsewhere:-}; do
                 _option_help "${script}" "${shown[@]}" && shown+=("${script}")

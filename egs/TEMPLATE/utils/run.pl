@@ -6,7 +6,7 @@
 #
 # Every JOB in LOG and COMMAND becomes the number of the job.  A word with white space is quoted
 # for the shell, any other reaches it as it is (so \| and \> work).  Known options:
-#     --max-jobs-run N, -tc N   how many run at once (default: the processors, or GPUs / --gpu)
+#     --max-jobs-run N, -tc N   how many run at once (default: all CPU cores, or GPUs / --gpu)
 #     --gpu N                   GPUs of a job; jobs of an array get their own CUDA_VISIBLE_DEVICES
 # Other options (--mem, --time, --name, --num-threads, --config ...) take one value, unused here.
 # Exit status 0 if every job ended with 0, else 1.  When this script is interrupted, terminated or
@@ -40,8 +40,8 @@ sub concurrency {
         my $sets = int(@gpus / $option{gpu});
         return $sets > 0 ? $sets : 1;
     }
-    chomp(my $processors = `getconf _NPROCESSORS_ONLN 2>/dev/null` || 1);
-    return $jobs < 1.4 * $processors ? $jobs : $processors;
+    chomp(my $cores = `getconf _NPROCESSORS_ONLN 2>/dev/null` || 1);
+    return $jobs < 1.4 * $cores ? $jobs : $cores;
 }
 
 # The devices of the slot a job runs in, or undef to leave the variable alone.

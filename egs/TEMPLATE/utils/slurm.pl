@@ -13,8 +13,8 @@
 # Exit status 0 if every job ended with 0, else 1; a job that Slurm ended, or that vanished from the
 # queue, has failed; one that Slurm requeued is waited for.
 # When this script is interrupted, terminated or even killed, its jobs are cancelled.
-# In the job, SIGUSR1 for the batch shell (sbatch --signal=B:USR1@120) is handed to the command, and a
-# command that ends with status 99 (saved, not finished; Grid Engine's) runs again from the queue.
+# In the job, SIGUSR1 to the batch shell (sbatch --signal=B:USR1@120) is forwarded to the command, and a
+# command that exits with status 99 (saved, not finished; as in Grid Engine) is requeued.
 use strict;
 use warnings;
 use Cwd qw(getcwd);
@@ -25,9 +25,9 @@ use Text::ParseWords qw(shellwords);
 use lib $FindBin::RealBin;
 use Jobs;
 
-my $patience = 60;    # seconds a file server may take to show what a job wrote
-my $settling = 9;     # seconds from what Slurm calls an end to one: it may be requeued
-my $leaving = 10;     # seconds that cancelled jobs are waited for
+my $patience = 60;    # seconds a file server may need to show what a job wrote
+my $settling = 9;     # seconds to wait after Slurm reports the end of a job: it may be requeued
+my $leaving = 10;     # seconds to wait for cancelled jobs
 my $default_config = 'conf/slurm.conf';
 my $built_in = <<'END';
 command sbatch --export=ALL
@@ -114,7 +114,7 @@ sub sbatch_command {
 
 sub quoted { my ($word) = @_; $word =~ s/'/'\\''/g; return "'$word'"; }
 
-# A path for the shell, JOB in it being the number of the job that runs.
+# A path for the shell, with JOB replaced by the number of the running job.
 sub in_shell {
     my ($path) = @_;
     return quoted($path) unless $name;
@@ -137,7 +137,7 @@ cd $cwd || exit 1
 log=$log
 done=$done
 stopped=
-# A job that was requeued goes on with its log.
+# A requeued job continues its log.
 [ "\${SLURM_RESTART_COUNT:-0}" -gt 0 ] || : >"\$log"
 {
     echo "# Running on \$(hostname)"
@@ -149,7 +149,7 @@ TSX_END
 } >>"\$log"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 begin=\$(date +%s)
-# Slurm's SIGTERM reaches the command too, which may take its time to save.
+# Slurm's SIGTERM reaches the command too, which may need time to save.
 trap 'stopped=true' TERM
 trap 'kill -USR1 \$(cat /proc/\$pid/task/\$pid/children)' USR1
 (
@@ -177,7 +177,7 @@ if [ \$status -eq 99 ]; then
     RUNNING) scontrol requeue "\$SLURM_JOB_ID" >>"\$log" 2>&1 && sleep 60 ;;
     esac
 fi
-# killed, or Slurm's to judge: it may be requeued
+# killed, or up to Slurm: it may be requeued
 [ \$status -ne 137 ] && { [ -z "\$stopped" ] || [ \$status -eq 0 ]; } || exit 100
 echo \$status >"\$done.tmp" && mv "\$done.tmp" "\$done"
 [ \$status -eq 0 ]
@@ -190,7 +190,7 @@ sub output_of {
     my @words = @_;
     my $pid = open(my $stream, '-|') // fail("fork: $!");
     if ($pid == 0) {
-        setpgrp(0, 0);    # a Ctrl-C must not end sbatch half way
+        setpgrp(0, 0);    # Ctrl-C must not interrupt sbatch
         open(STDERR, '>&', \*STDOUT);
         no warnings 'exec';    # said below
         exec { $words[0] } @words or do { print "$words[0]: $!\n"; exit 127; };
@@ -203,7 +203,7 @@ sub output_of {
 
 sub submit {
     my ($script) = @_;
-    # what an earlier run left must not be taken for the end of these jobs
+    # leftovers of an earlier run must not be mistaken for the end of these jobs
     unlink $queue_log, map { sync_of($_), grep { -f } log_of($_) } $first .. $last;
     my $file = $queue_log =~ s/%/%%/gr;
     my ($text, $status) = output_of(@sbatch, '--open-mode=append', '-e', $file, '-o', $file, $script);
@@ -255,7 +255,7 @@ sub cancel_and_die {
     my ($id) = @_;
     print STDERR "slurm.pl: stopped by SIG$stopped_by, cancelling job $id\n";
     scancel($id);
-    my $limit = time + $leaving;    # so that nothing writes any more when this script is gone
+    my $limit = time + $leaving;    # so that nothing is written after this script ends
     while (time < $limit) {
         my $known = states($id) or last;
         last unless grep { $_->[0] =~ /^(RUNNING|COMPLETING)/ } values %$known;
@@ -265,8 +265,8 @@ sub cancel_and_die {
     kill $stopped_by, $$;
 }
 
-# Wait for all jobs -> { number => status }, or the word Slurm has for how it ended ('vanished' if it
-# has none).
+# Wait for all jobs -> { number => status }, or Slurm's word for how it ended ('vanished' if there is
+# none).
 sub wait_for_jobs {
     my ($id) = @_;
     my (%status, %over_since, %told);

@@ -4,7 +4,7 @@ set -euo pipefail
 
 datadir=data
 # shellcheck disable=SC2034
-nj=1                    # not used: nothing is computed here
+nj=1                    # not used
 python=python3
 fsd50k=                 # directory of FSD50K as it ships
 . utils/parse_options.sh

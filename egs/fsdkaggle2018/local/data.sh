@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, and for new classes
+# Stage 1: write data/{train,valid,test} for FSDKaggle2018 as it ships, and for new classes also
 # data/{new_train,new_test} and data/new_enroll_K.
 set -euo pipefail
 
 datadir=data
 # shellcheck disable=SC2034
-nj=1                    # not used: nothing is computed here
+nj=1                    # not used
 python=python3
 fsdkaggle2018=          # directory of FSDKaggle2018 as it ships
 new_classes=            # classes to hold out as new ones: A,B,...
-examples=1,5,10         # K: so many clips of each new class are new_enroll_K, for each K
-num_draws=1             # of these clips: further ones are new_enroll_K_draw1, ...
-fsd50k=                 # directory of FSD50K as it ships, if the new classes are its
-valid_share=0.1         # share of the clips of each class that becomes the validation set
-min_clips=2             # leave out classes with fewer clips in one of the sets
-verified_only=false     # of the training set, only clips that a human verified
-test_usage=all          # part of the test set: all, Public, Private (what it counted for at Kaggle)
+examples=1,5,10         # for each K, new_enroll_K has K clips of each new class
+num_draws=1             # draws of these clips; further ones are new_enroll_K_draw1, ...
+fsd50k=                 # take the new classes from FSD50K: its directory, as it ships
+valid_share=0.1         # share of the training clips of each class used for validation
+min_clips=2             # leave out classes with fewer clips in any set
+verified_only=false     # use only training clips with human-verified labels
+test_usage=all          # part of the test set: all, Public, Private (score at Kaggle)
 . utils/parse_options.sh
 
 if [ -z "${fsdkaggle2018}" ]; then

@@ -1,4 +1,4 @@
-"""What the corpus holds: each class with its labels and the function that makes a clip of it."""
+"""The classes of the corpus: their labels, and the functions that generate their clips."""
 
 import zlib
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ CATALOGUE: Dict[str, SoundClass] = {
 def generate(name: str, index: int, seed: int = 0) -> np.ndarray:
     """Clip ``index`` of class ``name``: (T,) with 2 s <= T / 16000 <= 5 s, peak 0.3 to 0.9.
 
-    It depends on nothing but the three arguments: a class more or less changes no other.
+    It depends on the three arguments only, so adding a class changes no other.
 
     >>> len(generate("bark", 0)) == len(generate("bark", 0, seed=0))
     True

@@ -5,20 +5,7 @@ from typing import List, Sequence
 import numpy as np
 from scipy.signal import lfilter
 
-from tsx_espnet.corpora.mini.dsp import (
-    FS,
-    add_at,
-    contour,
-    fade,
-    modes,
-    noise,
-    onsets,
-    phase,
-    resonate,
-    to_samples,
-    tones,
-    wander,
-)
+from tsx_espnet.corpora.mini import dsp
 
 PENTATONIC = (0, 2, 4, 7, 9, 12, 14, 16, 19)  # semitones over the root: any order sounds melodic
 BELL = (0.5, 1.0, 1.19, 1.5, 2.0, 2.51, 2.66, 3.01, 4.1, 5.35)  # hum, prime, tierce, quint, nominal
@@ -45,15 +32,15 @@ def pluck(
         bright: 0 (finger) to 1 (plectrum).
         decay: seconds in which the fundamental falls by 60 dB.
     """
-    period = FS / pitch
+    period = dsp.FS / pitch
     damping = 0.5 - 0.35 * bright  # weight of the older of two neighbours, which delays by as much
     whole = int(period - damping)
     rest = period - damping - whole
     # the two-point averages lose a little at the fundamental too: make up for it in the loop gain
-    omega = 2 * np.pi * pitch / FS
+    omega = 2 * np.pi * pitch / dsp.FS
     loss = abs(1 - damping + damping * np.exp(-1j * omega))
     loss *= abs(1 - rest + rest * np.exp(-1j * omega))
-    gain = min(0.9999, 10 ** (-3 * period / (FS * decay)) / loss)
+    gain = min(0.9999, 10 ** (-3 * period / (dsp.FS * decay)) / loss)
     taps = np.convolve([1 - damping, damping], [1 - rest, rest])
     loop = np.zeros(whole + 3)
     loop[0] = 1.0
@@ -70,45 +57,47 @@ def pluck(
 
 def guitar(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """An acoustic guitar: a picked melody, now and then two strings at once."""
-    out = np.zeros(to_samples(seconds))
+    out = np.zeros(dsp.to_samples(seconds))
     bright, decay = rng.uniform(0.2, 0.9), rng.uniform(1.2, 3.0)
     beat = rng.uniform(0.18, 0.42)
-    times = onsets(rng, seconds, (0.97 * beat, 1.03 * beat), first=0.05)
+    times = dsp.onsets(rng, seconds, (0.97 * beat, 1.03 * beat), first=0.05)
     pitches = melody(rng, rng.uniform(98, 220), len(times))
     for time, pitch in zip(times, pitches):
-        num = to_samples(min(1.4, seconds - time))
-        end = fade(num, 0.0005, min(0.4, num / FS / 2))
+        num = dsp.to_samples(min(1.4, seconds - time))
+        end = dsp.fade(num, 0.0005, min(0.4, num / dsp.FS / 2))
         level = rng.uniform(0.6, 1.0)
-        add_at(out, time, level * end * pluck(rng, pitch, num, bright, decay))
+        dsp.add_at(out, time, level * end * pluck(rng, pitch, num, bright, decay))
         if rng.uniform() < 0.2:
-            add_at(out, time + 0.02, 0.7 * end * pluck(rng, pitch * 1.5, num, bright, decay))
-    return out + 0.6 * resonate(out, 190, 40) + 0.4 * resonate(out, 105, 30)  # the body
+            dsp.add_at(out, time + 0.02, 0.7 * end * pluck(rng, pitch * 1.5, num, bright, decay))
+    return out + 0.6 * dsp.resonate(out, 190, 40) + 0.4 * dsp.resonate(out, 105, 30)  # the body
 
 
 def flute_note(
     rng: np.random.Generator, pitch: float, num: int, overtones: Sequence[float], breath: float
 ) -> np.ndarray:
     """A blown note at ``pitch`` Hz: tone, vibrato that sets in late, breath noise, soft chiff."""
-    depth = 0.008 * contour([0, 0, 1, 1], num)
-    f0 = pitch * (1 + depth * np.sin(phase(rng.uniform(4.5, 6.0), num)))
-    f0 *= 1 + 0.001 * wander(rng, num, 20)
-    tone = tones(f0, num, overtones) * (1 + 8 * depth * np.sin(phase(5.2, num)))
-    air = noise(rng, num, low=0.8 * pitch, high=3500, tilt=-4)
-    chiff = air * np.exp(-np.arange(num) / (0.03 * FS))
-    tone *= contour([0, 1, 1], num, [0, min(0.9, 0.05 * FS / num), 1])
-    return (tone + breath * air + 0.25 * chiff) * fade(num, 0.02, 0.05)
+    depth = 0.008 * dsp.contour([0, 0, 1, 1], num)
+    f0 = pitch * (1 + depth * np.sin(dsp.phase(rng.uniform(4.5, 6.0), num)))
+    f0 *= 1 + 0.001 * dsp.wander(rng, num, 20)
+    tone = dsp.tones(f0, num, overtones) * (1 + 8 * depth * np.sin(dsp.phase(5.2, num)))
+    air = dsp.noise(rng, num, low=0.8 * pitch, high=3500, tilt=-4)
+    chiff = air * np.exp(-np.arange(num) / (0.03 * dsp.FS))
+    tone *= dsp.contour([0, 1, 1], num, [0, min(0.9, 0.05 * dsp.FS / num), 1])
+    return (tone + breath * air + 0.25 * chiff) * dsp.fade(num, 0.02, 0.05)
 
 
 def flute(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A flute: a slow melody of blown notes."""
-    out = np.zeros(to_samples(seconds))
+    out = np.zeros(dsp.to_samples(seconds))
     overtones = [1.0, rng.uniform(0.2, 0.55), rng.uniform(0.1, 0.3), rng.uniform(0.02, 0.1), 0.03]
     breath, beat = rng.uniform(0.03, 0.09), rng.uniform(0.3, 0.6)
-    times = onsets(rng, seconds, (beat, 1.6 * beat), first=0.05)
+    times = dsp.onsets(rng, seconds, (beat, 1.6 * beat), first=0.05)
     pitches = melody(rng, rng.uniform(420, 700), len(times))
     for time, until, pitch in zip(times, times[1:] + [seconds], pitches):
-        num = to_samples(max(0.1, until - time + 0.03))
-        add_at(out, time, rng.uniform(0.75, 1.0) * flute_note(rng, pitch, num, overtones, breath))
+        num = dsp.to_samples(max(0.1, until - time + 0.03))
+        dsp.add_at(
+            out, time, rng.uniform(0.75, 1.0) * flute_note(rng, pitch, num, overtones, breath)
+        )
     return out
 
 
@@ -125,38 +114,40 @@ def bell_stroke(
     levels *= bright ** np.maximum(0, np.log2(ratios))
     falls = decay * np.array([1.5, 1.0, 0.8, 0.6, 0.55, 0.35, 0.35, 0.3, 0.22, 0.15])
     split = 1 + rng.uniform(0.0004, 0.0015, len(ratios))
-    sound = modes(num, pitch * ratios, falls, 0.65 * levels)
-    sound += modes(num, pitch * ratios * split, falls, 0.35 * levels)
-    clapper = noise(rng, num, low=1500) * np.exp(-np.arange(num) / (0.004 * FS))
+    sound = dsp.modes(num, pitch * ratios, falls, 0.65 * levels)
+    sound += dsp.modes(num, pitch * ratios * split, falls, 0.35 * levels)
+    clapper = dsp.noise(rng, num, low=1500) * np.exp(-np.arange(num) / (0.004 * dsp.FS))
     return sound + 0.3 * bright * clapper
 
 
 def church_bell(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A church bell struck again and again."""
-    out = np.zeros(to_samples(seconds))
+    out = np.zeros(dsp.to_samples(seconds))
     pitch, bright, decay = rng.uniform(190, 520), rng.uniform(0.6, 1.0), rng.uniform(0.7, 1.6)
     beat = rng.uniform(0.7, 1.4)
-    for time in onsets(rng, seconds, (0.97 * beat, 1.03 * beat), first=0.05):
-        num = to_samples(seconds - time)
-        add_at(out, time, rng.uniform(0.7, 1.0) * bell_stroke(rng, pitch, num, bright, decay))
+    for time in dsp.onsets(rng, seconds, (0.97 * beat, 1.03 * beat), first=0.05):
+        num = dsp.to_samples(seconds - time)
+        dsp.add_at(out, time, rng.uniform(0.7, 1.0) * bell_stroke(rng, pitch, num, bright, decay))
     return out
 
 
 def snare(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A snare drum: a marching pattern with accents; membrane, and wires that rattle as noise."""
-    out = np.zeros(to_samples(seconds))
+    out = np.zeros(dsp.to_samples(seconds))
     pitch, tight = rng.uniform(170, 270), rng.uniform(0.05, 0.12)
     wires, colour = rng.uniform(0.5, 0.9), rng.uniform(1200, 2200)
-    num = to_samples(6 * tight)
-    fall = np.exp(-np.arange(num) / (tight * FS))
+    num = dsp.to_samples(6 * tight)
+    fall = np.exp(-np.arange(num) / (tight * dsp.FS))
     pattern = rng.uniform(size=8) < 0.75
     pattern[0] = True
     beat = rng.uniform(0.11, 0.2)
-    for index, time in enumerate(onsets(rng, seconds, (0.98 * beat, 1.02 * beat), first=0.04)):
+    for index, time in enumerate(dsp.onsets(rng, seconds, (0.98 * beat, 1.02 * beat), first=0.04)):
         if not pattern[index % 8]:
             continue
-        skin = modes(num, pitch * np.array(MEMBRANE), [0.6 * tight] * 5, [1, 0.6, 0.3, 0.3, 0.2])
-        rattle = noise(rng, num, low=colour, high=6500) * fall
+        skin = dsp.modes(
+            num, pitch * np.array(MEMBRANE), [0.6 * tight] * 5, [1, 0.6, 0.3, 0.3, 0.2]
+        )
+        rattle = dsp.noise(rng, num, low=colour, high=6500) * fall
         level = rng.uniform(0.85, 1.0) if index % 4 == 0 else rng.uniform(0.4, 0.75)
-        add_at(out, time, level * (0.6 * skin + wires * rattle) * fade(num, 0.001, 0.01))
+        dsp.add_at(out, time, level * (0.6 * skin + wires * rattle) * dsp.fade(num, 0.001, 0.01))
     return out

@@ -61,12 +61,12 @@ def prepare_mini(
 ) -> None:
     """Generate the corpus and write ``data/{train,valid,test}/{wav.scp,utt2labels}``.
 
-    The sounds (16 kHz, 16 bit, ``out/audio/<id>.wav``) are the same for any ``num_jobs`` and
-    ``new_classes``. A corpus that is complete and was made with the same options is left alone.
+    The sounds (16 kHz, 16 bit, ``out/audio/<id>.wav``) do not depend on ``num_jobs`` and
+    ``new_classes``. A complete corpus made with the same options is left alone.
 
     New classes are in none of the three sets: their test clips are ``new_test``, the others
     ``new_train``, and ``new_enroll_<K>`` holds K of these, see ``choose_examples``. There a clip
-    has its most specific label alone, as training may know the others.
+    has only its most specific label, as the others may be known from training.
 
     Args:
         out: directory of the sounds.

@@ -5,16 +5,7 @@ from typing import List, Tuple
 import numpy as np
 from scipy.signal import lfilter
 
-from tsx_espnet.corpora.mini.dsp import (
-    FS,
-    contour,
-    fade,
-    formant_filter,
-    noise,
-    pulses,
-    to_samples,
-    wander,
-)
+from tsx_espnet.corpora.mini import dsp
 
 # first three formants in Hz of men's vowels (Peterson and Barney, 1952)
 VOWELS = (
@@ -48,7 +39,7 @@ def babble(rng: np.random.Generator, seconds: float, pitch: float, tract: float)
         pitch: mean fundamental frequency in Hz.
         tract: factor on the formants of ``VOWELS``.
     """
-    num = to_samples(seconds)
+    num = dsp.to_samples(seconds)
     rate = rng.uniform(3.6, 5.6)  # syllables a second
     voiced: Knots = [(0.0, 0.0)]
     accents: Knots = []
@@ -74,17 +65,16 @@ def babble(rng: np.random.Generator, seconds: float, pitch: float, tract: float)
         if left == 0:  # breathe
             voiced += [(now, 0.0), (now + 0.08, 0.0)]
             now, left = now + rng.uniform(0.15, 0.35), int(rng.integers(4, 9))
-    times = np.arange(num) / FS
+    times = np.arange(num) / dsp.FS
     envelope = np.interp(times, *zip(*voiced, (now, 0.0)))
     melody = np.interp(times, *zip(*accents))
-    f0 = pitch * (1 + melody + 0.012 * wander(rng, num, 25)) * contour([1.08, 0.9], num)
-    glottis = lfilter(
-        [1.0], [1, -0.86], pulses(f0, num)
-    )  # airflow, and what the lips radiate of it
+    f0 = pitch * (1 + melody + 0.012 * dsp.wander(rng, num, 25)) * dsp.contour([1.08, 0.9], num)
+    # airflow, and what the lips radiate of it
+    glottis = lfilter([1.0], [1, -0.86], dsp.pulses(f0, num))
     breath = rng.uniform(0.02, 0.06)
-    source = (glottis / np.std(glottis) + breath * noise(rng, num, low=1000)) * envelope
+    source = (glottis / np.std(glottis) + breath * dsp.noise(rng, num, low=1000)) * envelope
     moments = [moment for moment, _ in places]
-    smooth = np.hanning(to_samples(0.06))
+    smooth = np.hanning(dsp.to_samples(0.06))
     smooth /= smooth.sum()
     tracks = []
     for index in range(3):
@@ -92,15 +82,19 @@ def babble(rng: np.random.Generator, seconds: float, pitch: float, tract: float)
         line = np.pad(line, len(smooth) // 2, mode="edge")
         tracks.append(np.convolve(line[: num + len(smooth) - 1], smooth, "valid"))
     tracks += [np.full(num, tract * 3400.0), np.full(num, tract * 4400.0)]
-    sound = formant_filter(source, tracks, [70, 100, 140, 250, 350])
-    return (sound / np.max(np.abs(sound)) + 0.12 * fricatives) * fade(num, 0.01, 0.03)
+    sound = dsp.formant_filter(source, tracks, [70, 100, 140, 250, 350])
+    return (sound / np.max(np.abs(sound)) + 0.12 * fricatives) * dsp.fade(num, 0.01, 0.03)
 
 
 def _add_fricative(rng: np.random.Generator, out: np.ndarray, start: float, length: float) -> None:
     """Add a hissing consonant (s, sh, f) to ``out`` at ``start`` seconds, cut at its ends."""
-    first, num = int(start * FS), to_samples(length)
+    first, num = int(start * dsp.FS), dsp.to_samples(length)
     low = rng.choice([1800, 2800, 4000])
-    hiss = rng.uniform(0.4, 1.0) * noise(rng, num, low=low) * fade(num, 0.4 * length, 0.3 * length)
+    hiss = (
+        rng.uniform(0.4, 1.0)
+        * dsp.noise(rng, num, low=low)
+        * dsp.fade(num, 0.4 * length, 0.3 * length)
+    )
     begin, end = max(0, first), min(len(out), first + num)
     if begin < end:
         out[begin:end] += hiss[begin - first : end - first]
