@@ -110,8 +110,6 @@ def phrase(label: str) -> str:
 
 @functools.lru_cache(maxsize=None)
 def _synonym_table() -> Dict[str, Tuple[str, ...]]:
-    if not SYNONYMS.is_file():
-        return {}
     table = json.loads(SYNONYMS.read_text(encoding="utf-8"))
     return {label: tuple(phrases) for label, phrases in table.items()}
 

@@ -7,11 +7,9 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.train.preprocessor import AbsPreprocessor
 from torch.utils.data import DataLoader, Dataset
 
-from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.mixture_set import MIXTURE, OTHER, TARGET
-from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.vocabulary import Vocabulary
@@ -43,30 +41,12 @@ class TSXPreprocessor(AbsPreprocessor):
         return encoded
 
 
-def example(
-    plan: Plan,
-    clips: ClipSet,
-    noise: Optional[ClipSet] = None,
-    examples: Optional[ClipSet] = None,
-) -> Dict[str, object]:
-    """Waveforms (float32, (T,)) and condition values of a plan, under their batch names.
-
-    Of several enrollments, training takes the first: ``enrollment``, (L,) of its own length.
-    """
-    sources = render_sources(plan, clips, noise)
-    other, mixture = mix(sources, plan.target)
-    enrollments = render_enrollments(plan, examples or clips)
-    return {
-        MIXTURE.name: mixture,
-        TARGET.name: sources[plan.target],
-        OTHER.name: other,
-        **plan.conditions,
-        **({ENROLLMENT: enrollments[0]} if enrollments else {}),
-    }
-
-
 class EpochMixtures(Dataset):
-    """The mixtures of an epoch: item ``index`` is drawn from (seed, epoch, index)."""
+    """The mixtures of an epoch: item ``index`` is drawn from (seed, epoch, index).
+
+    Items are (id, arrays): waveforms (float32, (T,)) and condition values by their batch names. Of
+    several enrollments, training takes the first one.
+    """
 
     def __init__(self, sampler: Sampler, preprocess: Callable, seed: int, epoch: int):
         self.sampler = sampler
@@ -77,7 +57,16 @@ class EpochMixtures(Dataset):
     def __getitem__(self, index: int):
         sampler = self.sampler
         plan = sampler.draw(self.seed, self.epoch, index)
-        values = example(plan, sampler.clips, sampler.noise, sampler.examples)
+        sources = render_sources(plan, sampler.clips, sampler.noise)
+        other, mixture = mix(sources, plan.target)
+        enrollments = render_enrollments(plan, sampler.examples or sampler.clips)
+        values = {
+            MIXTURE.name: mixture,
+            TARGET.name: sources[plan.target],
+            OTHER.name: other,
+            **plan.conditions,
+            **({ENROLLMENT: enrollments[0]} if enrollments else {}),
+        }
         return plan.id, self.preprocess(plan.id, values)
 
 
