@@ -81,17 +81,23 @@ def test_number_of_values(vocabulary):
         ("class", "Barck", "'Bark'"),
         ("class", "bark", "'Bark'"),
         ("class", "zzzzz", "'Bark', 'Meow', 'Rain'"),
-        ("energy", "higher", "'high'"),
-        ("energy", "loud", "'low'"),
-        ("harmonicity", "harmonics", "'harmonic'"),
-        ("order", "1", "'first', 'second'"),
-        ("order", "", "'first', 'second'"),
     ],
 )
 def test_an_unknown_value_names_the_nearest(vocabulary, condition, value, nearest):
     with pytest.raises(TSXError) as error:
         vocabulary.encode(condition, value)
     assert str(error.value) == f"unknown {condition} {value!r}; nearest known: {nearest}"
+
+
+@pytest.mark.parametrize(
+    "condition, value, values",
+    [("energy", "loud", "low or high"), ("order", "", "first or second")],
+)
+def test_of_two_values_both_are_named(vocabulary, condition, value, values):
+    """The nearest word to "loud" was "low", its opposite."""
+    with pytest.raises(TSXError) as error:
+        vocabulary.encode(condition, value)
+    assert str(error.value) == f"unknown {condition} {value!r}; expected {values}"
 
 
 def test_nearest_labels_are_found_by_a_part_of_the_name_and_in_words():

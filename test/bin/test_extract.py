@@ -236,7 +236,7 @@ def halved(path):
     "options, message",
     [
         (["--class_label", "Barck"], "unknown class 'Barck'; nearest known: 'Bark'"),
-        (["--energy", "loud"], "unknown energy 'loud'; nearest known: 'low'"),
+        (["--energy", "loud"], "unknown energy 'loud'; expected low or high"),
         (["--text", ""], "text: expected a phrase, found an empty one"),
         (["--order", "first", "--model_file", "a.pth"], "{exp}: expected weights named a.pth"),
         (["--order", "first", "--device", "tpu9"], "device tpu9: "),

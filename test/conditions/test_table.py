@@ -210,7 +210,7 @@ def test_keywords_of_a_call(make_experiment, table, tmp_path):
     assert np.abs(short - long).max() > 0
     assert np.array_equal(tsx(mixture, 8000, sound_length="long", energy=None)[0], long)
     for asked, message in (
-        ({"sound_length": "lang"}, "unknown length 'lang'; nearest known: 'long'"),
+        ({"sound_length": "lang"}, "unknown length 'lang'; expected short or long"),
         ({"sound_lenth": "long"}, "unknown condition 'sound_lenth'; nearest known: 'sound_length'"),
         ({"sound_length": 3}, "length: expected a string, found int"),
         ({"unconditional": False}, "expected exactly one of length, energy, found none"),

@@ -115,7 +115,7 @@ def test_it_queries_a_recording_in_python_as_on_the_command_line(made, shell):
         (
             "PYTHONPATH=$PWD TSX_PLUGINS=length "
             "tsx-extract mixture.wav --model exp/length --length lang -o a.wav",
-            "unknown length 'lang'; nearest known: 'long'",
+            "unknown length 'lang'; expected short or long",
         ),
     ],
 )

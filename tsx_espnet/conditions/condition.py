@@ -152,12 +152,15 @@ class Condition:
             (1,) int64, the index of the value, ``-1`` for "not applicable"
 
         Raises:
-            TSXError: if the value is unknown, with the nearest known ones.
+            TSXError: if the value is unknown, with the known ones, or the nearest of many.
         """
         if value == NOT_APPLICABLE:
             return np.array([NO_VALUE])
         known = self.known(vocabulary)
         if value not in known:
+            if self.values is not None:
+                expected = " or ".join(self.values)
+                raise TSXError(f"unknown {self.name} {value!r}; expected {expected}")
             raise TSXError(unknown_value(self.name, value, known))
         return np.array([known.index(value)])
 

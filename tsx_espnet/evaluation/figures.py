@@ -149,6 +149,7 @@ def draw_learning_curves(path: PathLike, history: History) -> None:
         for axes in all_axes:
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.yaxis.grid(True)
 
     save_figure(path, (7.0, 2.6) if curves else (3.4, 2.6), draw)
