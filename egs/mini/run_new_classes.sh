@@ -7,7 +7,7 @@ set -euo pipefail
 [ -x ./run.sh ] || { echo "${0##*/}: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
 
 exec ../TEMPLATE/run_paper.sh \
-    --paper ../fsdkaggle2018/paper.yaml --kind random_events --methods mixed_el \
+    --paper new_classes.yaml \
     --datadir data/soundbeam --dumpdir dump/soundbeam --expdir exp/soundbeam \
     --new_classes Meow --examples 1,5 \
     --num_valid 200 --num_test 300 --num_new 200 --num_adapt 400 \

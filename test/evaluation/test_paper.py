@@ -14,7 +14,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.paper_yaml import read_paper
 
 ROOT = Path(__file__).parents[2]
-PAPERS = sorted(ROOT.glob("egs/*/paper.yaml"))
+PAPERS = sorted([*ROOT.glob("egs/*/paper.yaml"), *ROOT.glob("egs/*/new_classes.yaml")])
 FSD50K, FSDKAGGLE = (ROOT / f"egs/{name}/paper.yaml" for name in ("fsd50k", "fsdkaggle2018"))
 
 # the tables as printed, read off the pages a second time

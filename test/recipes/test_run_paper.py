@@ -278,7 +278,7 @@ def test_generated_sounds_by_both_papers(recipes, run):
     assert mini(script="./run_new_classes.sh").returncode == 0
     assert [ran[1] for ran in mini.ran(14)] == ["mixed_el"]
     assert mini.asked[-1]["--difficulty"] == "events"
-    assert "--kind random_events" in mini.pages[0] and "--data_kind synthetic" in mini.pages[0]
+    assert "--paper new_classes.yaml" in mini.pages[0] and "--data_kind synthetic" in mini.pages[0]
 
 
 @pytest.fixture
