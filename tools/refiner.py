@@ -22,7 +22,7 @@ def main(argv=None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exp", required=True, help="directory of the experiment")
-    parser.add_argument("--mixtures", required=True, type=Path, help="the mixture set (stage 3)")
+    parser.add_argument("--mixtures", required=True, type=Path, help="the mixture set")
     parser.add_argument("--count", type=int, default=40, help="number of mixtures")
     args = parser.parse_args(argv)
 
