@@ -134,7 +134,12 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records():
-    return Records()
+    """What this run notes; kept in the end if that is wanted."""
+    found = Records()
+    yield found
+    if STORE:
+        notes = {"machine": machine(), "hashes": found.hashes, "sums": found.sums}
+        RECORDS.write_text(json.dumps(notes, indent=1) + "\n")
 
 
 @pytest.fixture
@@ -245,11 +250,3 @@ def keep_experiment(exp, out):
             metadata = {**stream.metadata(), "language_model": "tiny"}
             tensors = {"embeddings": stream.get_tensor("embeddings")}
         save_file(tensors, out / table.name, metadata)
-
-
-def test_store(records):
-    """Last: keep what this run noted, if that is asked for."""
-    if STORE:
-        notes = {"machine": machine(), "hashes": records.hashes, "sums": records.sums}
-        RECORDS.write_text(json.dumps(notes, indent=1) + "\n")
-    assert RECORDS.is_file()
