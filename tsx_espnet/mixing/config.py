@@ -177,6 +177,11 @@ class MixingConfig:
         background = dataclasses.replace(self.background, noise=str(directory))
         return dataclasses.replace(self, background=background)
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether the components and all queries are written to a mixture set."""
+        return self.write_sources or self.num_targets == "all" or self.component_sources > 1
+
     def num_frames(self, fs: int) -> int:
         """Length of a mixture at ``fs`` Hz in 10 ms frames of ``hop_length(fs)`` samples."""
         return round(self.duration * fs / hop_length(fs))

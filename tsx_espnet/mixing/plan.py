@@ -74,6 +74,11 @@ class Plan:
         own = (Query(self.id, self.target, 0, *condition) for condition in self.conditions.items())
         return (*own, *self.queries)
 
+    @property
+    def further(self) -> bool:
+        """Whether more is queried than the whole of the target."""
+        return bool(self.queries) or any(one.component is not None for one in self.enrollments)
+
     def renamed(self, name: str) -> "Plan":
         """The same mixture by another name."""
         queries = tuple(dataclasses.replace(query, mixture=name) for query in self.queries)

@@ -64,8 +64,7 @@ def write_mixtures(
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
     clips = (sampler.clips, sampler.noise, sampler.examples)
-    config = sampler.config
-    further = config.write_sources or config.num_targets == "all" or config.component_sources > 1
+    further = sampler.config.has_sources
     WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
 
 
@@ -92,7 +91,7 @@ def rebuild(
     of_plans = digest("".join(plan.to_json() for plan in plans).encode())
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
     facts: Dict[str, Any] = {"plans": of_plans}
-    further = any(plan.components or plan.queries for plan in plans)
+    further = any(plan.components or plan.further for plan in plans)
     if not further and (path.parent / SOURCES.file).is_file():
         facts["write_sources"] = further = True
     plan_of, number = plans.__getitem__, len(plans)
