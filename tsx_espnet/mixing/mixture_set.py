@@ -136,9 +136,9 @@ class MixtureSet:
         return plans
 
     def label(self, name: str) -> str:
-        """The most specific label of the target of mixture ``name``."""
+        """The most specific label of the target of mixture ``name``; "" if it has none."""
         plan = self.plans[name]
-        return plan.sources[plan.target].labels[0]
+        return next(iter(plan.sources[plan.target].labels), "")
 
     @property
     def conditions(self) -> Tuple[str, ...]:

@@ -20,7 +20,8 @@ MOST_SAMPLES = 2**40
 class Placement:
     """One source: samples ``start`` to ``start + length`` of a clip, at ``offset``, times ``gain``.
 
-    ``label`` is the class it was drawn for, ``labels`` are all labels of the clip.
+    ``label`` is the class it was drawn for, ``labels`` are all labels of the clip; "" and () if it
+    has none.
     """
 
     clip: str
@@ -55,7 +56,7 @@ Background = Union[GeneratedNoise, RecordedNoise]
 
 @dataclasses.dataclass(frozen=True)
 class Enrollment:
-    """Another clip of the target's class: its samples ``start`` to ``start + length``."""
+    """Another clip of the target's class, or its own: samples ``start`` to ``start + length``."""
 
     clip: str
     start: int
@@ -73,8 +74,8 @@ class Plan:
         sources: what is mixed.
         target: index of the target source.
         conditions: name -> value of the conditions that apply, see ``tsx_espnet.conditions``.
-        snr: level of the target over that of all the rest together, in dB.
-        overlap: of the sounding parts, see ``placement.py``.
+        snr: level of the target over that of all the rest together, in dB; None: there is no rest.
+        overlap: of the sounding parts, see ``placement.py``; None: there is one source.
         seed, epoch, index: what it was drawn from.
         background: noise under the sources.
         enrollments: recordings that query the target.
@@ -86,8 +87,8 @@ class Plan:
     sources: Tuple[Placement, ...]
     target: int
     conditions: Dict[str, str]
-    snr: float
-    overlap: float
+    snr: Optional[float]
+    overlap: Optional[float]
     seed: int
     epoch: int
     index: int
@@ -117,8 +118,9 @@ class Plan:
         check_id(plan.text("id"), where)
         plan.integer("fs", 1, 10**7)
         plan.integer("num_samples", 1, round((LONGEST + 1) * found["fs"]))
-        plan.number("snr", -1000, 1000)
-        plan.number("overlap", 0, 1)
+        for name, low, high in (("snr", -1000, 1000), ("overlap", 0, 1)):
+            if plan.values[name] is not None:
+                plan.number(name, low, high)
         for name in ("seed", "epoch", "index"):
             plan.integer(name, 0, 2**63)
         _check_conditions(found["conditions"], where)
@@ -185,10 +187,11 @@ def _refuse_constant(name: str) -> None:
 def _placement(found: Any, num_samples: int, where: str) -> Placement:
     source = Fields.of_record(Placement, found, where)
     check_id(source.text("clip"), f"{where}: clip")
-    source.text("label")
     labels = source.values["labels"]
-    if not isinstance(labels, list) or not labels or not all(map(is_line, labels)):
+    if not isinstance(labels, list) or not all(map(is_line, labels)):
         source.refuse("labels", "a list of names")
+    if labels or source.values["label"] != "":
+        source.text("label")
     source.values["labels"] = tuple(labels)
     source.integer("start", 0, MOST_SAMPLES)
     source.integer("offset", 0, num_samples - 1)

@@ -44,6 +44,7 @@ def write_mixtures(
     config = sampler.config.to_dict()
     del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
+    config.pop("interference", None)
     facts = {
         "num_mixtures": num_mixtures,
         "seed": seed,
@@ -203,6 +204,8 @@ def _read_plans(directory: Path, number: int) -> List[Plan]:
 
 def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
     """Levels that differ from the plan show that a clip's audio is not what it was."""
+    if plan.snr is None:
+        return
     energy = np.square(sources, dtype=np.float64).sum(axis=1)
     rest = energy.sum() - energy[plan.target]
     snr = 10 * np.log10((energy[plan.target] + 1e-30) / (rest + 1e-30))
