@@ -203,7 +203,7 @@ class TestOfTheSameClip:
             sides[source_first] += 1
             assert one.length <= 12000 and target.length <= 8000
             whole = loudness(corpus.read(one.clip))
-            part = loudness(render_enrollments(plan, corpus)[0])
+            part = loudness(render_enrollments(plan, corpus)[plan.target][0])
             assert (part > max(whole.max() * 1e-4, 1e-6)).sum() >= least
             source = loudness(render(plan, corpus)[0][plan.target])
             assert (source > max(source.max() * 1e-4, 1e-6)).sum() >= least
@@ -275,7 +275,7 @@ class TestOfTheSameClip:
         values = read_table(out / "utt2enrollment")
         for plan in read_plans(out / "mixtures.jsonl"):
             found, _ = soundfile.read(values[plan.id], dtype="float32")
-            np.testing.assert_array_equal(found, render_enrollments(plan, corpus)[0])
+            np.testing.assert_array_equal(found, render_enrollments(plan, corpus)[plan.target][0])
             assert Path(values[plan.id]).parent == out / "wav" / "enrollment"
 
 
