@@ -1,11 +1,13 @@
 """The labels, phrases and sampling rate that the values of a model's conditions refer to."""
 
 import dataclasses
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
 from tsx_espnet.conditions import find
+from tsx_espnet.errors import TSXError
+from tsx_espnet.parts import find as find_part
 from tsx_espnet.pretrained.text_table import TextTable
 
 
@@ -15,19 +17,72 @@ class Vocabulary:
 
     Args:
         classes: the labels of the class condition; their order is the order of the table's rows.
-        text_table: vectors of phrases, for the text condition.
+        text_table: vectors of phrases, for conditioners that take vectors.
         fs: sampling rate of enrollments in Hz; by default that of their files.
         embed_phrase: phrase -> (L, E), for phrases that are not in the table.
+        takes: condition -> what its conditioner takes (see ``takes_of``); by default what the
+            condition's usual conditioner takes.
+        tokenize: phrase -> (L,) int64, for conditioners that take tokens.
     """
 
     classes: Tuple[str, ...] = ()
     text_table: Optional[TextTable] = None
     fs: Optional[int] = None
     embed_phrase: Optional[Callable[[str], np.ndarray]] = None
+    takes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tokenize: Optional[Callable[[str], np.ndarray]] = None
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
 
     def encode(self, condition: str, value: str) -> np.ndarray:
         """The array of a value, as ``Condition.encode`` of its condition."""
-        return find(condition).encode(value, self)
+        takes = self.takes.get(condition) or takes_of({condition: None})[condition]
+        return find(condition).encode(value, self, takes)
+
+    def vectors(self, phrase: Optional[str]) -> np.ndarray:
+        """The vectors of a phrase: (L, E) float32; L = 0 for None.
+
+        Raises:
+            TSXError: if there is no table of vectors, or the phrase is not in it and there is no
+                language model to embed it.
+        """
+        table = self.text_table
+        if phrase is None and table is not None:
+            return np.zeros((0, table.dim), dtype=np.float32)
+        if self.embed_phrase is not None and (table is None or phrase not in table):
+            return self.embed_phrase(phrase)
+        if table is None:
+            raise TSXError("text needs a table of embeddings: tsx_espnet.bin.embed_text makes one")
+        return table[phrase][np.newaxis]
+
+    def tokens(self, phrase: Optional[str]) -> np.ndarray:
+        """The tokens of a phrase: (L,) int64; L = 0 for None.
+
+        Raises:
+            TSXError: if there is no tokenizer.
+        """
+        if phrase is None:
+            return np.zeros(0, dtype=np.int64)
+        if self.tokenize is None:
+            raise TSXError("tokens of a text: expected a pretrained tokenizer, found none")
+        return self.tokenize(phrase)
+
+
+def takes_of(conditions: Mapping[str, Optional[Mapping[str, Any]]]) -> Dict[str, str]:
+    """What the conditioner of each condition takes.
+
+    Args:
+        conditions: as in a configuration, name -> options, which may name a ``conditioner``.
+
+    >>> takes_of({"energy": {}, "text": {}, "class": {"conditioner": "text"}})
+    {'energy': 'index', 'text': 'vector', 'class': 'vector'}
+
+    Raises:
+        TSXError: if there is no such condition or conditioner.
+    """
+    kinds = {
+        name: (conf or {}).get("conditioner", find(name).conditioner)
+        for name, conf in conditions.items()
+    }
+    return {name: find_part("conditioner", kind).takes for name, kind in kinds.items()}
