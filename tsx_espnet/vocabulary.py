@@ -8,7 +8,11 @@ import numpy as np
 from tsx_espnet.conditions import find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.parts import find as find_part
+from tsx_espnet.pretrained.store import Networks
 from tsx_espnet.pretrained.text_table import TextTable
+
+# as in a configuration: name -> options, which may name a ``conditioner``
+Conditions = Mapping[str, Optional[Mapping[str, Any]]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,11 +73,8 @@ class Vocabulary:
         return self.tokenize(phrase)
 
 
-def takes_of(conditions: Mapping[str, Optional[Mapping[str, Any]]]) -> Dict[str, str]:
+def takes_of(conditions: Conditions) -> Dict[str, str]:
     """What the conditioner of each condition takes.
-
-    Args:
-        conditions: as in a configuration, name -> options, which may name a ``conditioner``.
 
     >>> takes_of({"energy": {}, "text": {}, "class": {"conditioner": "text"}})
     {'energy': 'index', 'text': 'vector', 'class': 'vector'}
@@ -81,8 +82,33 @@ def takes_of(conditions: Mapping[str, Optional[Mapping[str, Any]]]) -> Dict[str,
     Raises:
         TSXError: if there is no such condition or conditioner.
     """
-    kinds = {
-        name: (conf or {}).get("conditioner", find(name).conditioner)
-        for name, conf in conditions.items()
-    }
+    kinds = {name: kind_of(name, conf) for name, conf in conditions.items()}
     return {name: find_part("conditioner", kind).takes for name, kind in kinds.items()}
+
+
+def kind_of(condition: str, conf: Optional[Mapping[str, Any]]) -> str:
+    """The kind of conditioner that a condition with these options has."""
+    return (conf or {}).get("conditioner", find(condition).conditioner)
+
+
+def find_tokenizer(
+    config: Mapping[str, Any], networks: Networks
+) -> Optional[Callable[[str], np.ndarray]]:
+    """``Vocabulary.tokenize`` of a configuration; None if no conditioner takes tokens.
+
+    Raises:
+        TSXError: if its network is missing or has no tokenizer, or two networks are named.
+    """
+    users: Dict[str, str] = {}
+    usual = config.get("conditioner_conf") or {}
+    for name, takes in takes_of(config["conditions"]).items():
+        conf = config["conditions"][name] or {}
+        conf = {**(usual.get(kind_of(name, conf)) or {}), **conf}
+        if takes == "tokens" and isinstance(conf.get("pretrained"), str):
+            users[name] = conf["pretrained"]
+    if len(set(users.values())) > 1:
+        found = ", ".join(f"{network} for {name}" for name, network in users.items())
+        raise TSXError(f"--conditions: expected tokens of one pretrained network, found {found}")
+    for network in users.values():
+        return networks.tokenizer(network).one
+    return None

@@ -1,7 +1,8 @@
 """A pretrained network inside a model, and outside its training."""
 
+import contextlib
 import copy
-from typing import Callable
+from typing import Callable, Iterator
 
 import torch
 
@@ -60,3 +61,14 @@ class Frozen(torch.nn.Module):
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 self.register_parameter(name.replace(".", "/"), parameter)
+
+
+@contextlib.contextmanager
+def pretrained_kept(model: torch.nn.Module) -> Iterator[None]:
+    """After the block, pretrained parameters that are trained are what they were before it."""
+    parameters = [p for m in model.modules() if isinstance(m, Frozen) for p in m.parameters()]
+    before = [parameter.detach().clone() for parameter in parameters]
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(parameters, before):
+            parameter.copy_(value)
