@@ -13,7 +13,10 @@ from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.parts import find
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.pretrained.store import Networks
+from tsx_espnet.vocabulary import Vocabulary, kind_of
+
+NO_NETWORKS = Networks({}, {})
 
 
 def build_model(
@@ -23,7 +26,8 @@ def build_model(
 
     Args:
         config: ``encoder``, ``encoder_conf``, ``extractor``, ``decoder``, ``conditions``,
-            ``embedding_dim``, ``consistency``, and for training ``objective``, ``criterions`` and
+            ``embedding_dim``, ``consistency``, ``pretrained`` and ``pretrained_digest`` if parts
+            use such networks, and for training ``objective``, ``criterions`` and
             ``mixture_criterions``.
         vocabulary: sizes of the tables of the conditions.
         training: build the objective and the criterions too.
@@ -33,6 +37,7 @@ def build_model(
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
+    networks = Networks(config.get("pretrained") or {}, config.get("pretrained_digest") or {})
     encoder = make("encoder", config["encoder"], config["encoder_conf"])
     extractor = build_extractor(
         config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
@@ -53,7 +58,10 @@ def build_model(
     objective, criterion, mixture_criterion = None, None, None
     if training:
         objective = make(
-            "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
+            "objective",
+            config["objective"],
+            with_network("objective", config["objective"], config["objective_conf"], networks),
+            conditions=tuple(conditions),
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
@@ -65,7 +73,9 @@ def build_model(
         extractor=extractor,
         decoder=make("decoder", config["decoder"], config["decoder_conf"]),
         conditioners={
-            name: build_conditioner(name, conf, dim, vocabulary, config.get("conditioner_conf"))
+            name: build_conditioner(
+                name, conf, dim, vocabulary, config.get("conditioner_conf"), networks
+            )
             for name, conf in conditions.items()
         },
         refiner=refiner,
@@ -89,6 +99,21 @@ def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) 
         return part(**given, **conf)
     except ValueError as error:
         raise TSXError(f"{kind}_conf of {name}: {error}") from None
+
+
+def with_network(
+    kind: str, name: str, conf: Optional[Mapping[str, Any]], networks: Networks
+) -> Dict[str, Any]:
+    """The options of a part, with the frozen network itself where ``pretrained`` names it.
+
+    Raises:
+        TSXError: if there is no such part or network.
+    """
+    conf = dict(conf or {})
+    wanted = conf.get("pretrained")
+    if isinstance(wanted, str) and "pretrained" in options_of(find(kind, name)):
+        conf["pretrained"] = networks[wanted]
+    return conf
 
 
 def check_conf(
@@ -147,21 +172,26 @@ def build_conditioner(
     embedding_dim: int,
     vocabulary: Vocabulary,
     conditioner_conf: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    networks: Networks = NO_NETWORKS,
 ) -> torch.nn.Module:
     """The conditioner of one condition.
 
     Args:
         conf: its kind, by default that of the condition, and its options.
         conditioner_conf: kind -> options where ``conf`` has none.
+        networks: those that an option ``pretrained`` may name.
 
     Raises:
-        TSXError: if there is no such condition.
+        TSXError: if there is no such condition, or it does not give what the conditioner takes.
     """
     condition = find_condition(name)
-    options = dict(conf or {})
-    kind = options.pop("conditioner", condition.conditioner)
+    kind = kind_of(name, conf)
+    takes = find("conditioner", kind).takes
+    condition.check_gives(takes, f"{kind}, which takes {takes}")
+    options = {option: value for option, value in (conf or {}).items() if option != "conditioner"}
     usual = (conditioner_conf or {}).get(kind) or {}
     options = {**condition.conditioner_options(kind, vocabulary), **usual, **options}
+    options = with_network("conditioner", kind, options, networks)
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 
