@@ -158,17 +158,16 @@ class MixtureSet:
             expected: ``fs`` and ``length``, see ``read_audio``.
         """
         mixture = self.mixture_of(name)
-        if mixture != name and sound is OTHER:
-            sounds = (self.read(row, name, dtype, **expected) for row in (MIXTURE, TARGET))
-            return np.subtract(*sounds)
-        component = None
-        if mixture != name and sound is TARGET:
-            sound, component = SOURCES, self.targets[name][1]
+        if mixture != name and sound in ESTIMATES:
+            sources = self.read(SOURCES, mixture, dtype, **expected)
+            target = sources[:, self.targets[name][1]]
+            if sound is TARGET:
+                return target
+            return self.read(MIXTURE, mixture, dtype, **expected) - target
         channels = len(self.plans[mixture].partition) if sound is SOURCES else None
         with made_by(MIX):
             path = self.paths(sound)[mixture]
-            samples = read_audio(path, dtype=dtype, channels=channels, **expected)[0]
-        return samples if component is None else samples[:, component]
+            return read_audio(path, dtype=dtype, channels=channels, **expected)[0]
 
     def lengths(self, fs: int, sound: DataEntry = MIXTURE) -> Dict[str, int]:
         """Id -> samples of each sound, which must be mono at ``fs`` Hz."""
@@ -257,7 +256,9 @@ class MixtureSet:
         with made_by(MIX):
             table = self.table(QUERIES.file)
             return tuple(
-                query for name in self.ids for query in from_json(table[name], name, str(path))
+                query
+                for name, plan in self.plans.items()
+                for query in from_json(table[name], name, str(path), len(plan.partition))
             )
 
     def _further_values(self, condition: str) -> Dict[str, str]:
