@@ -26,9 +26,8 @@ CONFIGS = {
 
 def serve(checkout: str, method: str) -> None:
     """Take a step for each line of the input; print its seconds, in the end the memory in GB."""
-    from methods import make_step
-
     import torch
+    from methods import make_step
 
     torch.set_num_threads(1)
     sys.path.insert(0, checkout)

@@ -21,7 +21,7 @@ SECONDS = 5.0
 
 
 def make_step(method: str, train_config: Path):
-    """A function that takes one step of training of a ``method_<method>.yaml`` beside the config."""
+    """A function that takes one step of training, by a ``method_*.yaml`` beside the config."""
     import numpy as np
     import torch
 

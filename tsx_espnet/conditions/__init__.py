@@ -50,8 +50,8 @@ PLUGINS = "TSX_PLUGINS"
 # words with another meaning in tables, batches and commands
 RESERVED = (
     *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
-    *("model_file", "oracle", "out", "progress", "rest", "self"),
-    *("speech_mix", "speech_ref1", "speech_ref2"),
+    *("model_file", "oracle", "out", "progress", "queries", "query_weight", "rest", "self"),
+    *("sources", "speech_mix", "speech_ref1", "speech_ref2"),
 )
 
 
@@ -67,7 +67,7 @@ class Unconditional(Condition):
     def query(self, asked: bool) -> str:
         return ANY
 
-    def encode(self, value: str, vocabulary) -> np.ndarray:
+    def encode(self, value: str, vocabulary, takes: str) -> np.ndarray:
         return np.array([0])
 
 
