@@ -1,79 +1,37 @@
-"""Examples of a batch, and training mixtures on the fly as an ESPnet iterator factory."""
+"""Training mixtures on the fly as an ESPnet iterator factory."""
 
-from typing import Callable, Dict, Optional, Sequence, Union
+from typing import Callable, Optional
 
-import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.train.preprocessor import AbsPreprocessor
 from torch.utils.data import DataLoader, Dataset
 
-from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.mixture_set import MIXTURE, OTHER, TARGET
-from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
-from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.vocabulary import Vocabulary
-
-
-class TSXPreprocessor(AbsPreprocessor):
-    """Encodes the conditions of an example; those that are not given are "not applicable".
-
-    Arrays, such as an enrollment loaded as ``sound``, are left alone.
-
-    Args:
-        train: for ESPnet; nothing here is random.
-        conditions: names of the model's conditions.
-    """
-
-    def __init__(self, train: bool, conditions: Sequence[str], vocabulary: Vocabulary):
-        super().__init__(train)
-        self.conditions = conditions
-        self.vocabulary = vocabulary
-
-    def __call__(
-        self, uid: str, data: Dict[str, Union[str, np.ndarray]]
-    ) -> Dict[str, np.ndarray]:
-        encoded = {name: value for name, value in data.items() if not isinstance(value, str)}
-        for name in self.conditions:
-            value = data.get(name, NOT_APPLICABLE)
-            if isinstance(value, str):
-                encoded[name] = self.vocabulary.encode(name, value)
-        return encoded
+from tsx_espnet.mixing.render import Draws
+from tsx_espnet.training.examples import Example, values_of
 
 
 class EpochMixtures(Dataset):
     """The mixtures of an epoch: item ``index`` is drawn from (seed, epoch, index).
 
-    Items are (id, arrays): waveforms (float32, (T,)) and condition values by their batch names. Of
-    several enrollments, training takes the first one.
+    Items are (id, arrays), see ``tsx_espnet.training.examples``.
     """
 
-    def __init__(self, sampler: Sampler, preprocess: Callable, seed: int, epoch: int):
-        self.sampler = sampler
+    def __init__(self, draws: Draws, preprocess: Callable, seed: int, epoch: int):
+        self.draws = draws
         self.preprocess = preprocess
         self.seed = seed
         self.epoch = epoch
 
-    def __getitem__(self, index: int):
-        sampler = self.sampler
-        plan = sampler.draw(self.seed, self.epoch, index)
-        sources = render_sources(plan, sampler.clips, sampler.noise)
-        other, mixture = mix(sources, plan.target)
-        enrollments = render_enrollments(plan, sampler.examples or sampler.clips)
-        values = {
-            MIXTURE.name: mixture,
-            TARGET.name: sources[plan.target],
-            OTHER.name: other,
-            **plan.conditions,
-            **({ENROLLMENT: enrollments[0]} if enrollments else {}),
-        }
-        return plan.id, self.preprocess(plan.id, values)
+    def __getitem__(self, index: int) -> Example:
+        plan = self.draws.draw(self.seed, self.epoch, index)
+        return plan.id, self.preprocess(plan.id, values_of(self.draws.render(plan)))
 
 
 class MixtureIterFactory(AbsIterFactory):
     """Batches of freshly drawn mixtures, the same for any number of workers and after a resume.
 
     Args:
+        draws: a ``Sampler``, or other plans.
         preprocess: ``(id, values) -> arrays``.
         collate: ``examples -> (ids, batch)``.
         num_mixtures: mixtures per epoch; the last batch may be smaller, or larger if the remainder
@@ -86,7 +44,7 @@ class MixtureIterFactory(AbsIterFactory):
 
     def __init__(
         self,
-        sampler: Sampler,
+        draws: Draws,
         preprocess: Callable,
         collate: Callable,
         num_mixtures: int,
@@ -98,7 +56,7 @@ class MixtureIterFactory(AbsIterFactory):
         num_iters_per_epoch: Optional[int] = None,
         pin_memory: bool = False,
     ):
-        self.sampler = sampler
+        self.draws = draws
         self.preprocess = preprocess
         self.collate = collate
         self.seed = seed
@@ -119,7 +77,7 @@ class MixtureIterFactory(AbsIterFactory):
 
     def build_iter(self, epoch: int, shuffle: Optional[bool] = None) -> DataLoader:
         return DataLoader(
-            EpochMixtures(self.sampler, self.preprocess, self.seed, epoch),
+            EpochMixtures(self.draws, self.preprocess, self.seed, epoch),
             batch_sampler=list(self.batches),  # a copy: a resumed run cuts off its head
             collate_fn=self.collate,
             num_workers=self.num_workers,
