@@ -14,7 +14,8 @@ from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import write_table
-from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
+from tsx_espnet.training.examples import Collate, TSXPreprocessor
+from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.vocabulary import Vocabulary
 
 CONDITIONS = ("energy", "harmonicity", "order", "class", "text")
@@ -23,8 +24,6 @@ CONDITIONS = ("energy", "harmonicity", "order", "class", "text")
 @pytest.fixture
 def factory(data):
     """Make a ``MixtureIterFactory`` on the clips; options as it takes them."""
-    from espnet2.train.collate_fn import CommonCollateFn
-
     config = dataclasses.replace(
         MixingConfig.from_yaml(data.mixing_config), class_level="any", text_variants=True
     )
@@ -36,7 +35,7 @@ def factory(data):
         return MixtureIterFactory(
             Sampler(ClipSet(data.clips), config_here, examples=examples),
             TSXPreprocessor(True, CONDITIONS, vocabulary),
-            CommonCollateFn(float_pad_value=0.0, int_pad_value=0),
+            Collate(),
             **options,
         )
 
@@ -100,7 +99,7 @@ def test_the_first_enrollment_padded_to_the_longest_of_a_batch(factory, data):
         lengths = batch["enrollment_lengths"].tolist()
         assert batch["enrollment"].shape == (len(names), max(lengths))
         for name, row, length in zip(names, batch["enrollment"].numpy(), lengths):
-            plan = made.sampler.draw(3, 1, int(name.rpartition("i")[2]))
+            plan = made.draws.draw(3, 1, int(name.rpartition("i")[2]))
             assert plan.id == name and len(plan.enrollments) == 2
             one = plan.enrollments[0]
             np.testing.assert_array_equal(row[:length], clips.read(one.clip, one.start, one.length))
@@ -125,7 +124,7 @@ def test_enrollments_are_the_examples_of_the_class(factory, data, tmp_path):
     for names, batch in made.build_iter(2):
         lengths = batch["enrollment_lengths"].tolist()
         for name, row, length in zip(names, batch["enrollment"].numpy(), lengths):
-            label = made.sampler.draw(3, 2, int(name.rpartition("i")[2])).conditions["class"]
+            label = made.draws.draw(3, 2, int(name.rpartition("i")[2])).conditions["class"]
             first = min(name for name in clips.ids if label in clips.labels(name))
             np.testing.assert_array_equal(row[:length], clips.read(first)[::-1])
 

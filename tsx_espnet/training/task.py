@@ -11,7 +11,6 @@ from espnet2.tasks.enh import decoder_choices, encoder_choices
 from espnet2.tasks.enh_tse import extractor_choices
 from espnet2.torch_utils.initialize import initialize
 from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.distributed_utils import DistributedOption
 
 from tsx_espnet import parts
@@ -25,7 +24,8 @@ from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
-from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
+from tsx_espnet.training.examples import Collate, TSXPreprocessor
+from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
 from tsx_espnet.training.reliable import ReliableTask
 from tsx_espnet.vocabulary import Vocabulary
@@ -79,7 +79,7 @@ class TSXTask(ReliableTask):
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
-        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+        return Collate()
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Optional[Callable]:

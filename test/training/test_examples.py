@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from espnet2.train.collate_fn import CommonCollateFn
 
 from tsx_espnet.audio import write_float_wav
-from tsx_espnet.training.iterator import TSXPreprocessor
+from tsx_espnet.training.examples import Collate, TSXPreprocessor
 
 NAMES = ("energy", "enrollment", "class")
 
@@ -27,6 +26,6 @@ def test_enrollments_as_paths_as_samples_and_none_at_all_make_a_batch(preprocess
     write_float_wav(tmp_path / "a.wav", np.arange(4), 8000)
     values = (str(tmp_path / "a.wav"), "n/a", np.full(2, 7, dtype=np.float32))
     examples = [(value, preprocess("mix", {"enrollment": value})) for value in values]
-    _, batch = CommonCollateFn(float_pad_value=0.0, int_pad_value=0)(examples)
+    _, batch = Collate()(examples)
     assert batch["enrollment"].tolist() == [[0, 1, 2, 3], [0, 0, 0, 0], [7, 7, 0, 0]]
     assert batch["enrollment_lengths"].tolist() == [4, 0, 2]
