@@ -1,7 +1,6 @@
 """The options of our task, and their checks."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Optional
 
@@ -9,14 +8,14 @@ import soundfile
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
-from tsx_espnet.checks import check_at_least
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
-from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
-from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
+from tsx_espnet.mixing.config import CLASS_LEVELS
+from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, path_name_type
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table
+from tsx_espnet.training.draws import expand_draw_options
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
@@ -55,7 +54,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips)",
+        "(default: classes.txt of --train_clips, or those of --train_streams together)",
     )
     group.add_argument(
         "--text_embeddings",
@@ -76,6 +75,18 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--mixing_config", type=str_or_none, help="yaml: how mixtures are drawn")
     group.add_argument(
+        "--train_mixtures",
+        type=str_or_none,
+        help="a mixture set: its plans are mixed again from --train_clips, in another order in "
+        "each epoch (instead of --mixing_config)",
+    )
+    group.add_argument(
+        "--train_streams",
+        type=str_or_none,
+        help="yaml: a list of {clips, mixing_config, share}, of which each batch gets fixed shares "
+        "(instead of --train_clips)",
+    )
+    group.add_argument(
         "--background_noise",
         type=str_or_none,
         help="formatted noise for the background of training mixtures (default: the "
@@ -94,7 +105,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
-        "--mixtures_per_epoch", type=int, default=20000, help="training mixtures per epoch"
+        "--mixtures_per_epoch",
+        type=int,
+        default=20000,
+        help="training mixtures per epoch, at most those of --train_mixtures",
     )
     group.add_argument(
         "--fs",
@@ -115,18 +129,11 @@ def expand_data_options(args: argparse.Namespace) -> None:
         TSXError: if an option, or a file it names, is missing.
     """
     _check_sources(args)
-    if args.train_clips is not None:
-        config = MixingConfig.from_yaml(args.mixing_config)
-        if args.background_noise is not None:
-            config = config.with_noise(args.background_noise)
-        args.mixing_conf = dataclasses.replace(
-            config, class_level=args.class_level, text_variants=args.text_variants
-        ).to_dict()
-        if args.class_list is None:
-            args.class_list = str(Path(args.train_clips) / "classes.txt")
+    if args.train_clips is not None or args.train_streams is not None:
+        expand_draw_options(args)
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
-            args.valid_mixtures, tuple(args.conditions)
+            args.valid_mixtures, tuple(args.conditions), has_queries(args.valid_mixtures)
         )
         args.valid_shape_file = [str(Path(args.valid_mixtures) / MIXTURE.file)]
     if args.fs is None:
@@ -151,27 +158,31 @@ def expand_data_options(args: argparse.Namespace) -> None:
 
 def _check_sources(args: argparse.Namespace) -> None:
     """Check that there is one source of mixtures for training, and one for validation."""
-    for ours, mode in (("train_clips", "train"), ("valid_mixtures", "valid")):
-        theirs = f"{mode}_data_path_and_name_and_type"
-        given, paths = getattr(args, ours), getattr(args, theirs)
-        if given is not None and paths:
-            raise TSXError(f"--{ours} and --{theirs} exclude each other")
-        if given is None and not paths and not args.dry_run:
-            raise TSXError(f"--{ours} is missing (or --{theirs})")
+    for mode, ours in (("train", ("train_clips", "train_streams")), ("valid", ("valid_mixtures",))):
+        options = (*ours, f"{mode}_data_path_and_name_and_type")
+        given = [f"--{option}" for option in options if getattr(args, option)]
+        if len(given) > 1:
+            raise TSXError(f"{given[0]} and {given[1]} exclude each other")
+        if not given and not args.dry_run:
+            others = " or ".join(f"--{option}" for option in options[1:])
+            raise TSXError(f"--{options[0]} is missing (or {others})")
     if args.train_clips is not None:
         clips = Path(args.train_clips)
         if not clips.is_dir():
             raise TSXError(f"--train_clips {clips}: no such directory; run format")
-        if args.mixing_config is None:
+        if args.mixing_config is None and args.train_mixtures is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
-        check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
-    elif args.background_noise is not None:
-        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
+        if args.mixing_config is not None and args.train_mixtures is not None:
+            raise TSXError("--mixing_config and --train_mixtures exclude each other")
+    for option in ("background_noise", "train_mixtures"):
+        if args.train_clips is None and getattr(args, option) is not None:
+            raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
             raise TSXError(f"--valid_mixtures: {mixtures}: no such file; run mix")
-        for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions)):
+        queries = has_queries(args.valid_mixtures)
+        for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions), queries):
             if not Path(path).is_file():
                 raise TSXError(f"--valid_mixtures: {path}: no such file; run mix again")
         for name, path in read_table(mixtures).items():
@@ -179,10 +190,17 @@ def _check_sources(args: argparse.Namespace) -> None:
                 raise TSXError(f"{mixtures}: {name}: no such file {path}; run mix again")
 
 
+def has_queries(mixtures: str) -> bool:
+    """Whether a mixture set has all sources and further queries, which are then used."""
+    return all((Path(mixtures) / row.file).is_file() for row in FURTHER)
+
+
 def sampling_rate(args: argparse.Namespace) -> Optional[int]:
     """The rate of the training data in Hz; None if there is none (a dry run)."""
     if args.train_clips is not None:
         table = Path(args.train_clips) / "wav.scp"
+    elif args.train_streams is not None:
+        table = Path(args.stream_confs[0]["clips"]) / "wav.scp"
     elif args.train_data_path_and_name_and_type:
         table = Path(args.train_data_path_and_name_and_type[0][0])
     else:

@@ -15,15 +15,13 @@ from espnet2.train.distributed_utils import DistributedOption
 
 from tsx_espnet import parts
 from tsx_espnet.build import build_model
-from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import SETUP
-from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import data_names
-from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, TARGET, data_names
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.training.draws import open_draws
 from tsx_espnet.training.examples import Collate, TSXPreprocessor
 from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
@@ -87,11 +85,27 @@ class TSXTask(ReliableTask):
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
-        return data_names(required=True, inference=inference)
+        return (MIXTURE.name,)  # and see check_task_requirements
 
     @classmethod
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
-        return data_names(required=False, inference=inference)
+        required = data_names(required=True, inference=inference)
+        others = tuple(name for name in required if name != MIXTURE.name)
+        return (*others, *data_names(required=False, inference=inference))
+
+    @classmethod
+    def check_task_requirements(
+        cls, dataset, allow_variable_data_keys: bool, train: bool, inference: bool = False
+    ) -> None:
+        """As ESPnet's, and there must be the target of each mixture, or its sources and queries."""
+        super().check_task_requirements(dataset, allow_variable_data_keys, train, inference)
+        queried = all(dataset.has_name(row.name) for row in FURTHER)
+        if not (inference or queried or dataset.has_name(TARGET.name)):
+            raise TSXError(
+                f"--{'train' if train else 'valid'}_data_path_and_name_and_type: expected a row "
+                f"named {TARGET.name}, or {' and '.join(row.name for row in FURTHER)}; found "
+                f"{', '.join(dataset.names())}"
+            )
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetTSXModel:
@@ -110,7 +124,7 @@ class TSXTask(ReliableTask):
         mode: str,
         kwargs: Optional[dict] = None,
     ) -> AbsIterFactory:
-        if mode != "train" or args.train_clips is None:
+        if mode != "train" or (args.train_clips is None and args.train_streams is None):
             return super().build_iter_factory(args, distributed_option, mode, kwargs)
         options: IteratorOptions = cls.build_iter_options(args, distributed_option, mode)
         world_size = distributed_option.dist_world_size if options.distributed else None
@@ -118,10 +132,7 @@ class TSXTask(ReliableTask):
         if args.drop_last_iter:
             num_mixtures -= num_mixtures % options.batch_size
         return MixtureIterFactory(
-            Sampler(
-                ClipSet(args.train_clips, classes=args.class_list or None),
-                MixingConfig.from_dict(args.mixing_conf),
-            ),
+            open_draws(args),
             options.preprocess_fn,
             options.collate_fn,
             num_mixtures=num_mixtures,
