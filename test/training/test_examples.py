@@ -116,7 +116,7 @@ def test_with_and_without_queries_in_one_batch(preprocess):
     """The target and the rest of a mixture are its two components, of which one is wanted."""
     three = rendered(QUERIES[:1], {}, {}, num_components=3)
     two = rendered((), {"class": "Rain"}, {})
-    alone = values_of(two)
+    alone = {**values_of(two), "enrollment": np.ones(2, np.float32)}
     del alone["speech_ref2"]  # which ESPnet's data need not have
     examples = [
         (name, preprocess(name, values))

@@ -59,7 +59,7 @@ def values_of(rendered: Rendered) -> Dict[str, Any]:
     plan = rendered.plan
     enrollments = {number: several[0] for number, several in rendered.enrollments.items()}
     values: Dict[str, Any] = {MIXTURE.name: rendered.mixture}
-    if not plan.queries:
+    if not plan.queries and not enrollments.keys() - {plan.target}:
         values[TARGET.name] = rendered.components[plan.target]
         values[OTHER.name] = rendered.other
         values.update(plan.conditions)
@@ -145,9 +145,11 @@ class Collate:
         self._pad = CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
 
     def __call__(self, examples: Sequence[Example]) -> Tuple[List[str], Dict[str, torch.Tensor]]:
-        if not any(QUERIES.name in arrays for _, arrays in examples):
+        queried = next((arrays for _, arrays in examples if QUERIES.name in arrays), None)
+        if queried is None:
             return self._pad(examples)
-        examples = [(uid, _with_query(arrays)) for uid, arrays in examples]
+        names = [name[: -len(SIZES)] for name in queried if name.endswith(SIZES)]
+        examples = [(uid, _with_query(arrays, names)) for uid, arrays in examples]
         num_sources = max(arrays[SOURCES.name].shape[1] for _, arrays in examples)
         sounds, conditions, queries = [], [], []
         for row, (uid, arrays) in enumerate(examples):
@@ -157,7 +159,7 @@ class Collate:
             sounds.append((uid, {MIXTURE.name: arrays[MIXTURE.name], SOURCES.name: sources}))
             wanted = arrays[QUERIES.name]
             queries.append(np.insert(wanted, 0, row, axis=1))
-            conditions += [(uid, values) for values in _split(arrays, len(wanted))]
+            conditions += [(uid, values) for values in _split(arrays, names)]
         ids, batch = self._pad(sounds)
         batch[QUERIES.name] = torch.from_numpy(np.concatenate(queries))
         weights = [arrays[WEIGHT] for _, arrays in examples]
@@ -165,26 +167,28 @@ class Collate:
         return ids, {**batch, **self._pad(conditions)[1]}
 
 
-def _with_query(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+def _with_query(arrays: Dict[str, np.ndarray], conditions: Sequence[str]) -> Dict[str, np.ndarray]:
     """An example without queries, as one with a query for the first of two components."""
     if QUERIES.name in arrays:
         return arrays
-    arrays = dict(arrays)
-    mixture, target = arrays.pop(MIXTURE.name), arrays.pop(TARGET.name)
-    other = arrays.pop(OTHER.name, None)
-    sources = np.stack([target, mixture - target if other is None else other], axis=1)
-    sizes = {name + SIZES: np.array([len(value)]) for name, value in arrays.items()}
-    queries = {QUERIES.name: np.zeros((1, 2), dtype=np.int64), WEIGHT: np.ones(1, np.float32)}
-    return {MIXTURE.name: mixture, SOURCES.name: sources, **queries, **arrays, **sizes}
+    mixture, target = arrays[MIXTURE.name], arrays[TARGET.name]
+    other = arrays.get(OTHER.name)
+    values = {name: arrays[name] for name in conditions}
+    return {
+        MIXTURE.name: mixture,
+        SOURCES.name: np.stack([target, mixture - target if other is None else other], axis=1),
+        QUERIES.name: np.zeros((1, 2), dtype=np.int64),
+        WEIGHT: np.ones(1, dtype=np.float32),
+        **values,
+        **{name + SIZES: np.array([len(value)]) for name, value in values.items()},
+    }
 
 
-def _split(arrays: Mapping[str, np.ndarray], number: int) -> List[Dict[str, np.ndarray]]:
-    """The values of all conditions for each of the queries of an example."""
-    values: List[Dict[str, np.ndarray]] = [{} for _ in range(number)]
-    for name, sizes in arrays.items():
-        if name.endswith(SIZES):
-            condition = name[: -len(SIZES)]
-            parts = np.split(arrays[condition], np.cumsum(sizes)[:-1])
-            for own, part in zip(values, parts):
-                own[condition] = part
-    return values
+def _split(
+    arrays: Mapping[str, np.ndarray], conditions: Sequence[str]
+) -> List[Dict[str, np.ndarray]]:
+    """The values of the conditions for each query of an example."""
+    parts = [np.split(arrays[name], np.cumsum(arrays[name + SIZES])[:-1]) for name in conditions]
+    if not parts:
+        return [{} for _ in arrays[QUERIES.name]]
+    return [dict(zip(conditions, own)) for own in zip(*parts)]
