@@ -1,6 +1,7 @@
 """Where training mixtures come from, by the options of a run."""
 
 import argparse
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import write_plans
 from tsx_espnet.mixing.sampler import Sampler
-from tsx_espnet.training.draws import expand_draw_options, open_draws
+from tsx_espnet.training.draws import expand_draw_options, open_draws, wants_all_sources
 
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
 OPTIONS = {
@@ -99,6 +100,20 @@ def test_plans_of_a_set_are_played_once_in_each_epoch(sets, tmp_path):
     write_plans(tmp_path / "mixtures.jsonl", sets.plans[1:])
     other = expanded(train_clips=sets.animals, train_mixtures=str(tmp_path))
     assert few.train_plans == args.train_plans != other.train_plans
+
+
+def test_all_sources_are_wanted_where_a_set_would_have_them(sets, streams, tmp_path):
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump({**MIXING, "write_sources": True}))
+    written = str(tmp_path / "all.yaml")
+    for config, wanted in ((sets.mix, False), (written, True)):
+        drawn = expanded(train_clips=sets.animals, mixing_config=config)
+        both = expanded(train_streams=streams(mixing_config=config))
+        assert wants_all_sources(drawn) == wants_all_sources(both) == wanted
+    shutil.copytree(sets.mixtures, tmp_path / "mixtures")
+    for file, wanted in (("sources.scp", False), ("utt2queries", True)):
+        (tmp_path / "mixtures" / file).touch()
+        options = {"train_clips": sets.animals, "train_mixtures": str(tmp_path / "mixtures")}
+        assert wants_all_sources(expanded(**options)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,15 @@ def test_an_example_with_queries_has_all_components(preprocess):
     assert batch["enrollment_lengths"].tolist() == [0, 3]
 
 
+def test_all_sources_are_given_if_they_are_wanted(preprocess):
+    """Then the mixture has one query, that of its target, whether or not it has a value."""
+    for conditions, value in (({"class": "Bark"}, 0), ({}, -1)):
+        drawn = rendered((), conditions, {}, num_components=3)
+        found = preprocess("mix1", values_of(drawn, all_sources=True))
+        assert found["sources"].T.tolist() == drawn.components.tolist()
+        assert (found["queries"].tolist(), found["class"].tolist()) == ([[1, 0]], [value])
+
+
 def test_a_table_of_queries_gives_the_same_example(preprocess, tmp_path):
     """As ESPnet loads it: JSON, and channels in the last axis, or none for a single one."""
     write_float_wav(tmp_path / "a.wav", np.arange(4), 8000)

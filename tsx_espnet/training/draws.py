@@ -9,7 +9,7 @@ from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import PLANS
+from tsx_espnet.mixing.mixture_set import FURTHER, PLANS
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.planned import PlannedMixtures
 from tsx_espnet.mixing.render import Draws
@@ -108,6 +108,19 @@ def open_draws(args: argparse.Namespace) -> Draws:
         return PlannedMixtures(_read_plans(args), ClipSet(args.train_clips), noise)
     clips = ClipSet(args.train_clips, classes=labels)
     return Sampler(clips, MixingConfig.from_dict(args.mixing_conf))
+
+
+def wants_all_sources(args: argparse.Namespace) -> bool:
+    """Whether batches have all sources of each mixture, as a set with ``write_sources`` has."""
+    if args.train_plans is not None:
+        return has_queries(args.train_mixtures)
+    confs = [args.mixing_conf, *(stream["mixing_conf"] for stream in args.stream_confs or ())]
+    return any(conf is not None and conf.get("write_sources", False) for conf in confs)
+
+
+def has_queries(mixtures: str) -> bool:
+    """Whether a mixture set has all sources and queries of its mixtures."""
+    return all((Path(mixtures) / row.file).is_file() for row in FURTHER)
 
 
 def _mixing_conf(

@@ -54,12 +54,17 @@ def wanted_by(queries: Iterable[query.Query]) -> List[Wanted]:
     return found
 
 
-def values_of(rendered: Rendered) -> Dict[str, Any]:
-    """What ``TSXPreprocessor`` makes an example of; of several enrollments, the first counts."""
+def values_of(rendered: Rendered, all_sources: bool = False) -> Dict[str, Any]:
+    """What ``TSXPreprocessor`` makes an example of; of several enrollments, the first counts.
+
+    Args:
+        all_sources: give all components of the mixture, even if the target alone is queried.
+    """
     plan = rendered.plan
     enrollments = {number: several[0] for number, several in rendered.enrollments.items()}
     values: Dict[str, Any] = {MIXTURE.name: rendered.mixture}
-    if not plan.queries and not enrollments.keys() - {plan.target}:
+    further = plan.queries or enrollments.keys() - {plan.target}
+    if not (further or all_sources):
         values[TARGET.name] = rendered.components[plan.target]
         values[OTHER.name] = rendered.other
         values.update(plan.conditions)
@@ -73,6 +78,7 @@ def values_of(rendered: Rendered) -> Dict[str, Any]:
             row = Wanted(number, 0, 1.0, {})
             wanted.append(row)
         row.values[ENROLLMENT] = samples
+    wanted = wanted or [Wanted(plan.target, 0, 1.0, {})]  # as every mixture of a batch has a query
     return {**values, SOURCES.name: rendered.components.T, QUERIES.name: wanted}
 
 
@@ -110,7 +116,7 @@ class TSXPreprocessor(AbsPreprocessor):
         wanted = data[QUERIES.name]
         if isinstance(wanted, str):
             wanted = wanted_by(query.from_json(wanted, uid, QUERIES.file))
-        wanted = wanted or [Wanted(0, 0, 1.0, {})]  # every mixture of a batch has a query
+            wanted = wanted or [Wanted(0, 0, 1.0, {})]
         sources = data[SOURCES.name]
         encoded = {
             MIXTURE.name: data[MIXTURE.name],

@@ -16,15 +16,19 @@ class EpochMixtures(Dataset):
     Items are (id, arrays), see ``tsx_espnet.training.examples``.
     """
 
-    def __init__(self, draws: Draws, preprocess: Callable, seed: int, epoch: int):
+    def __init__(
+        self, draws: Draws, preprocess: Callable, seed: int, epoch: int, all_sources: bool = False
+    ):
         self.draws = draws
         self.preprocess = preprocess
         self.seed = seed
         self.epoch = epoch
+        self.all_sources = all_sources
 
     def __getitem__(self, index: int) -> Example:
         plan = self.draws.draw(self.seed, self.epoch, index)
-        return plan.id, self.preprocess(plan.id, values_of(self.draws.render(plan)))
+        values = values_of(self.draws.render(plan), self.all_sources)
+        return plan.id, self.preprocess(plan.id, values)
 
 
 class MixtureIterFactory(AbsIterFactory):
@@ -40,6 +44,7 @@ class MixtureIterFactory(AbsIterFactory):
         rank, world_size: every rank takes its share of each batch.
         num_iters_per_epoch: end an epoch after this many batches.
         num_workers, pin_memory: of the ``DataLoader``.
+        all_sources: of every mixture, see ``values_of``.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class MixtureIterFactory(AbsIterFactory):
         world_size: int = 1,
         num_iters_per_epoch: Optional[int] = None,
         pin_memory: bool = False,
+        all_sources: bool = False,
     ):
         self.draws = draws
         self.preprocess = preprocess
@@ -62,6 +68,7 @@ class MixtureIterFactory(AbsIterFactory):
         self.seed = seed
         self.num_workers = num_workers
         self.pin_memory = pin_memory
+        self.all_sources = all_sources
         if not world_size <= min(batch_size, num_mixtures):
             raise TSXError(
                 f"expected at least one mixture per batch for each of {world_size} processes, "
@@ -77,7 +84,7 @@ class MixtureIterFactory(AbsIterFactory):
 
     def build_iter(self, epoch: int, shuffle: Optional[bool] = None) -> DataLoader:
         return DataLoader(
-            EpochMixtures(self.draws, self.preprocess, self.seed, epoch),
+            EpochMixtures(self.draws, self.preprocess, self.seed, epoch, self.all_sources),
             batch_sampler=list(self.batches),  # a copy: a resumed run cuts off its head
             collate_fn=self.collate,
             num_workers=self.num_workers,

@@ -12,10 +12,10 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS
-from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, path_name_type
+from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table
-from tsx_espnet.training.draws import expand_draw_options
+from tsx_espnet.training.draws import expand_draw_options, has_queries
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
@@ -188,11 +188,6 @@ def _check_sources(args: argparse.Namespace) -> None:
         for name, path in read_table(mixtures).items():
             if not Path(path).is_file():
                 raise TSXError(f"{mixtures}: {name}: no such file {path}; run mix again")
-
-
-def has_queries(mixtures: str) -> bool:
-    """Whether a mixture set has all sources and further queries, which are then used."""
-    return all((Path(mixtures) / row.file).is_file() for row in FURTHER)
 
 
 def sampling_rate(args: argparse.Namespace) -> Optional[int]:

@@ -21,7 +21,7 @@ from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, TARGET, data_names
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.text_table import TextTable
-from tsx_espnet.training.draws import open_draws
+from tsx_espnet.training.draws import open_draws, wants_all_sources
 from tsx_espnet.training.examples import Collate, TSXPreprocessor
 from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
@@ -143,6 +143,7 @@ class TSXTask(ReliableTask):
             world_size=world_size or 1,
             num_iters_per_epoch=options.num_iters_per_epoch,
             pin_memory=args.ngpu > 0,
+            all_sources=wants_all_sources(args),
         )
 
 
