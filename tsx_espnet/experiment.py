@@ -26,8 +26,8 @@ PREEMPTED = "preempted.pth"  # from within an epoch
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
-    *("objective", "objective_conf", "criterions", "refiner", "refiner_conf", "mixing_conf"),
-    *("stream_confs", "train_plans"),
+    *("objective", "objective_conf", "criterions", "mixture_criterions", "later"),
+    *("refiner", "refiner_conf", "mixing_conf", "stream_confs", "train_plans"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 

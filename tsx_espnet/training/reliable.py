@@ -10,9 +10,9 @@ from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.train.distributed_utils import get_node_rank, get_rank
 from torch.multiprocessing import ProcessExitedException
 
-from tsx_espnet.build import check_conf
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
+from tsx_espnet.parts import check_conf
 from tsx_espnet.training.checkpoint import safe_torch_files
 from tsx_espnet.training.lock import locked
 from tsx_espnet.training.parser import OptionParser

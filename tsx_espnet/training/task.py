@@ -68,7 +68,8 @@ class TSXTask(ReliableTask):
     @classmethod
     def get_default_config(cls) -> Dict[str, Any]:
         config = super().get_default_config()
-        config["extractor_conf"].pop("condition_dim", None)  # --embedding_dim gives it
+        for given in ("condition_dim", "further_dim"):  # by --embedding_dim and --later
+            config["extractor_conf"].pop(given, None)
         return config
 
     @classmethod
