@@ -227,6 +227,48 @@ def train_args(data):
 
 
 @pytest.fixture(scope="session")
+def targets(data, tmp_path_factory):
+    """Mixtures of three sources of which each is a target: a set, and a yaml to draw more."""
+    root = tmp_path_factory.mktemp("targets")
+    mixing = {**MIXING, "num_sources": 3, "num_targets": "all", "enrollments": 1}
+    mixing.update(placement="uniform", background={})
+    (root / "mixing.yaml").write_text(yaml.safe_dump(mixing))
+    sampler = Sampler(ClipSet(data.clips), MixingConfig.from_dict(mixing))
+    write_mixtures(sampler, 4, seed=2, out=root / "mixtures")
+    return SimpleNamespace(
+        root=root, sampler=sampler, mixtures=root / "mixtures", mixing_config=root / "mixing.yaml"
+    )
+
+
+@pytest.fixture(scope="session")
+def targets_args(data, targets):
+    """The arguments of the training command on mixtures of which each source is a target."""
+    return [
+        *("--config", data.train_config),
+        *("--mixing_config", targets.mixing_config),
+        *("--train_clips", data.clips),
+        *("--valid_mixtures", targets.mixtures),
+        *("--text_embeddings", data.text),
+    ]
+
+
+@pytest.fixture(scope="session")
+def streams_args(data, targets):
+    """The same on two streams: one target in half of the mixtures of a batch, else three."""
+    streams = [
+        {"clips": str(data.clips), "mixing_config": str(config), "share": 0.5}
+        for config in (data.mixing_config, targets.mixing_config)
+    ]
+    (targets.root / "streams.yaml").write_text(yaml.safe_dump(streams))
+    return [
+        *("--config", data.train_config),
+        *("--train_streams", targets.root / "streams.yaml"),
+        *("--valid_mixtures", targets.mixtures),
+        *("--text_embeddings", data.text),
+    ]
+
+
+@pytest.fixture(scope="session")
 def points_args(tiny, tmp_path_factory):
     """The arguments of the task of ``regression.py``: 18 points to train on, 6 to validate on."""
     directory = tmp_path_factory.mktemp("points")
@@ -244,12 +286,14 @@ def points_args(tiny, tmp_path_factory):
 def task(request):
     """Each task that is trained reliably: its command, arguments and model.
 
+    ``streams``, where that is asked for, is extraction on mixtures of one target and of several.
     ``many_batches``: options for five batches an epoch; ``another_model``: and for other weights.
     """
-    if request.param == "extraction":
+    if request.param != "regression":
+        given = {"extraction": "train_args", "streams": "streams_args"}[request.param]
         return SimpleNamespace(
             command="tsx_espnet.bin.train",
-            args=request.getfixturevalue("train_args"),
+            args=request.getfixturevalue(given),
             model=("tsx_espnet.model", "ESPnetTSXModel"),
             many_batches=["--mixtures_per_epoch", 18, "--objective", "hct"],
             another_model=["--embedding_dim", 9],

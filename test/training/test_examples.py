@@ -75,20 +75,20 @@ def test_an_example_without_further_queries_is_the_target_and_the_rest(preproces
 
 
 def test_an_example_with_queries_has_all_components(preprocess):
-    """The plan's own come first; an enrollment joins the query for its component, or makes one."""
+    """In their order; an enrollment joins the query for its component, or makes one."""
     first, second = np.full(3, 5, np.float32), np.full(2, 7, np.float32)
     drawn = rendered(QUERIES[2:4], {"energy": "high"}, {0: (first,), 1: (second,)})
     _, batch = Collate()([("mix1", preprocess("mix1", values_of(drawn)))])
     assert batch["sources"][0].T.tolist() == drawn.components.tolist()
-    assert batch["queries"].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 2]]
-    assert batch["energy"].tolist() == [[1], [-1], [-1]]
-    assert batch["class"].tolist() == [[-1], [2], [1]]
-    assert batch["enrollment"].tolist() == [[7, 7, 0], [5, 5, 5], [0, 0, 0]]
-    assert batch["enrollment_lengths"].tolist() == [2, 3, 0]
+    assert batch["queries"].tolist() == [[0, 0, 0], [0, 0, 2], [0, 1, 0]]
+    assert batch["energy"].tolist() == [[-1], [-1], [1]]
+    assert batch["class"].tolist() == [[2], [1], [-1]]
+    assert batch["enrollment"].tolist() == [[5, 5, 5], [0, 0, 0], [7, 7, 0]]
+    assert batch["enrollment_lengths"].tolist() == [3, 0, 2]
     only = rendered(QUERIES[3:4], {}, {0: (first,)})
     _, batch = Collate()([("mix1", preprocess("mix1", values_of(only)))])
-    assert batch["queries"].tolist() == [[0, 0, 2], [0, 0, 0]]
-    assert batch["enrollment_lengths"].tolist() == [0, 3]
+    assert batch["queries"].tolist() == [[0, 0, 0], [0, 0, 2]]
+    assert batch["enrollment_lengths"].tolist() == [3, 0]
 
 
 def test_all_sources_are_given_if_they_are_wanted(preprocess):
@@ -167,7 +167,8 @@ def test_every_value_reaches_its_row(asked):
         data = {"speech_mix": np.full(3, row), "sources": np.full((3, 3), row)}
         data["queries"] = to_json(queries)
         examples.append((f"mix{row}", preprocess("mix", data)))
-        for one in wanted_by(queries) or [(0, 0, 1.0, {})]:
+        wanted = wanted_by(queries) or [(0, 0, 1.0, {})]
+        for one in sorted(wanted, key=lambda one: one[:3]):
             expected.append(((row, *one[:2]), one[2], one[3]))
     _, batch = Collate()(examples)
     assert [tuple(row) for row in batch["queries"].tolist()] == [where for where, _, _ in expected]

@@ -117,6 +117,7 @@ class TSXPreprocessor(AbsPreprocessor):
         if isinstance(wanted, str):
             wanted = wanted_by(query.from_json(wanted, uid, QUERIES.file))
             wanted = wanted or [Wanted(0, 0, 1.0, {})]
+        wanted = sorted(wanted, key=lambda one: one[:3])  # in no matter which order they were made
         sources = data[SOURCES.name]
         encoded = {
             MIXTURE.name: data[MIXTURE.name],
