@@ -49,8 +49,8 @@ __all__ = [
 PLUGINS = "TSX_PLUGINS"
 # words with another meaning in tables, batches and commands
 RESERVED = (
-    *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
-    *("model_file", "oracle", "out", "progress", "rest", "self"),
+    *("also", "any", "best", "blocks", "but", "device", "force", "fs", "help", "loss", "mixture"),
+    *("model", "model_file", "oracle", "out", "progress", "rest", "self"),
     *("speech_mix", "speech_ref1", "speech_ref2"),
 )
 
