@@ -115,9 +115,9 @@ class TargetSoundExtractor:
         """Target and rest of a recording, by one condition, or by several.
 
         The recording is resampled to the model's rate and back. What the model cannot hear, above
-        half its rate, is in the rest (in the target if ``but`` is all there is). Channels are processed apart. Recordings longer than 20 s
-        are cut into overlapping segments, each extracted by itself; ``order`` and ``energy`` then
-        mean first and louder within a segment.
+        half its rate, is in the rest (in the target, if ``but`` is all there is). Channels are
+        processed apart. Recordings longer than 20 s are cut into overlapping segments, each
+        extracted by itself; ``order`` and ``energy`` then mean first and louder within a segment.
 
         Args:
             mixture: (T,) or (T, channels), any level.

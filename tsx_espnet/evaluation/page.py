@@ -23,7 +23,7 @@ from tsx_espnet.evaluation.markdown import (
 )
 from tsx_espnet.evaluation.paper import Claim, Panel, Paper, Table
 from tsx_espnet.evaluation.provenance import DATA_KINDS, common_setup, describe_environment
-from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, unprocessed
+from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, counted, unprocessed
 from tsx_espnet.evaluation.study import Study
 from tsx_espnet.tables import PathLike, atomic_write
 
@@ -125,7 +125,7 @@ def _sets_table(study: Study) -> Text:
     """What each set is of, and the level of its mixtures without any processing."""
     metrics = list(dict.fromkeys(METRICS[name.rstrip("i")] for name in study.paper.metrics))
     beside = any(one.mixture is not None for one in study.paper.sets.values())
-    found: Text = [["set", "mixtures", "clips", "classes"]]
+    found: Text = [["set", _counted(study), "clips", "classes"]]
     found[0] += [f"{metrics[0].name}: paper (dB)"] if beside else []
     found[0] += [f"{metric.name}{': ours' if beside else ''} (dB)" for metric in metrics]
     for key, one in study.paper.sets.items():
@@ -137,6 +137,11 @@ def _sets_table(study: Study) -> Text:
         means = unprocessed(scores).means
         found[-1] += [number(means.get(metric.column)) for metric in metrics]
     return found
+
+
+def _counted(study: Study) -> str:
+    sets = (study.targets(name).values() for name in study.paper.sets)
+    return "targets" if any(one.in_mixture for scores in sets for one in scores) else "mixtures"
 
 
 def _paper_table(study: Study, table: Table, metric: Metric) -> Text:
@@ -168,7 +173,7 @@ def _filled(table: Text) -> str:
 
 
 def _gaps(study: Study, table: Table) -> Iterator[str]:
-    """Mixtures that a cell does not measure (silent, not applicable); runs that its row lacks."""
+    """Targets that a cell does not measure (silent, not applicable); runs that its row lacks."""
     few, left_out = [], []
     for name, row, cell, answers in study.measured(table):
         total, common = len(study.targets(cell.set)), study.common_runs(row.cells, study.metric)
@@ -177,13 +182,14 @@ def _gaps(study: Study, table: Table) -> Iterator[str]:
         lone = [str(run) for run in study.runs(cell, study.metric) if run not in common]
         if lone:
             left_out.append(f"{name}: {' and '.join(lone)}")
-    yield f"Mixtures that could be measured, where not all: {'; '.join(few)}." if few else ""
+    items = _counted(study).capitalize()
+    yield f"{items} that could be measured, where not all: {'; '.join(few)}." if few else ""
     yield f"Left out, as not all cells of a row have it: {'; '.join(left_out)}." if left_out else ""
 
 
 def _claims_tables(study: Study, metric: Metric) -> Dict[str, Text]:
     """Heading -> a row for each claim that was run; no heading without any."""
-    header = ["difference", "mixtures", "paper (dB)", "ours (dB)", "over clips (dB)"]
+    header = ["difference", _counted(study), "paper (dB)", "ours (dB)", "over clips (dB)"]
     header += ["over classes (dB)", "over runs (dB)", "runs above 0", "verdict"]
     tables = {}
     for name, claims in study.paper.all_claims().items():
@@ -236,12 +242,13 @@ def _by_class(study: Study) -> List[str]:
                     if answers and cell.set == key
                 }
                 if found:
-                    parts += [f"### {row.name}; {one.name}", markdown(_class_table(found))]
+                    table = _class_table(found, _counted(study))
+                    parts += [f"### {row.name}; {one.name}", markdown(table)]
     return [f"## Class by class: {study.metric.name}", *parts] if parts else []
 
 
-def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
-    table = [["class", "mixtures", *(f"{name} (dB)" for name in columns)]]
+def _class_table(columns: Dict[str, Dict[str, Answers]], items: str) -> Text:
+    table = [["class", items, *(f"{name} (dB)" for name in columns)]]
     for label in sorted(set().union(*columns.values())):
         means = [groups[label].mean if label in groups else None for groups in columns.values()]
         count = max(mean.count for mean in means if mean)
@@ -294,4 +301,5 @@ def _class_bars(bars: Bars) -> Optional[Text]:
         return None
     means = ((label, group[""]) for label, group in bars.means.items())
     rows = [[label, str(mean.count), *spread(mean)] for label, mean in means]
-    return [["class", "mixtures", "mean (dB)", "95 % interval (dB)"], *rows]
+    items = counted(group[""] for group in bars.means.values())
+    return [["class", items, "mean (dB)", "95 % interval (dB)"], *rows]
