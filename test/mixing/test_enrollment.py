@@ -44,7 +44,7 @@ def test_whole_clips_or_a_part_that_sounds(sampler, corpus):
     whole = 0
     for index in range(150):
         plan = sampler.draw(1, 0, index)
-        for one, samples in zip(plan.enrollments, render_enrollments(plan, corpus)):
+        for one, samples in zip(plan.enrollments, render_enrollments(plan, corpus)[plan.target]):
             total = corpus.num_samples(one.clip)
             assert one.length == len(samples) <= 12000
             assert one.length == total or one.length > 12000 - 80 and total > 12000
@@ -116,7 +116,7 @@ def test_tables_of_a_set(command, corpus, number):
     for plan in plans:
         paths = json.loads(values[plan.id]) if number > 1 else [values[plan.id]]
         assert paths == enrollment_paths(values[plan.id]) and len(paths) == number
-        recordings = render_enrollments(plan, corpus)
+        recordings = render_enrollments(plan, corpus)[plan.target]
         for path, one, samples in zip(paths, plan.enrollments, recordings):
             found, fs = soundfile.read(path, dtype="float32")
             assert fs == 8000

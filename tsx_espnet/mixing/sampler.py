@@ -22,6 +22,7 @@ from tsx_espnet.mixing.pairing import (
 )
 from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
+from tsx_espnet.mixing.render import Rendered
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried
@@ -122,6 +123,15 @@ class Sampler:
             return Plan(id=name or f"s{seed}e{epoch}i{index}", **drawn, **origin)
         reasons = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
         raise TSXError(f"{MAX_REFUSED} draws refused: {reasons}")
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate in Hz."""
+        return self.clips.fs
+
+    def render(self, plan: Plan) -> Rendered:
+        """Render a plan that was drawn here, see ``Rendered.of``."""
+        return Rendered.of(plan, self.clips, self.noise, self.examples)
 
     def _possible_targets(self) -> Sequence[int]:
         """Numbers of the sources that can be the target; a new class is drawn first."""
