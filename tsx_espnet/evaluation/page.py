@@ -125,7 +125,7 @@ def _sets_table(study: Study) -> Text:
     """What each set is of, and the level of its mixtures without any processing."""
     metrics = list(dict.fromkeys(METRICS[name.rstrip("i")] for name in study.paper.metrics))
     beside = any(one.mixture is not None for one in study.paper.sets.values())
-    found: Text = [["set", _counted(study), "clips", "classes"]]
+    found: Text = [["set", study.counted, "clips", "classes"]]
     found[0] += [f"{metrics[0].name}: paper (dB)"] if beside else []
     found[0] += [f"{metric.name}{': ours' if beside else ''} (dB)" for metric in metrics]
     for key, one in study.paper.sets.items():
@@ -137,11 +137,6 @@ def _sets_table(study: Study) -> Text:
         means = unprocessed(scores).means
         found[-1] += [number(means.get(metric.column)) for metric in metrics]
     return found
-
-
-def _counted(study: Study) -> str:
-    sets = (study.targets(name).values() for name in study.paper.sets)
-    return "targets" if any(one.in_mixture for scores in sets for one in scores) else "mixtures"
 
 
 def _paper_table(study: Study, table: Table, metric: Metric) -> Text:
@@ -182,14 +177,14 @@ def _gaps(study: Study, table: Table) -> Iterator[str]:
         lone = [str(run) for run in study.runs(cell, study.metric) if run not in common]
         if lone:
             left_out.append(f"{name}: {' and '.join(lone)}")
-    items = _counted(study).capitalize()
+    items = study.counted.capitalize()
     yield f"{items} that could be measured, where not all: {'; '.join(few)}." if few else ""
     yield f"Left out, as not all cells of a row have it: {'; '.join(left_out)}." if left_out else ""
 
 
 def _claims_tables(study: Study, metric: Metric) -> Dict[str, Text]:
     """Heading -> a row for each claim that was run; no heading without any."""
-    header = ["difference", _counted(study), "paper (dB)", "ours (dB)", "over clips (dB)"]
+    header = ["difference", study.counted, "paper (dB)", "ours (dB)", "over clips (dB)"]
     header += ["over classes (dB)", "over runs (dB)", "runs above 0", "verdict"]
     tables = {}
     for name, claims in study.paper.all_claims().items():
@@ -242,12 +237,12 @@ def _by_class(study: Study) -> List[str]:
                     if answers and cell.set == key
                 }
                 if found:
-                    table = _class_table(found, _counted(study))
-                    parts += [f"### {row.name}; {one.name}", markdown(table)]
+                    parts += [f"### {row.name}; {one.name}", markdown(_class_table(found))]
     return [f"## Class by class: {study.metric.name}", *parts] if parts else []
 
 
-def _class_table(columns: Dict[str, Dict[str, Answers]], items: str) -> Text:
+def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
+    items = counted(one.mean for groups in columns.values() for one in groups.values())
     table = [["class", items, *(f"{name} (dB)" for name in columns)]]
     for label in sorted(set().union(*columns.values())):
         means = [groups[label].mean if label in groups else None for groups in columns.values()]
