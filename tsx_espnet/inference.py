@@ -50,10 +50,10 @@ class CompoundQuery(NamedTuple):
         one sound after the other, from what remains, and added.
         """
         for condition in () if self.negative else self.unwanted:
-            mixture = mixture - model.extract(mixture[None], condition)[0][0]
+            mixture = mixture - model.extract(mixture[None], condition)[0, 0]
         total = torch.zeros_like(mixture)
         for condition in self.wanted or self.unwanted:
-            sound = model.extract(mixture[None], condition)[0][0]
+            sound = model.extract(mixture[None], condition)[0, 0]
             total, mixture = total + sound, mixture - sound
         return total
 

@@ -131,6 +131,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         help="the distance D, as in ESPnet's enh task",
     )
     group.add_argument(
+        "--mixture_criterions",
+        action=NestedDictAction,
+        default=[],
+        help="the distance of the sum of the outputs from the mixture, in the form of --criterions",
+    )
+    group.add_argument(
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
