@@ -181,7 +181,8 @@ def _mixing_config(config: Mapping[str, Any]) -> MixingConfig:
             "with a fixed set too"
         )
     mixing = MixingConfig.from_dict(options, "mixing_conf of the experiment")
-    return dataclasses.replace(mixing, strategy="random", enrollments=0)
+    one = {"component_sources": 1, "num_targets": 1}
+    return dataclasses.replace(mixing, strategy="random", enrollments=0, **one)
 
 
 def _check_clips(clips: ClipSet, labels: Sequence[str], fs: int) -> None:

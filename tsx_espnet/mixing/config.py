@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from tsx_espnet.checks import Fields
 from tsx_espnet.conditions import CONDITIONS, find, hop_length
@@ -16,6 +16,8 @@ from tsx_espnet.tables import PathLike, read_yaml
 STRATEGIES = ("random", "different", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
+# written only where they are not the default
+_LEFT_OUT = ("margins", "component_sources", "num_targets", "write_sources")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,12 @@ class MixingConfig:
         background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
         enrollments: how many other clips of the target's class go with a mixture.
         enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
+        component_sources: sources of a component; a target of several is queried by their texts
+            together.
+        num_targets: of a mixture: 1, which is drawn, or ``all`` components that could be drawn are
+            queried, each by its own conditions and enrollments.
+        write_sources: write the components of each mixture of a set, with their queries; always
+            done if there are queries beyond those of one target.
         margins: name -> margin of conditions that have no option of their own, in their own unit;
             None: as they say themselves.
 
@@ -75,6 +83,9 @@ class MixingConfig:
     enrollments: int = 0
     enrollment_duration: float = 10.0
     margins: Optional[Mapping[str, float]] = None
+    component_sources: int = 1
+    num_targets: Union[int, str] = 1
+    write_sources: bool = False
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -110,7 +121,21 @@ class MixingConfig:
             raise TSXError("snr: null needs a background that levels are over, found none")
         fields.integer("enrollments", 0, 100)
         fields.number("enrollment_duration", self.min_sounding, 600.0)
+        self._check_components(fields)
         self._check_margins(fields)
+
+    def _check_components(self, fields: Fields) -> None:
+        fields.integer("component_sources", 1, MAX_SOURCES)
+        if self.component_sources > 1:
+            where = f"with component_sources {self.component_sources}"
+            if self.num_sources % self.component_sources:
+                found = self.num_sources
+                raise TSXError(f"num_sources: expected a multiple {where}, found {found}")
+            if self.enrollments:
+                raise TSXError(f"enrollments: expected 0 {where}, found {self.enrollments}")
+        if self.num_targets is True or self.num_targets not in (1, "all"):
+            fields.refuse("num_targets", "1 or all")
+        fields.flag("write_sources")
 
     def _check_margins(self, fields: Fields) -> None:
         if self.margins is None:
@@ -159,8 +184,9 @@ class MixingConfig:
     def to_dict(self) -> Dict[str, Any]:
         """Options and values, as they are written in yaml or JSON."""
         written = json.loads(json.dumps(dataclasses.asdict(self)))  # tuples become lists
-        if self.margins is None:  # the built-in ones have options of their own
-            del written["margins"]
+        for field in dataclasses.fields(self):  # sets and runs of before do not have these
+            if field.name in _LEFT_OUT and written[field.name] == field.default:
+                del written[field.name]
         return written
 
     @classmethod

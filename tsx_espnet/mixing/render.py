@@ -73,7 +73,7 @@ class Draws(Protocol):
         """The plan of mixture ``index`` of an epoch, given by these numbers alone.
 
         Args:
-            name: its id; by default one that no other mixture of the epoch has.
+            name: its id; by default it says where the plan comes from.
         """
 
     def render(self, plan: Plan) -> Rendered:

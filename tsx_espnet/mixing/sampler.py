@@ -8,9 +8,10 @@ import numpy as np
 
 from tsx_espnet.checks import Fields
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import Sources, read_conditions
+from tsx_espnet.conditions import Sources
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
+from tsx_espnet.mixing.components import Components, consecutive
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
 from tsx_espnet.mixing.pairing import (
@@ -22,6 +23,7 @@ from tsx_espnet.mixing.pairing import (
 )
 from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
+from tsx_espnet.mixing.query import Query
 from tsx_espnet.mixing.render import Rendered
 
 MAX_REFUSED = 1000
@@ -110,17 +112,18 @@ class Sampler:
         for which, number in origin.items():
             if not 0 <= number < 2**32:  # larger ones would run into the next word of the seed
                 raise TSXError(f"{which}: expected an integer in [0, 2^32), found {number}")
+        name = name or f"s{seed}e{epoch}i{index}"
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch, index]))
         refused: Counter = Counter()
         for attempt in range(MAX_REFUSED):
             if attempt % HOLD == 0:
                 first = self._pairing.first(rng)
             try:
-                drawn = self._try(rng, first)
+                drawn = self._try(rng, first, name)
             except Refused as reason:
                 refused[str(reason)] += 1
                 continue
-            return Plan(id=name or f"s{seed}e{epoch}i{index}", **drawn, **origin)
+            return Plan(id=name, **drawn, **origin)
         reasons = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
         raise TSXError(f"{MAX_REFUSED} draws refused: {reasons}")
 
@@ -134,17 +137,17 @@ class Sampler:
         return Rendered.of(plan, self.clips, self.noise, self.examples)
 
     def _possible_targets(self) -> Sequence[int]:
-        """Numbers of the sources that can be the target; a new class is drawn first."""
+        """Numbers of the components that can be the target; a new class is drawn first."""
         Fields(vars(self)).choice("target", TARGETS)
         if self.new_classes is None and self.target != "any":
             raise TSXError(f"target {self.target}: only with new classes")
         if self.new_classes is not None and self.config.strategy != "random":
             raise TSXError(f"new classes: only with strategy random, not {self.config.strategy}")
-        number = self.config.num_sources
+        number = self.config.num_sources // self.config.component_sources
         return {"any": range(number), "new": (0,), "seen": range(1, number)}[self.target]
 
-    def _try(self, rng: np.random.Generator, first: Wanted) -> Dict[str, Any]:
-        """The fields of a plan, except its name and origin.
+    def _try(self, rng: np.random.Generator, first: Wanted, name: str) -> Dict[str, Any]:
+        """The fields of the plan ``name``, except that and its origin.
 
         Raises:
             Refused: if the draw makes no mixture.
@@ -180,8 +183,10 @@ class Sampler:
             class_level=config.class_level,
             text_variants=config.text_variants,
         )
-        conditions = read_conditions(sources, rng)
-        energy = layout.tracks[..., 0].sum(axis=1)
+        partition = consecutive(len(crops), config.component_sources)
+        components = Components(sources, partition, rng)
+        conditions = components.conditions(target, rng)
+        energy = components.joined.tracks[..., 0].sum(axis=1)
         rest = np.delete(energy, target).sum()
         if background is not None:
             background = dataclasses.replace(background, gain=layout.noise_gain)
@@ -197,8 +202,32 @@ class Sampler:
             "snr": float(level[0] - level[1]),
             "overlap": layout.overlap,
             "background": background,
-            "enrollments": self._draw_enrollments(rng, crops, target, conditions),
+            "components": partition,
+            **self._draw_queries(rng, crops, components, target, conditions, name),
         }
+
+    def _draw_queries(
+        self,
+        rng: np.random.Generator,
+        crops: Sequence[_Crop],
+        components: Components,
+        target: int,
+        conditions: Mapping[str, str],
+        name: str,
+    ) -> Dict[str, Any]:
+        """The enrollments, and the queries beyond the target's conditions; drawn last, the target's
+        first, to change no other draw."""
+        enrollments = self._draw_enrollments(rng, crops, target, conditions)
+        queries = components.part_queries(name, target)
+        for number in self._targets if self.config.num_targets == "all" else ():
+            if number == target:
+                continue
+            own = components.conditions(number, rng)
+            queries += tuple(Query(name, number, 0, *one) for one in own.items())
+            queries += components.part_queries(name, number)
+            drawn = self._draw_enrollments(rng, crops, number, own)
+            enrollments += tuple(dataclasses.replace(one, component=number) for one in drawn)
+        return {"enrollments": enrollments, "queries": queries}
 
     def _draw_clip(self, rng: np.random.Generator, label: str) -> str:
         numbers = self._clips_of[label]
@@ -220,7 +249,7 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is queried by; drawn last, to change no other draw."""
+        """Of the class that the target is queried by."""
         wanted = crops[target]
         label = conditions.get("class", wanted.label)
         if self.examples is not None:
