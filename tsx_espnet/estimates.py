@@ -35,7 +35,7 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet, output_tables
+from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
 from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
@@ -152,6 +152,12 @@ class Estimates(Output):
 
     def _path(self, condition: str, name: str, row: DataEntry) -> Path:
         return self.directory / condition / "wav" / f"{name}_{row.kind}.{self.suffix}"
+
+
+def output_tables(directory: PathLike) -> Dict[str, Path]:
+    """``spk<k>`` -> table of the estimates of each output in a directory, in their order."""
+    tables = [path for path in Path(directory).glob("spk*.scp") if path.stem[3:].isdecimal()]
+    return {path.stem: path for path in sorted(tables, key=lambda path: int(path.stem[3:]))}
 
 
 def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterator[List[str]]:

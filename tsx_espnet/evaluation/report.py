@@ -9,6 +9,7 @@ import numpy as np
 from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
+from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation.answers import read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
@@ -40,7 +41,7 @@ from tsx_espnet.evaluation.statistics import (
     counted,
     unprocessed,
 )
-from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet, output_tables
+from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.tables import DONE, PathLike, atomic_write, mark_done, read_table, remove_leftovers
 
 RESULTS = "RESULTS.md"

@@ -10,6 +10,7 @@ from tsx_espnet.audio import read_audio
 from tsx_espnet.cli import progress
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
+from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
 from tsx_espnet.evaluation.scores import FILE, Score, add_oracle, read_scores, write_scores
 from tsx_espnet.mixing.mixture_set import (
@@ -22,7 +23,6 @@ from tsx_espnet.mixing.mixture_set import (
     MixtureSet,
     describe_difference,
     made_by,
-    output_tables,
 )
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output

@@ -92,12 +92,6 @@ def path_name_type(
     return [(f"{directory}/{row.file}", row.name, row.type) for row in rows]
 
 
-def output_tables(directory: PathLike) -> Dict[str, Path]:
-    """``spk<k>`` -> table of the estimates of each output in a directory, in their order."""
-    tables = [path for path in Path(directory).glob("spk*.scp") if path.stem[3:].isdecimal()]
-    return {path.stem: path for path in sorted(tables, key=lambda path: int(path.stem[3:]))}
-
-
 class MixtureSet:
     """The mixtures of a directory; a table is read, and checked, when it is first needed.
 
