@@ -199,8 +199,11 @@ def extract_batch(
             if not asked:
                 continue
             rows, names, values = zip(*asked)
-            embedding = ConditionEmbedding.cat([embed(condition, value) for value in values])
             chosen = torch.tensor(rows, device=device)
+            if condition in model.heard:
+                embedding = model.hear(encoded, condition).select(chosen)
+            else:
+                embedding = ConditionEmbedding.cat([embed(condition, value) for value in values])
             embedding = model.refine(encoded, embedding, chosen)
             outputs = model.separate(encoded, embedding, chosen)
             if find(condition).queried and outputs.shape[1] > len(ESTIMATES):

@@ -12,6 +12,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    Union,
 )
 
 import numpy as np
@@ -30,13 +31,14 @@ from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
 Queries = Sequence[Mapping[str, Any]]  # of one keyword each, as in {"text": "rain"}
+Embedded = Union[ConditionEmbedding, str]  # the name of a condition that is heard
 
 
 class CompoundQuery(NamedTuple):
     """What is wanted of a recording and what is not: embeddings, each a batch of one."""
 
-    wanted: Tuple[ConditionEmbedding, ...]
-    unwanted: Tuple[ConditionEmbedding, ...] = ()
+    wanted: Tuple[Embedded, ...]
+    unwanted: Tuple[Embedded, ...] = ()
 
     @property
     def negative(self) -> bool:
@@ -232,8 +234,8 @@ class TargetSoundExtractor:
         )
         return losses
 
-    def embed(self, asked: Mapping[str, Any]) -> ConditionEmbedding:
-        """The embedding of ``{condition: value}``, one entry.
+    def embed(self, asked: Mapping[str, Any]) -> Embedded:
+        """The embedding of ``{condition: value}``, one entry; the name of one that is heard.
 
         Raises:
             TSXError: for no or several conditions, one that the model does not know, or a value
@@ -247,6 +249,8 @@ class TargetSoundExtractor:
             raise TSXError(
                 f"this model cannot be queried by {name}; it knows {', '.join(self.conditions)}"
             )
+        if name in self.model.heard:
+            return name
         with torch.no_grad():
             return self.experiment.embed(name, find(name).query(value))
 
