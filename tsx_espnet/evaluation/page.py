@@ -23,7 +23,7 @@ from tsx_espnet.evaluation.markdown import (
 )
 from tsx_espnet.evaluation.paper import Claim, Panel, Paper, Table
 from tsx_espnet.evaluation.provenance import DATA_KINDS, common_setup, describe_environment
-from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, unprocessed
+from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, counted, unprocessed
 from tsx_espnet.evaluation.study import Study
 from tsx_espnet.tables import PathLike, atomic_write
 
@@ -125,7 +125,7 @@ def _sets_table(study: Study) -> Text:
     """What each set is of, and the level of its mixtures without any processing."""
     metrics = list(dict.fromkeys(METRICS[name.rstrip("i")] for name in study.paper.metrics))
     beside = any(one.mixture is not None for one in study.paper.sets.values())
-    found: Text = [["set", "mixtures", "clips", "classes"]]
+    found: Text = [["set", study.counted, "clips", "classes"]]
     found[0] += [f"{metrics[0].name}: paper (dB)"] if beside else []
     found[0] += [f"{metric.name}{': ours' if beside else ''} (dB)" for metric in metrics]
     for key, one in study.paper.sets.items():
@@ -168,7 +168,7 @@ def _filled(table: Text) -> str:
 
 
 def _gaps(study: Study, table: Table) -> Iterator[str]:
-    """Mixtures that a cell does not measure (silent, not applicable); runs that its row lacks."""
+    """Targets that a cell does not measure (silent, not applicable); runs that its row lacks."""
     few, left_out = [], []
     for name, row, cell, answers in study.measured(table):
         total, common = len(study.targets(cell.set)), study.common_runs(row.cells, study.metric)
@@ -177,13 +177,14 @@ def _gaps(study: Study, table: Table) -> Iterator[str]:
         lone = [str(run) for run in study.runs(cell, study.metric) if run not in common]
         if lone:
             left_out.append(f"{name}: {' and '.join(lone)}")
-    yield f"Mixtures that could be measured, where not all: {'; '.join(few)}." if few else ""
+    items = study.counted.capitalize()
+    yield f"{items} that could be measured, where not all: {'; '.join(few)}." if few else ""
     yield f"Left out, as not all cells of a row have it: {'; '.join(left_out)}." if left_out else ""
 
 
 def _claims_tables(study: Study, metric: Metric) -> Dict[str, Text]:
     """Heading -> a row for each claim that was run; no heading without any."""
-    header = ["difference", "mixtures", "paper (dB)", "ours (dB)", "over clips (dB)"]
+    header = ["difference", study.counted, "paper (dB)", "ours (dB)", "over clips (dB)"]
     header += ["over classes (dB)", "over runs (dB)", "runs above 0", "verdict"]
     tables = {}
     for name, claims in study.paper.all_claims().items():
@@ -241,7 +242,8 @@ def _by_class(study: Study) -> List[str]:
 
 
 def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
-    table = [["class", "mixtures", *(f"{name} (dB)" for name in columns)]]
+    items = counted(one.mean for groups in columns.values() for one in groups.values())
+    table = [["class", items, *(f"{name} (dB)" for name in columns)]]
     for label in sorted(set().union(*columns.values())):
         means = [groups[label].mean if label in groups else None for groups in columns.values()]
         count = max(mean.count for mean in means if mean)
@@ -294,4 +296,5 @@ def _class_bars(bars: Bars) -> Optional[Text]:
         return None
     means = ((label, group[""]) for label, group in bars.means.items())
     rows = [[label, str(mean.count), *spread(mean)] for label, mean in means]
-    return [["class", "mixtures", "mean (dB)", "95 % interval (dB)"], *rows]
+    items = counted(group[""] for group in bars.means.values())
+    return [["class", items, "mean (dB)", "95 % interval (dB)"], *rows]
