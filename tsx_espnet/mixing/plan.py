@@ -14,7 +14,7 @@ from tsx_espnet.mixing.elements import (
     Placement,
     background_from_record,
 )
-from tsx_espnet.mixing.query import Query, check_value
+from tsx_espnet.mixing.query import Query, check_value, target_name
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
 # limits of what is drawn, and of what a plan from a file may ask memory for
@@ -70,6 +70,10 @@ class Plan:
         """The sources of a component, by default of the target."""
         numbers = self.partition[self.target if component is None else component]
         return tuple(self.sources[number] for number in numbers)
+
+    def target_name(self, component: int) -> str:
+        """The name of a component as a target."""
+        return target_name(self.id, component, self.target)
 
     def all_queries(self) -> Tuple[Query, ...]:
         """Those of ``conditions``, then ``queries``."""

@@ -28,7 +28,7 @@ from tsx_espnet.mixing.mixture_set import (
     query_entries,
 )
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
-from tsx_espnet.mixing.query import Query, target_name, to_json
+from tsx_espnet.mixing.query import Query, to_json
 from tsx_espnet.mixing.render import join, mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.output import Output
@@ -210,7 +210,7 @@ class WrittenMixtures(Output):
         examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
         seen: Counter = Counter()
         for one in plan.enrollments:
-            name = target_name(plan.id, _component(plan, one), plan.target)
+            name = plan.target_name(_component(plan, one))
             seen[name] += 1
             whole = one.length == examples.num_samples(one.clip)
             path = Path(examples.path(one.clip)) if whole else folder / f"{name}_{seen[name]}.wav"
