@@ -80,6 +80,10 @@ class Plan:
         own = (Query(self.id, self.target, 0, *condition) for condition in self.conditions.items())
         return (*own, *self.queries)
 
+    def component_of(self, enrollment: Enrollment) -> int:
+        """The number of the component that an enrollment queries."""
+        return self.target if enrollment.component is None else enrollment.component
+
     @property
     def further(self) -> bool:
         """Whether more is queried than the whole of the target."""
