@@ -30,7 +30,7 @@ from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, U
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
-from tsx_espnet.mixing.query import Query, from_json, target_name
+from tsx_espnet.mixing.query import Query, from_json
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
@@ -134,8 +134,7 @@ class MixtureSet:
         names = {name: (name, plan.target) for name, plan in self.plans.items()}
         for query in self._queries:
             if query.whole:
-                target = self.plans[query.mixture].target
-                name = target_name(query.mixture, query.component, target)
+                name = self.plans[query.mixture].target_name(query.component)
                 if names.setdefault(name, (query.mixture, query.component))[0] != query.mixture:
                     where = self.directory / QUERIES.file
                     raise TSXError(f"{where}: {name} is a mixture and a target of another")
@@ -206,10 +205,7 @@ class MixtureSet:
         return (UNCONDITIONAL, *there)
 
     def applicable(self, condition: str) -> Dict[str, str]:
-        """Target name -> value of the targets that can be queried by a condition, sorted.
-
-        A mixture that is not queried has one name, its own.
-        """
+        """Target name -> value, sorted; a mixture that is not queried has one name, its own."""
         if condition not in self._values:
             table = dict.fromkeys(self.ids, ANY)
             if condition != UNCONDITIONAL:

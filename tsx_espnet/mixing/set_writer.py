@@ -28,7 +28,7 @@ from tsx_espnet.mixing.mixture_set import (
     query_entries,
 )
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
-from tsx_espnet.mixing.query import Query, target_name, to_json
+from tsx_espnet.mixing.query import Query, to_json
 from tsx_espnet.mixing.render import join, mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.output import Output
@@ -199,7 +199,7 @@ class WrittenMixtures(Output):
         """Component -> the paths of its enrollments, as the value of a condition."""
         paths: Dict[int, List[str]] = {}
         for path, one in self._enrollments(plan):
-            paths.setdefault(_component(plan, one), []).append(str(path))
+            paths.setdefault(plan.component_of(one), []).append(str(path))
         return {
             component: json.dumps(own, ensure_ascii=False) if len(own) > 1 else own[0]
             for component, own in paths.items()
@@ -210,7 +210,7 @@ class WrittenMixtures(Output):
         examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
         seen: Counter = Counter()
         for one in plan.enrollments:
-            name = target_name(plan.id, _component(plan, one), plan.target)
+            name = plan.target_name(plan.component_of(one))
             seen[name] += 1
             whole = one.length == examples.num_samples(one.clip)
             path = Path(examples.path(one.clip)) if whole else folder / f"{name}_{seen[name]}.wav"
@@ -241,10 +241,6 @@ class WrittenMixtures(Output):
         for path, one in self._excerpts(plan).items():
             samples = self.examples.read(one.clip, one.start, one.length)
             write_float_wav(path, samples, plan.fs)
-
-
-def _component(plan: Plan, enrollment: Enrollment) -> int:
-    return plan.target if enrollment.component is None else enrollment.component
 
 
 def _read_plans(directory: Path, number: int) -> List[Plan]:
