@@ -45,7 +45,7 @@ def test_whole_clips_or_a_part_that_sounds(sampler, corpus):
     whole = 0
     for index in range(150):
         plan = sampler.draw(1, 0, index)
-        for one, samples in zip(plan.enrollments, render_enrollments(plan, corpus)):
+        for one, samples in zip(plan.enrollments, render_enrollments(plan, corpus)[plan.target]):
             total = corpus.num_samples(one.clip)
             assert one.length == len(samples) <= 12000
             assert one.length == total or one.length > 12000 - 80 and total > 12000
@@ -117,7 +117,7 @@ def test_tables_of_a_set(command, corpus, number):
     for plan in plans:
         paths = json.loads(values[plan.id]) if number > 1 else [values[plan.id]]
         assert paths == enrollment_paths(values[plan.id]) and len(paths) == number
-        recordings = render_enrollments(plan, corpus)
+        recordings = render_enrollments(plan, corpus)[plan.target]
         for path, one, samples in zip(paths, plan.enrollments, recordings):
             found, fs = soundfile.read(path, dtype="float32")
             assert fs == 8000
@@ -203,7 +203,7 @@ class TestOfTheSameClip:
             sides[source_first] += 1
             assert one.length <= 12000 and target.length <= 8000
             whole = loudness(corpus.read(one.clip))
-            part = loudness(render_enrollments(plan, corpus)[0])
+            part = loudness(render_enrollments(plan, corpus)[plan.target][0])
             assert (part > max(whole.max() * 1e-4, 1e-6)).sum() >= least
             source = loudness(render(plan, corpus)[0][plan.target])
             assert (source > max(source.max() * 1e-4, 1e-6)).sum() >= least
@@ -270,12 +270,25 @@ class TestOfTheSameClip:
         with pytest.raises(TSXError, match="enrollments: 1 needs 2 clips of each class"):
             Sampler(clips, dataclasses.replace(config, enrollment_from="other"))
 
+    def test_every_target_has_its_own(self, corpus):
+        config = dataclasses.replace(self.CONFIG, num_sources=(2, 3), num_targets="all")
+        sampler = Sampler(corpus, config)
+        for index in range(100):
+            plan = sampler.draw(0, 0, index)
+            assert len(plan.enrollments) == len(plan.sources)
+            for one in plan.enrollments:
+                number = plan.target if one.component is None else one.component
+                source = plan.sources[number]
+                assert one.clip == source.clip
+                first, second = sorted([source, one], key=lambda x: x.start)
+                assert first.start + first.length <= second.start
+
     def test_a_set_on_disk(self, command, corpus):
         out = command("cut", "strategy: clips, enrollments: 1, enrollment_from: same")
         values = read_table(out / "utt2enrollment")
         for plan in read_plans(out / "mixtures.jsonl"):
             found, _ = soundfile.read(values[plan.id], dtype="float32")
-            np.testing.assert_array_equal(found, render_enrollments(plan, corpus)[0])
+            np.testing.assert_array_equal(found, render_enrollments(plan, corpus)[plan.target][0])
             assert Path(values[plan.id]).parent == out / "wav" / "enrollment"
 
 

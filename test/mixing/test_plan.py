@@ -7,15 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.plan import (
-    Enrollment,
-    GeneratedNoise,
-    Placement,
-    Plan,
-    RecordedNoise,
-    read_plans,
-    write_plans,
-)
+from tsx_espnet.mixing.elements import Enrollment, GeneratedNoise, Placement, RecordedNoise
+from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
 
 SOURCE = Placement("100", "Bark", ("Bark", "Dog"), 80, 8000, 0, 0.5)
 PLAN = Plan(

@@ -18,7 +18,11 @@ STRATEGIES = ("random", "different", "same", "clips")
 ENROLLMENTS_FROM = ("other", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
-_LEFT_OUT = ("margins", "interference", "enrollment_from")  # of what is written, by default
+# written only where they are not the default
+_LEFT_OUT = (
+    *("margins", "component_sources", "num_targets", "write_sources"),
+    *("enrollment_from", "interference"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,12 @@ class MixingConfig:
         enrollment_from: an ``other`` clip, or a part of the ``same`` clip that is not mixed.
         interference: directory of formatted clips: all sources but the first, which is the target,
             are drawn from it, each clip as likely as any other; None: from where the first is.
+        component_sources: sources of a component; a target of several is queried by their texts
+            together.
+        num_targets: of a mixture: 1, which is drawn, or ``all`` components that could be drawn are
+            queried, each by its own conditions and enrollments.
+        write_sources: write the components of each mixture of a set, with their queries; always
+            done if there are queries beyond those of one target.
         margins: name -> margin of conditions that have no option of their own, in their own unit;
             None: as they say themselves.
 
@@ -83,6 +93,9 @@ class MixingConfig:
     margins: Optional[Mapping[str, float]] = None
     enrollment_from: str = "other"
     interference: Optional[str] = None
+    component_sources: int = 1
+    num_targets: Union[int, str] = 1
+    write_sources: bool = False
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -121,15 +134,33 @@ class MixingConfig:
             raise TSXError("snr: null needs a background that levels are over, found none")
         fields.integer("enrollments", 0, 100)
         fields.number("enrollment_duration", self.min_sounding, 600.0)
+        self._check_components(fields)
+        self._check_second_set(fields)
+        self._check_margins(fields)
+
+    def _check_components(self, fields: Fields) -> None:
+        fields.integer("component_sources", 1, MAX_SOURCES)
+        if self.component_sources > 1:
+            where = f"with component_sources {self.component_sources}"
+            if any(number % self.component_sources for number in self.source_counts):
+                fields.refuse("num_sources", f"a multiple {where}")
+            if self.enrollments:
+                raise TSXError(f"enrollments: expected 0 {where}, found {self.enrollments}")
+        if self.num_targets is True or self.num_targets not in (1, "all"):
+            fields.refuse("num_targets", "1 or all")
+        fields.flag("write_sources")
+
+    def _check_second_set(self, fields: Fields) -> None:
         fields.choice("enrollment_from", ENROLLMENTS_FROM)
         if self.enrollment_from == "same" and self.enrollments > 1:
             raise TSXError(f"enrollments: at most 1 from the same clip, found {self.enrollments}")
         fields.file_name("interference")
-        if self.interference is not None and self.strategy in ("different", "same"):
-            raise TSXError(
-                f"interference: expected strategy random or clips, found {self.strategy}"
-            )
-        self._check_margins(fields)
+        if self.interference is not None:
+            for name, fitting in (("strategy", ("random", "clips")), ("component_sources", (1,))):
+                found = getattr(self, name)
+                if found not in fitting:
+                    expected = " or ".join(map(str, fitting))
+                    raise TSXError(f"interference: expected {name} {expected}, found {found}")
 
     def _check_margins(self, fields: Fields) -> None:
         if self.margins is None:
@@ -182,7 +213,7 @@ class MixingConfig:
         return (number, number) if isinstance(number, int) else number
 
     @property
-    def cuts_clips(self) -> bool:
+    def splits_clips(self) -> bool:
         """Whether a clip gives both a source and its enrollment."""
         return self.enrollments > 0 and self.enrollment_from == "same"
 
