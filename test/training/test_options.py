@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -53,18 +52,17 @@ def test_interference_changes_where_the_other_sources_come_from(options):
 
 
 def test_clips_without_labels_have_no_list_of_classes(options, tmp_path):
-    """A model that is queried by class misses it, see ``read_vocabulary``; others do not."""
-    classes = str(tmp_path / "classes.txt")
-    for conditions, there, expected in (
-        ({"text": {}}, False, None),
-        ({"class": {}}, False, classes),
-        ({"text": {}}, True, classes),
-    ):
-        if there:
-            Path(classes).write_text("Bark\n")
-        args = options(conditions=conditions)
-        expand_data_options(args)
-        assert args.class_list == expected
+    args = options(conditions={"text": {}})
+    expand_data_options(args)
+    assert args.class_list is None
+    with pytest.raises(TSXError, match="condition class: expected labels .* no .*/classes.txt"):
+        valid = [(str(tmp_path), "speech_mix", "sound")]
+        others = {"valid_data_path_and_name_and_type": valid, "dry_run": False}
+        expand_data_options(options(conditions={"class": {}}, **others))
+    (tmp_path / "classes.txt").write_text("Bark\n")
+    args = options(conditions={"class": {}})
+    expand_data_options(args)
+    assert args.class_list == str(tmp_path / "classes.txt")
 
 
 def test_noise_without_clips_to_mix_is_refused(options):
