@@ -3,11 +3,13 @@
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Callable, Iterable, List, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence
 
 import numpy as np
 
 from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.base import digest_of_files
+from tsx_espnet.pretrained.loading import TRANSFORMERS_FILES
 
 POOLINGS = ("mean", "first")
 SBERT = "all-MiniLM-L6-v2"
@@ -39,6 +41,12 @@ def find_language_model(name: str) -> str:
             raise TSXError(f"{weights}: expected SHA-256 {SBERT_SHA256}, found {digest}")
         return str(weights.parent)
     raise TSXError(f"{root}: no model.safetensors in the package {SBERT_PACKAGE}")
+
+
+def digest_of_directory(name: str) -> Optional[str]:
+    """``digest_of_files`` of a language model that is a local directory; else None."""
+    directory = Path(name)
+    return digest_of_files(directory, TRANSFORMERS_FILES) if directory.is_dir() else None
 
 
 class LanguageModel:
