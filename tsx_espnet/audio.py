@@ -116,12 +116,13 @@ class AudioFile:
         if whole and not found:
             raise self._fault("empty", "holds no samples")
 
-    def check(self, fs: Optional[int], mono: bool) -> None:
-        """Raise ``AudioError`` for another rate than ``fs`` Hz, or for channels."""
+    def check(self, fs: Optional[int], channels: Optional[int]) -> None:
+        """Raise ``AudioError`` for another rate than ``fs`` Hz, or another number of channels."""
         if fs not in (None, self.fs):
             raise self._fault("other", f"expected {fs} Hz, found {self.fs} Hz")
-        if mono and self.channels != 1:
-            raise self._fault("other", f"expected 1 channel, found {self.channels}")
+        if channels not in (None, self.channels):
+            expected = "1 channel" if channels == 1 else f"{channels} channels"
+            raise self._fault("other", f"expected {expected}, found {self.channels}")
 
     def check_length(self) -> None:
         """Raise ``AudioError`` for a WAV of fewer bytes than it says; libsndfile would not."""
@@ -145,14 +146,16 @@ def read_audio(
     length: Optional[int] = None,
     dtype: str = "float32",
     average: bool = False,
+    channels: Optional[int] = None,
 ) -> Tuple[np.ndarray, int]:
-    """A whole recording: (T,) samples and its rate in Hz.
+    """A whole recording: (T,) samples, or (T, channels), and its rate in Hz.
 
     Args:
         fs: the rate that is expected, in Hz.
         length: the number of samples that is expected.
         dtype: of the result.
-        average: the mean of its channels; otherwise one channel is expected.
+        average: the mean of its channels, however many there are.
+        channels: the number of channels that is expected and given back; None: one, as (T,).
 
     Raises:
         AudioError: if it is missing, cannot be read, ends early, holds no samples, NaN or infinity,
@@ -162,10 +165,10 @@ def read_audio(
         audio.check_length()
         if not MIN_RATE <= audio.fs <= MAX_RATE:
             raise AudioError(path, "unreadable", f"its header says {audio.fs} Hz")
-        audio.check(fs, mono=not average)
-        parts, total = [np.zeros(0, dtype=dtype)], 0
+        audio.check(fs, None if average else channels or 1)
+        parts, total = [], 0
         for block in audio.blocks(dtype="float32" if average else dtype):
-            parts.append(block.mean(axis=1, dtype=dtype) if average else block[:, 0])
+            parts.append(block.mean(axis=1, keepdims=True, dtype=dtype) if average else block)
             total += len(block)
             if total > LONGEST:
                 raise AudioError(path, "too long", f"has more than {LONGEST} samples")
@@ -173,7 +176,8 @@ def read_audio(
         raise AudioError(path, "empty", "holds no samples")
     if length is not None and total != length:
         raise AudioError(path, "other", f"expected {length} samples, found {total}")
-    return np.concatenate(parts), audio.fs
+    samples = np.concatenate(parts)
+    return (samples[:, 0] if channels is None else samples), audio.fs
 
 
 def audio_length(path: PathLike, fs: int) -> int:
@@ -183,7 +187,7 @@ def audio_length(path: PathLike, fs: int) -> int:
         AudioError: if it cannot be read, has no samples, or is not what is expected.
     """
     with AudioFile(path) as audio:
-        audio.check(fs, mono=True)
+        audio.check(fs, channels=1)
         if audio.frames == 0:
             raise AudioError(path, "empty", "holds no samples")
         return audio.frames
@@ -200,15 +204,17 @@ def read_recording(path: PathLike, fs: Optional[int] = None) -> np.ndarray:
 
 
 def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
-    """A mono 32-bit float WAV file.
+    """A 32-bit float WAV file.
 
-    Shape: samples (T,) -> 58 + 4 T bytes
+    Shape: samples (T,) -> 58 + 4 T bytes, or (T, C) -> 58 + 4 T C bytes
     """
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
     data = np.ascontiguousarray(samples, dtype="<f4").tobytes()
     header = struct.pack(
         "<4sI4s4sIHHIIHHH4sII4sI",
         *(b"RIFF", HEADER_BYTES - 8 + len(data), b"WAVE"),
-        *(b"fmt ", 18, 3, 1, fs, 4 * fs, 4, 32, 0),  # format 3: IEEE float
+        # format 3: IEEE float
+        *(b"fmt ", 18, 3, channels, fs, 4 * channels * fs, 4 * channels, 32, 0),
         *(b"fact", 4, len(samples)),
         *(b"data", len(data)),
     )
@@ -216,7 +222,7 @@ def wav_bytes(samples: np.ndarray, fs: int) -> bytes:
 
 
 def write_float_wav(path: PathLike, samples: np.ndarray, fs: int) -> None:
-    """Write (T,) samples at ``fs`` Hz, atomically.
+    """Write (T,) or (T, C) samples at ``fs`` Hz, atomically.
 
     Raises:
         TSXError: naming the file, if it cannot be written (disk full, ...).

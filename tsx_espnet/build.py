@@ -1,12 +1,13 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 import torch
 
 from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.conditions import find as find_condition
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
@@ -26,7 +27,8 @@ def build_model(
     Args:
         config: ``encoder``, ``encoder_conf``, ``extractor``, ``decoder``, ``conditions``,
             ``embedding_dim``, ``consistency``, ``pretrained`` and ``pretrained_digest`` if parts
-            use such networks, and for training ``objective`` and ``criterions``.
+            use such networks, and for training ``objective``, ``criterions`` and
+            ``mixture_criterions``.
         vocabulary: sizes of the tables of the conditions.
         training: build the objective and the criterions too.
 
@@ -51,8 +53,9 @@ def build_model(
         )
     consistency = None
     if config["consistency"] not in (None, "none"):
-        consistency = MixtureConsistency(config["consistency"], encoder.output_dim)
-    objective, criterions = None, []
+        num_sources = max(2, extractor.num_outputs)  # with one, the rest is the second
+        consistency = MixtureConsistency(config["consistency"], encoder.output_dim, num_sources)
+    objective, criterion, mixture_criterion = None, None, None
     if training:
         objective = make(
             "objective",
@@ -62,7 +65,9 @@ def build_model(
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
-        criterions = build_criterions(config["criterions"])
+        criterion = build_criterions(config["criterions"])
+        if config.get("mixture_criterions"):
+            mixture_criterion = build_criterions(config["mixture_criterions"], "mixture_criterions")
     return ESPnetTSXModel(
         encoder=encoder,
         extractor=extractor,
@@ -76,7 +81,8 @@ def build_model(
         refiner=refiner,
         consistency=consistency,
         objective=objective,
-        criterions=criterions,
+        criterion=criterion,
+        mixture_criterion=mixture_criterion,
     )
 
 
@@ -189,8 +195,10 @@ def build_conditioner(
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 
-def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
-    """(weight, criterion) pairs from ESPnet's ``--criterions`` list.
+def build_criterions(
+    specs: Iterable[Mapping[str, Any]], option: str = "criterions"
+) -> Distance:
+    """The distance of ESPnet's ``--criterions`` list.
 
     The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.
     """
@@ -199,9 +207,9 @@ def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
         wrapper = spec.get("wrapper", "fixed_order")
         if wrapper != "fixed_order":
             raise TSXError(
-                f"--criterions {spec['name']}: expected wrapper fixed_order (the objective decides "
+                f"--{option} {spec['name']}: expected wrapper fixed_order (the objective decides "
                 f"on the order of the sources), found {wrapper}"
             )
         weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
         criterions.append((weight, make("criterion", spec["name"], spec.get("conf") or {})))
-    return criterions
+    return Distance(criterions)

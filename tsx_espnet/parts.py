@@ -16,7 +16,10 @@ OURS: Dict[str, Dict[str, str]] = {
         "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
     },
     "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
-    "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
+    "criterion": {
+        "si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss",
+        "thresholded_snr": "tsx_espnet.criterion.snr:ThresholdedSNRLoss",
+    },
     "conditioner": {
         "null": "tsx_espnet.conditioner.embedding:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",

@@ -9,7 +9,8 @@ import soundfile
 from tsx_espnet.bin.mix import main
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.plan import RecordedNoise, read_plans
+from tsx_espnet.mixing.elements import RecordedNoise
+from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.render import render, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import read_table

@@ -25,7 +25,7 @@ def test_names_are_unique_and_loaders_are_espnets():
 def test_what_a_batch_needs():
     """``ESPnetTSXModel.forward`` needs mixture and target; extraction needs the mixture alone."""
     assert sets.data_names(required=True) == ("speech_mix", "speech_ref1")
-    assert sets.data_names(required=False) == ("speech_ref2", *CONDITIONS)
+    assert sets.data_names(required=False) == ("speech_ref2", *CONDITIONS, "sources", "queries")
     assert sets.data_names(required=True, inference=True) == ("speech_mix",)
     assert sets.data_names(required=False, inference=True) == tuple(CONDITIONS)
 
@@ -41,6 +41,11 @@ def test_data_options_ask_for_the_models_conditions_alone():
     # paths, not sound: a mixture may have several recordings, of any rate
     assert sets.path_name_type("x", ("enrollment",))[3:] == [
         ("x/utt2enrollment", "enrollment", "text")
+    ]
+    assert sets.path_name_type("x", ("text",), queries=True) == [
+        ("x/wav.scp", "speech_mix", "sound"),
+        ("x/sources.scp", "sources", "sound"),
+        ("x/utt2queries", "queries", "text"),
     ]
 
 

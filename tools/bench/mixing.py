@@ -30,7 +30,6 @@ import soundfile  # noqa: E402
 from tsx_espnet.clips.clip_set import ClipSet  # noqa: E402
 from tsx_espnet.errors import TSXError, run_command  # noqa: E402
 from tsx_espnet.mixing.config import MixingConfig  # noqa: E402
-from tsx_espnet.mixing.render import mix, render_sources  # noqa: E402
 from tsx_espnet.mixing.sampler import Sampler  # noqa: E402
 
 CLASSES = [f"Class_{letter}" for letter in "ABCDEFGHIJ"]
@@ -62,7 +61,7 @@ def make(sampler: Sampler, epoch: int, number: int) -> list:
     plans = []
     for index in range(number):
         plan = sampler.draw(0, epoch, index)
-        mix(render_sources(plan, sampler.clips, sampler.noise), plan.target)
+        sampler.render(plan)
         plans.append(plan)
     return plans
 

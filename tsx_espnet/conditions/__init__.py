@@ -50,8 +50,8 @@ PLUGINS = "TSX_PLUGINS"
 # words with another meaning in tables, batches and commands
 RESERVED = (
     *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
-    *("model_file", "oracle", "out", "progress", "rest", "self"),
-    *("speech_mix", "speech_ref1", "speech_ref2"),
+    *("model_file", "oracle", "out", "progress", "queries", "query_weight", "rest", "self"),
+    *("sources", "speech_mix", "speech_ref1", "speech_ref2"),
 )
 
 

@@ -130,6 +130,8 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
     sources = [source for plan in plans for source in plan.sources]
     clips, labels = {s.clip for s in sources}, {s.labels[0] for s in sources}
     first = mixtures.plans[mixtures.ids[0]]
+    levels = [abs(plan.snr) for plan in plans if plan.snr is not None]
+    overlaps = [100 * plan.overlap for plan in plans if plan.overlap is not None]
     facts = _mixing_facts(mixtures.directory)
     mixing = {key: facts[key] for key in _MIXING if facts.get(key) is not None}
     pairs = [
@@ -137,8 +139,8 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
         ("validation", _count(config.get("valid_mixtures"), "mixtures")),
         ("test", f"{len(plans)} mixtures of {len(clips)} clips, {len(labels)} classes"),
         ("test audio", f"{first.fs} Hz, {first.num_samples / first.fs:g} s (first mixture)"),
-        ("test level difference", _spread([abs(plan.snr) for plan in plans], " dB")),
-        ("test overlap", _spread([100 * plan.overlap for plan in plans], " %")),
+        ("test level difference", _spread(levels, " dB")),
+        ("test overlap", _spread(overlaps, " %")),
         ("test mixing", words(mixing)),
     ]
     return [(name, value) for name, value in pairs if value]
@@ -228,6 +230,8 @@ def _count(directory: Any, kind: str) -> str:
 
 
 def _spread(values: Sequence[float], unit: str) -> str:
+    if not values:
+        return ""
     low, mean, high = np.min(values), np.mean(values), np.max(values)
     return f"{low:.1f} to {high:.1f}{unit}, mean {mean:.1f}{unit}"
 

@@ -174,7 +174,7 @@ def score_mixture(
             condition=condition,
             value=values[condition],
             label=mixtures.label(name),
-            clip=plan.sources[plan.target].clip,
+            clip=mixtures.clip(name),
             silent=silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],

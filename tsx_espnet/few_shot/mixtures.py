@@ -22,7 +22,6 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.mixing.plan import Plan
-from tsx_espnet.mixing.render import render
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import PathLike
 
@@ -146,7 +145,7 @@ class DrawnMixtures(AbstractSequence):
         mixing = _mixing_config(config)
         _check_clips(ClipSet(clips, [*known, *labels]), labels, int(config["fs"]))
         together = ClipSet([clips, examples], [*known, *labels])
-        least = int(np.ceil(mixing.min_sounding * together.fs))
+        least = mixing.least_samples(together.fs)
         for label in labels:
             if not len(together.clips_of(label, least)):
                 raise TSXError(
@@ -162,9 +161,9 @@ class DrawnMixtures(AbstractSequence):
 
     def __getitem__(self, index: int) -> AdaptationMixture:
         plan = self.plan(index)
-        sources, mixture = render(plan, self.sampler.clips, self.sampler.noise)
-        label = plan.conditions.get("class", plan.sources[plan.target].label)
-        return AdaptationMixture(mixture, sources[plan.target], label)
+        rendered = self.sampler.render(plan)
+        label = plan.conditions.get("class", plan.members()[0].label)
+        return AdaptationMixture(rendered.mixture, rendered.components[plan.target], label)
 
     def plan(self, index: int) -> Plan:
         """The plan of mixture ``index``."""
@@ -182,7 +181,8 @@ def _mixing_config(config: Mapping[str, Any]) -> MixingConfig:
             "with a fixed set too"
         )
     mixing = MixingConfig.from_dict(options, "mixing_conf of the experiment")
-    return dataclasses.replace(mixing, strategy="random", enrollments=0)
+    one = {"component_sources": 1, "num_targets": 1}
+    return dataclasses.replace(mixing, strategy="random", enrollments=0, **one)
 
 
 def _check_clips(clips: ClipSet, labels: Sequence[str], fs: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tsx_espnet.checks import Fields, check_names
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.plan import Background, GeneratedNoise, RecordedNoise
+from tsx_espnet.mixing.elements import Background, GeneratedNoise, RecordedNoise
 
 NOISE_LEVEL = 0.1  # RMS of generated noise re full scale
 LOWEST = 50.0  # Hz; the spectrum is flat below, or a steep one would be rumble alone

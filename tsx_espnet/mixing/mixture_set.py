@@ -7,6 +7,12 @@ A directory ``dump/<fs>/mix/<set>`` as ``WrittenMixtures`` leaves it:
 - ``utt2energy``, ``utt2harmonicity``, ...: the value of each condition, ``n/a`` if not applicable
 - ``utt2enrollment``: the path of a recording, a JSON list of several, or ``n/a``
 - ``.done``: how the set was made
+
+All of these are of the target of each plan. If other components or parts are queried too, or with
+``write_sources``, there are
+
+- ``sources.scp``: the components, a channel each, as 32-bit float WAV
+- ``utt2queries``: a JSON list of all queries of the mixture, see ``query.py``
 """
 
 import contextlib
@@ -23,7 +29,8 @@ from tsx_espnet.checks import check_at_least
 from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.plan import Plan, read_plans
+from tsx_espnet.mixing.plan import Placement, Plan, read_plans
+from tsx_espnet.mixing.query import Query, from_json, target_name
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
@@ -47,7 +54,10 @@ class DataEntry:
 MIXTURE = DataEntry("wav.scp", "speech_mix", "sound", "mixture", required=True)
 TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", "target", required=True)
 OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", "other")
+SOURCES = DataEntry("sources.scp", "sources", "sound", "sources")
+QUERIES = DataEntry("utt2queries", "queries", "text", "queries")
 SOUNDS = (MIXTURE, TARGET, OTHER)
+FURTHER = (SOURCES, QUERIES)  # of sets that have them
 ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the references
 
 
@@ -57,23 +67,29 @@ def query_entries() -> Tuple[DataEntry, ...]:
 
 
 def data_table() -> Tuple[DataEntry, ...]:
-    """All rows: sounds and conditions."""
+    """The rows of every set: sounds and conditions."""
     return (*SOUNDS, *query_entries())
 
 
 def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
     """Names a batch must (or may) have; at inference there are no references."""
-    rows = [row for row in data_table() if not (inference and row in ESTIMATES)]
+    references = (*ESTIMATES, *FURTHER) if inference else ()
+    rows = [row for row in (*data_table(), *FURTHER) if row not in references]
     return tuple(row.name for row in rows if row.required == required)
 
 
-def path_name_type(directory: str, conditions: Tuple[str, ...]) -> List[Tuple[str, str, str]]:
-    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set queried by ``conditions``."""
-    return [
-        (f"{directory}/{row.file}", row.name, row.type)
-        for row in data_table()
-        if row in SOUNDS or row.name in conditions
-    ]
+def path_name_type(
+    directory: str, conditions: Tuple[str, ...], queries: bool = False
+) -> List[Tuple[str, str, str]]:
+    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set queried by ``conditions``.
+
+    Args:
+        queries: load all sources and all queries, in place of the target and its conditions.
+    """
+    rows = [row for row in data_table() if row in SOUNDS or row.name in conditions]
+    if queries:
+        rows = [MIXTURE, *FURTHER]
+    return [(f"{directory}/{row.file}", row.name, row.type) for row in rows]
 
 
 class MixtureSet:
@@ -109,18 +125,50 @@ class MixtureSet:
             self._tables[file] = table
         return self._tables[file]
 
+    @functools.cached_property
+    def targets(self) -> Dict[str, Tuple[str, int]]:
+        """Target name -> its mixture and component, sorted: what scores are kept by.
+
+        They are the targets of the plans, and all other components that are queried whole.
+        """
+        names = {name: (name, plan.target) for name, plan in self.plans.items()}
+        for query in self._queries:
+            if query.whole:
+                target = self.plans[query.mixture].target
+                name = target_name(query.mixture, query.component, target)
+                if names.setdefault(name, (query.mixture, query.component))[0] != query.mixture:
+                    where = self.directory / QUERIES.file
+                    raise TSXError(f"{where}: {name} is a mixture and a target of another")
+        return dict(sorted(names.items()))
+
+    def mixture_of(self, name: str) -> str:
+        """The id of the mixture of a target."""
+        return name if name in self._tables[MIXTURE.file] else self.targets[name][0]
+
     def paths(self, sound: DataEntry) -> Dict[str, str]:
-        """Id -> audio file of one of ``SOUNDS``."""
+        """Id -> audio file of one of ``SOUNDS``, or of ``SOURCES``."""
         return self.table(sound.file)
 
     def read(self, sound: DataEntry, name: str, dtype: str = "float32", **expected) -> np.ndarray:
-        """A sound of one mixture, (T,).
+        """A sound of one target, (T,); of ``SOURCES``, (T, C).
+
+        The other sound of a target that is not the plan's is the mixture minus it.
 
         Args:
             expected: ``fs`` and ``length``, see ``read_audio``.
         """
+        mixture = self.mixture_of(name)
+        if mixture != name and sound is OTHER:
+            sounds = (self.read(row, name, dtype, **expected) for row in (MIXTURE, TARGET))
+            return np.subtract(*sounds)
+        component = None
+        if mixture != name and sound is TARGET:
+            sound, component = SOURCES, self.targets[name][1]
+        channels = len(self.plans[mixture].partition) if sound is SOURCES else None
         with made_by(MIX):
-            return read_audio(self.paths(sound)[name], dtype=dtype, **expected)[0]
+            path = self.paths(sound)[mixture]
+            samples = read_audio(path, dtype=dtype, channels=channels, **expected)[0]
+        return samples if component is None else samples[:, component]
 
     def lengths(self, fs: int, sound: DataEntry = MIXTURE) -> Dict[str, int]:
         """Id -> samples of each sound, which must be mono at ``fs`` Hz."""
@@ -135,10 +183,22 @@ class MixtureSet:
             self._check_ids(PLANS, plans)
         return plans
 
+    def members(self, name: str) -> Tuple[Placement, ...]:
+        """The sources of a target."""
+        mixture, component = self.targets[name]
+        return self.plans[mixture].members(component)
+
     def label(self, name: str) -> str:
-        """The most specific label of the target of mixture ``name``."""
-        plan = self.plans[name]
-        return plan.sources[plan.target].labels[0]
+        """The most specific label of a target; of several sources, all of theirs ("Bark+Rain")."""
+        return "+".join(label for one in self.members(name) for label in one.labels[:1])
+
+    def clip(self, name: str) -> str:
+        """The clip that a target was made from; of several sources, all of theirs."""
+        return "+".join(one.clip for one in self.members(name))
+
+    def count(self, name: str) -> int:
+        """The number of sources of the mixture of a target."""
+        return len(self.plans[self.mixture_of(name)].sources)
 
     @property
     def conditions(self) -> Tuple[str, ...]:
@@ -147,26 +207,29 @@ class MixtureSet:
         return (UNCONDITIONAL, *there)
 
     def applicable(self, condition: str) -> Dict[str, str]:
-        """Id -> value of the mixtures that can be queried by a condition, sorted."""
+        """Target name -> value of the targets that can be queried by a condition, sorted.
+
+        A mixture that is not queried has one name, its own.
+        """
         if condition not in self._values:
             table = dict.fromkeys(self.ids, ANY)
             if condition != UNCONDITIONAL:
-                table = self.table(f"utt2{condition}")
+                table = {**self.table(f"utt2{condition}"), **self._further_values(condition)}
             self._values[condition] = {
-                name: table[name] for name in self.ids if table[name] != NOT_APPLICABLE
+                name: table[name] for name in sorted(table) if table[name] != NOT_APPLICABLE
             }
         return self._values[condition]
 
     def queries(
         self, conditions: Sequence[str], num_enrollments: Optional[int] = None
     ) -> Dict[str, Dict[str, str]]:
-        """Condition -> id -> value.
+        """Condition -> target name -> value.
 
         Args:
-            num_enrollments: K, take the first K of the enrollments of each mixture; None: all.
+            num_enrollments: K, take the first K of the enrollments of each target; None: all.
 
         Raises:
-            TSXError: if a mixture has fewer than K.
+            TSXError: if a target has fewer than K.
         """
         queries = {condition: dict(self.applicable(condition)) for condition in conditions}
         if num_enrollments is None:
@@ -184,6 +247,27 @@ class MixtureSet:
                 )
             queries[ENROLLMENT][name] = json.dumps(paths[:num_enrollments])
         return queries
+
+    @functools.cached_property
+    def _queries(self) -> Tuple[Query, ...]:
+        """Those of ``utt2queries``, if the set has it."""
+        path = self.directory / QUERIES.file
+        if not path.is_file():
+            return ()
+        with made_by(MIX):
+            table = self.table(QUERIES.file)
+            return tuple(
+                query for name in self.ids for query in from_json(table[name], name, str(path))
+            )
+
+    def _further_values(self, condition: str) -> Dict[str, str]:
+        """The values of the targets that are not those of the plans."""
+        names = {place: name for name, place in self.targets.items()} if self._queries else {}
+        return {
+            names[query.mixture, query.component]: query.value
+            for query in self._queries
+            if query.whole and query.condition == condition
+        }
 
     def _check_ids(self, file: str, found: Mapping[str, Any]) -> None:
         difference = describe_difference(self._tables[MIXTURE.file], found)

@@ -3,63 +3,23 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
-from tsx_espnet.checks import Fields, is_line, shown
-from tsx_espnet.conditions import CONDITIONS, PLUGINS
+from tsx_espnet.checks import Fields
+from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.elements import (
+    Background,
+    Enrollment,
+    Placement,
+    background_from_record,
+)
+from tsx_espnet.mixing.query import Query, check_value
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
 # limits of what is drawn, and of what a plan from a file may ask memory for
 LONGEST = 600.0  # seconds of a mixture
 MAX_SOURCES = 16
-MOST_SAMPLES = 2**40
-
-
-@dataclasses.dataclass(frozen=True)
-class Placement:
-    """One source: samples ``start`` to ``start + length`` of a clip, at ``offset``, times ``gain``.
-
-    ``label`` is the class it was drawn for, ``labels`` are all labels of the clip.
-    """
-
-    clip: str
-    label: str
-    labels: Tuple[str, ...]
-    start: int
-    length: int
-    offset: int
-    gain: float
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratedNoise:
-    """Background noise made from ``seed``, ``slope`` dB an octave, times ``gain``."""
-
-    seed: int
-    slope: float
-    gain: float
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordedNoise:
-    """Background noise from sample ``start`` of a clip of noise, times ``gain``."""
-
-    clip: str
-    start: int
-    gain: float
-
-
-Background = Union[GeneratedNoise, RecordedNoise]
-
-
-@dataclasses.dataclass(frozen=True)
-class Enrollment:
-    """Another clip of the target's class: its samples ``start`` to ``start + length``."""
-
-    clip: str
-    start: int
-    length: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +31,18 @@ class Plan:
         fs: sampling rate in Hz.
         num_samples: length of the mixture.
         sources: what is mixed.
-        target: index of the target source.
-        conditions: name -> value of the conditions that apply, see ``tsx_espnet.conditions``.
-        snr: level of the target over that of all the rest together, in dB.
-        overlap: of the sounding parts, see ``placement.py``.
+        target: number of the component that is the target.
+        conditions: name -> value of the conditions that apply to the target, see
+            ``tsx_espnet.conditions``.
+        snr: level of the target over that of all the rest together, in dB; None: there is no rest,
+            or it is not known.
+        overlap: of the sounding parts, see ``placement.py``; None: there is one source, or it is
+            not known.
         seed, epoch, index: what it was drawn from.
         background: noise under the sources.
-        enrollments: recordings that query the target.
+        enrollments: recordings that query the target, or another component.
+        components: a partition of the sources, by their numbers; empty: each source by itself.
+        queries: those beyond ``conditions``.
     """
 
     id: str
@@ -86,19 +51,45 @@ class Plan:
     sources: Tuple[Placement, ...]
     target: int
     conditions: Dict[str, str]
-    snr: float
-    overlap: float
+    snr: Optional[float]
+    overlap: Optional[float]
     seed: int
     epoch: int
     index: int
     background: Optional[Background] = None
     enrollments: Tuple[Enrollment, ...] = ()
+    components: Tuple[Tuple[int, ...], ...] = ()
+    queries: Tuple[Query, ...] = ()
+
+    @property
+    def partition(self) -> Tuple[Tuple[int, ...], ...]:
+        """The numbers of the sources of each component."""
+        return self.components or tuple((number,) for number in range(len(self.sources)))
+
+    def members(self, component: Optional[int] = None) -> Tuple[Placement, ...]:
+        """The sources of a component, by default of the target."""
+        numbers = self.partition[self.target if component is None else component]
+        return tuple(self.sources[number] for number in numbers)
+
+    def all_queries(self) -> Tuple[Query, ...]:
+        """Those of ``conditions``, then ``queries``."""
+        own = (Query(self.id, self.target, 0, *condition) for condition in self.conditions.items())
+        return (*own, *self.queries)
+
+    def renamed(self, name: str) -> "Plan":
+        """The same mixture by another name."""
+        queries = tuple(dataclasses.replace(query, mixture=name) for query in self.queries)
+        return dataclasses.replace(self, id=name, queries=queries)
 
     def to_json(self) -> str:
         """One line of JSON from which ``from_json`` makes an equal plan."""
         written = dataclasses.asdict(self)
-        for name in ("background", "enrollments"):  # left out if there are none
-            if not written[name]:
+        for enrollment in written["enrollments"]:
+            if enrollment["component"] is None:
+                del enrollment["component"]
+        written["queries"] = [query.to_record() for query in self.queries]
+        for name in ("background", "enrollments", "components", "queries"):
+            if not written[name]:  # left out if there are none
                 del written[name]
         return json.dumps(written, allow_nan=False)
 
@@ -117,29 +108,18 @@ class Plan:
         check_id(plan.text("id"), where)
         plan.integer("fs", 1, 10**7)
         plan.integer("num_samples", 1, round((LONGEST + 1) * found["fs"]))
-        plan.number("snr", -1000, 1000)
-        plan.number("overlap", 0, 1)
+        for name, low, high in (("snr", -1000, 1000), ("overlap", 0, 1)):
+            if plan.values[name] is not None:
+                plan.number(name, low, high)
         for name in ("seed", "epoch", "index"):
             plan.integer(name, 0, 2**63)
-        _check_conditions(found["conditions"], where)
-        values = plan.values
-        sources = values["sources"]
-        if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
-            plan.refuse("sources", f"a list of 1 to {MAX_SOURCES} sources")
-        values["sources"] = tuple(
-            _placement(source, values["num_samples"], f"{where}: sources[{number}]")
-            for number, source in enumerate(sources)
-        )
-        plan.integer("target", 0, len(sources) - 1)
-        if values["background"] is not None:
-            values["background"] = _background(values["background"], f"{where}: background")
-        if not isinstance(values["enrollments"], (list, tuple)):
-            plan.refuse("enrollments", "a list")
-        values["enrollments"] = tuple(
-            _enrollment(found, f"{where}: enrollments[{number}]")
-            for number, found in enumerate(values["enrollments"])
-        )
-        return cls(**values)
+        if not isinstance(found["conditions"], dict):
+            plan.refuse("conditions", "an object")
+        for item in found["conditions"].items():
+            check_value(*item, where)
+        _parse_sources(plan)
+        _parse_queries(plan)
+        return cls(**plan.values)
 
 
 def write_plans(path: PathLike, plans: Iterable[Plan]) -> None:
@@ -182,52 +162,56 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")  # JSON has neither NaN nor Infinity
 
 
-def _placement(found: Any, num_samples: int, where: str) -> Placement:
-    source = Fields.of_record(Placement, found, where)
-    check_id(source.text("clip"), f"{where}: clip")
-    source.text("label")
-    labels = source.values["labels"]
-    if not isinstance(labels, list) or not labels or not all(map(is_line, labels)):
-        source.refuse("labels", "a list of names")
-    source.values["labels"] = tuple(labels)
-    source.integer("start", 0, MOST_SAMPLES)
-    source.integer("offset", 0, num_samples - 1)
-    source.integer("length", 1, num_samples - source.values["offset"])
-    source.number("gain", 0, 1e9)
-    return Placement(**source.values)
+def _parse_sources(plan: Fields) -> None:
+    """Check sources, components, target and background, and convert them in place."""
+    values, where = plan.values, plan.where
+    sources = values["sources"]
+    if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
+        plan.refuse("sources", f"a list of 1 to {MAX_SOURCES} sources")
+    values["sources"] = tuple(
+        Placement.from_record(source, values["num_samples"], f"{where}: sources[{number}]")
+        for number, source in enumerate(sources)
+    )
+    if not _is_partition(values["components"], len(sources)):
+        plan.refuse("components", f"lists of the numbers 0 to {len(sources) - 1}, each once")
+    values["components"] = tuple(map(tuple, values["components"]))
+    plan.integer("target", 0, len(values["components"] or sources) - 1)
+    if values["background"] is not None:
+        values["background"] = background_from_record(values["background"], f"{where}: background")
 
 
-def _background(found: Any, where: str) -> Background:
-    recorded = isinstance(found, dict) and "clip" in found
-    noise = Fields.of_record(RecordedNoise if recorded else GeneratedNoise, found, where)
-    noise.number("gain", 0, 1e9)
-    if recorded:
-        check_id(noise.text("clip"), f"{where}: clip")
-        noise.integer("start", 0, MOST_SAMPLES)
-        return RecordedNoise(**noise.values)
-    noise.integer("seed", 0, 2**63)
-    noise.number("slope", -100, 100)
-    return GeneratedNoise(**noise.values)
-
-
-def _enrollment(found: Any, where: str) -> Enrollment:
-    excerpt = Fields.of_record(Enrollment, found, where)
-    check_id(excerpt.text("clip"), f"{where}: clip")
-    excerpt.integer("start", 0, MOST_SAMPLES)
-    excerpt.integer("length", 1, MOST_SAMPLES)
-    return Enrollment(**excerpt.values)
-
-
-def _check_conditions(conditions: Any, where: str) -> None:
-    if not isinstance(conditions, dict):
-        raise TSXError(f"{where}: conditions: expected an object, found {shown(conditions)}")
-    for name, value in conditions.items():
-        if name not in CONDITIONS or not CONDITIONS[name].planned:
+def _parse_queries(plan: Fields) -> None:
+    """Check enrollments and queries, and convert them in place."""
+    values, where = plan.values, plan.where
+    number = len(values["components"] or values["sources"])
+    for name in ("enrollments", "queries"):
+        if not isinstance(values[name], (list, tuple)):
+            plan.refuse(name, "a list")
+    values["enrollments"] = tuple(
+        Enrollment.from_record(found, number, f"{where}: enrollments[{place}]")
+        for place, found in enumerate(values["enrollments"])
+    )
+    values["queries"] = tuple(
+        Query.from_record(found, values["id"], f"{where}: queries[{place}]", number)
+        for place, found in enumerate(values["queries"])
+    )
+    seen = {(values["target"], name) for name in CONDITIONS}  # the plan's conditions
+    for place, query in enumerate(values["queries"]):
+        check_value(query.condition, query.value, f"{where}: queries[{place}]")
+        if query.whole and (query.component, query.condition) in seen:
             raise TSXError(
-                f"{where}: conditions: no condition {shown(name)}: expected some of "
-                f"{', '.join(CONDITIONS)}, or of a module that {PLUGINS} names"
+                f"{where}: queries[{place}]: expected one query of component {query.component} by "
+                f"{query.condition}, of the target in conditions"
             )
-        allowed = CONDITIONS[name].values
-        if not is_line(value) or (allowed and value not in allowed):
-            expected = " or ".join(allowed) if allowed else "one line of text"
-            raise TSXError(f"{where}: {name}: expected {expected}, found {shown(value)}")
+        seen |= {(query.component, query.condition)} if query.whole else set()
+
+
+def _is_partition(found: Any, number: int) -> bool:
+    """Whether it is empty, or lists of 0 to ``number - 1``, each of them once."""
+    if not isinstance(found, (list, tuple)):
+        return False
+    if not all(isinstance(component, list) and component for component in found):
+        return False
+    members = [member for component in found for member in component]
+    whole = all(type(member) is int for member in members)
+    return whole and sorted(members) == list(range(number if found else 0))

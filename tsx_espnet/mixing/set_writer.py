@@ -5,8 +5,9 @@ audio, and its plans to its part; the merge makes the tables.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,9 +17,19 @@ from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.mixture_set import PLANS, SOUNDS, DataEntry, data_table, query_entries
+from tsx_espnet.mixing.mixture_set import (
+    FURTHER,
+    PLANS,
+    QUERIES,
+    SOUNDS,
+    SOURCES,
+    DataEntry,
+    data_table,
+    query_entries,
+)
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
-from tsx_espnet.mixing.render import mix, render_sources
+from tsx_espnet.mixing.query import Query, target_name, to_json
+from tsx_espnet.mixing.render import join, mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, digest, read_table, size_of, write_table
@@ -44,6 +55,7 @@ def write_mixtures(
     config = sampler.config.to_dict()
     del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
+    config.pop("interference", None)
     facts = {
         "num_mixtures": num_mixtures,
         "seed": seed,
@@ -53,7 +65,9 @@ def write_mixtures(
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
     clips = (sampler.clips, sampler.noise, sampler.examples)
-    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips).write(jobs)
+    config = sampler.config
+    further = config.write_sources or config.num_targets == "all" or config.component_sources > 1
+    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
 
 
 def rebuild(
@@ -78,8 +92,13 @@ def rebuild(
         raise TSXError(f"{path}: holds no mixture")
     of_plans = digest("".join(plan.to_json() for plan in plans).encode())
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
+    facts: Dict[str, Any] = {"plans": of_plans}
+    further = any(plan.components or plan.queries for plan in plans)
+    if not further and (path.parent / SOURCES.file).is_file():
+        facts["write_sources"] = further = True
     plan_of, number = plans.__getitem__, len(plans)
-    WrittenMixtures(out, {"plans": of_plans}, plan_of, number, clips, noise, examples).write(jobs)
+    used = (clips, noise, examples)
+    WrittenMixtures(out, facts, plan_of, number, *used, further=further).write(jobs)
 
 
 class WrittenMixtures(Output):
@@ -89,6 +108,7 @@ class WrittenMixtures(Output):
         facts: how the plans are drawn.
         plan_of: number from 0 -> plan.
         examples: what enrollments are taken from, if not from ``clips``.
+        further: write the components, and all queries.
     """
 
     noun = "mixtures"
@@ -103,6 +123,7 @@ class WrittenMixtures(Output):
         clips: ClipSet,
         noise: Optional[ClipSet] = None,
         examples: Optional[ClipSet] = None,
+        further: bool = False,
     ):
         used = {"clips": clips, "noise": noise, "examples": examples}
         of_clips = {name: one.facts() for name, one in used.items() if one is not None}
@@ -111,6 +132,7 @@ class WrittenMixtures(Output):
         self.clips = clips
         self.examples = examples or clips
         self.noise = noise
+        self.further = FURTHER if further else ()
 
     def write_part(self, part: Path, items: Sequence[int], title: str) -> None:
         """Audio, unless it is there and whole, and the plans to ``part``."""
@@ -134,6 +156,11 @@ class WrittenMixtures(Output):
             write_table(out / row.file, {plan.id: self._path(row, plan) for plan in plans})
         for row in query_entries():
             write_table(out / row.file, {plan.id: self._value(row, plan) for plan in plans})
+        if self.further:
+            paths = {plan.id: self._path(SOURCES, plan) for plan in plans}
+            write_table(out / SOURCES.file, paths)
+            queries = {plan.id: to_json(self._queries(plan)) for plan in plans}
+            write_table(out / QUERIES.file, queries)
         return {}
 
     def expected_files(self, where: Path, items: Sequence[int]) -> Mapping[Path, Optional[int]]:
@@ -141,7 +168,7 @@ class WrittenMixtures(Output):
         plans = _read_plans(where, len(items))
         if where == self.directory:
             names = {plan.id for plan in plans}
-            for row in data_table():
+            for row in (*data_table(), *self.further):
                 if read_table(where / row.file).keys() != names:
                     raise TSXError(f"{where / row.file}: expected the mixtures of {PLANS}")
         sizes: Dict[Path, Optional[int]] = {}
@@ -159,39 +186,66 @@ class WrittenMixtures(Output):
         """The value of a condition, as it is written to its table."""
         if row.name != ENROLLMENT:
             return plan.conditions.get(row.name, NOT_APPLICABLE)
-        paths = [str(path) for path in self._enrollments(plan)]
-        several = json.dumps(paths, ensure_ascii=False)
-        return several if len(paths) > 1 else next(iter(paths), NOT_APPLICABLE)
+        return self._recordings(plan).get(plan.target, NOT_APPLICABLE)
 
-    def _enrollments(self, plan: Plan) -> Dict[Path, Enrollment]:
+    def _queries(self, plan: Plan) -> List[Query]:
+        """All queries, in the order of the components, those by recordings among them."""
+        recordings = [
+            Query(plan.id, component, 0, ENROLLMENT, value)
+            for component, value in self._recordings(plan).items()
+        ]
+        return sorted((*plan.all_queries(), *recordings), key=lambda one: (one.component, one.part))
+
+    def _recordings(self, plan: Plan) -> Dict[int, str]:
+        """Component -> the paths of its enrollments, as the value of a condition."""
+        paths: Dict[int, List[str]] = {}
+        for path, one in self._enrollments(plan):
+            paths.setdefault(_component(plan, one), []).append(str(path))
+        return {
+            component: json.dumps(own, ensure_ascii=False) if len(own) > 1 else own[0]
+            for component, own in paths.items()
+        }
+
+    def _enrollments(self, plan: Plan) -> Iterator[Tuple[Path, Enrollment]]:
         """Whole clips are used in place; excerpts are written to the set."""
         examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
-        return {
-            Path(examples.path(one.clip))
-            if one.length == examples.num_samples(one.clip)
-            else folder / f"{plan.id}_{number}.wav": one
-            for number, one in enumerate(plan.enrollments, start=1)
-        }
+        seen: Counter = Counter()
+        for one in plan.enrollments:
+            name = target_name(plan.id, _component(plan, one), plan.target)
+            seen[name] += 1
+            whole = one.length == examples.num_samples(one.clip)
+            path = Path(examples.path(one.clip)) if whole else folder / f"{name}_{seen[name]}.wav"
+            yield path, one
 
     def _excerpts(self, plan: Plan) -> Dict[Path, Enrollment]:
         folder = self.directory / "wav" / ENROLLMENT
-        return {path: one for path, one in self._enrollments(plan).items() if path.parent == folder}
+        return {path: one for path, one in self._enrollments(plan) if path.parent == folder}
 
     def _audio_sizes(self, plan: Plan) -> Dict[Path, int]:
         """The audio files of a mixture, enrollments among them, and their bytes."""
         samples = {self._path(row, plan): plan.num_samples for row in SOUNDS}
+        if self.further:
+            samples[self._path(SOURCES, plan)] = plan.num_samples * len(plan.partition)
         samples.update({path: one.length for path, one in self._excerpts(plan).items()})
         return {path: HEADER_BYTES + 4 * number for path, number in samples.items()}
 
     def _write_audio(self, plan: Plan) -> None:
         sources = render_sources(plan, self.clips, self.noise)
         _check_level(plan, sources, self.clips)
-        other, mixture = mix(sources, plan.target)
-        for row, samples in zip(SOUNDS, (mixture, sources[plan.target], other)):
+        rows = join(plan, sources)
+        other, mixture = mix(rows, plan.target)
+        for row, samples in zip(SOUNDS, (mixture, rows[plan.target], other)):
             write_float_wav(self._path(row, plan), samples, plan.fs)
+        if self.further:
+            components = rows[: len(plan.partition)]
+            write_float_wav(self._path(SOURCES, plan), components.T, plan.fs)
         for path, one in self._excerpts(plan).items():
             samples = self.examples.read(one.clip, one.start, one.length)
             write_float_wav(path, samples, plan.fs)
+
+
+def _component(plan: Plan, enrollment: Enrollment) -> int:
+    return plan.target if enrollment.component is None else enrollment.component
 
 
 def _read_plans(directory: Path, number: int) -> List[Plan]:
@@ -203,9 +257,11 @@ def _read_plans(directory: Path, number: int) -> List[Plan]:
 
 def _check_level(plan: Plan, sources: np.ndarray, clips: ClipSet) -> None:
     """Levels that differ from the plan show that a clip's audio is not what it was."""
+    if plan.snr is None:
+        return
     energy = np.square(sources, dtype=np.float64).sum(axis=1)
-    rest = energy.sum() - energy[plan.target]
-    snr = 10 * np.log10((energy[plan.target] + 1e-30) / (rest + 1e-30))
+    target = energy[list(plan.partition[plan.target])].sum()
+    snr = 10 * np.log10((target + 1e-30) / (energy.sum() - target + 1e-30))
     if not abs(snr - plan.snr) <= 0.01:
         names = ", ".join(source.clip for source in plan.sources)
         raise TSXError(

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, Dataset
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.mixture_set import MIXTURE, OTHER, TARGET
-from tsx_espnet.mixing.render import mix, render_enrollments, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.vocabulary import Vocabulary
 
@@ -55,15 +54,13 @@ class EpochMixtures(Dataset):
         self.epoch = epoch
 
     def __getitem__(self, index: int):
-        sampler = self.sampler
-        plan = sampler.draw(self.seed, self.epoch, index)
-        sources = render_sources(plan, sampler.clips, sampler.noise)
-        other, mixture = mix(sources, plan.target)
-        enrollments = render_enrollments(plan, sampler.examples or sampler.clips)
+        plan = self.sampler.draw(self.seed, self.epoch, index)
+        rendered = self.sampler.render(plan)
+        enrollments = rendered.enrollments.get(plan.target)
         values = {
-            MIXTURE.name: mixture,
-            TARGET.name: sources[plan.target],
-            OTHER.name: other,
+            MIXTURE.name: rendered.mixture,
+            TARGET.name: rendered.components[plan.target],
+            OTHER.name: rendered.other,
             **plan.conditions,
             **({ENROLLMENT: enrollments[0]} if enrollments else {}),
         }

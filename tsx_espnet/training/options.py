@@ -129,10 +129,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         help="the distance D, as in ESPnet's enh task",
     )
     group.add_argument(
+        "--mixture_criterions",
+        action=NestedDictAction,
+        default=[],
+        help="the distance of the sum of the outputs from the mixture, in the form of --criterions",
+    )
+    group.add_argument(
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips)",
+        "(default: classes.txt of --train_clips, if it has labels)",
     )
     group.add_argument(
         "--text_embeddings",
@@ -164,6 +170,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         type=str_or_none,
         help="formatted noise for the background of training mixtures (default: the "
         "--mixing_config's)",
+    )
+    group.add_argument(
+        "--interference",
+        type=str_or_none,
+        help="formatted clips: all sources of training mixtures but the target are drawn from them "
+        "(default: the --mixing_config's, or --train_clips)",
     )
     group.add_argument(
         "--class_level",
@@ -203,11 +215,14 @@ def expand_data_options(args: argparse.Namespace) -> None:
         config = MixingConfig.from_yaml(args.mixing_config)
         if args.background_noise is not None:
             config = config.with_noise(args.background_noise)
+        if args.interference is not None:
+            config = config.with_interference(args.interference)
         args.mixing_conf = dataclasses.replace(
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
-        if args.class_list is None:
-            args.class_list = str(Path(args.train_clips) / "classes.txt")
+        classes = Path(args.train_clips) / "classes.txt"
+        if args.class_list is None and (classes.is_file() or "class" in args.conditions):
+            args.class_list = str(classes)
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
             args.valid_mixtures, tuple(args.conditions)
@@ -244,8 +259,10 @@ def _check_sources(args: argparse.Namespace) -> None:
         if args.mixing_config is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
         check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
-    elif args.background_noise is not None:
-        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
+    else:
+        for option in ("background_noise", "interference"):
+            if getattr(args, option) is not None:
+                raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
