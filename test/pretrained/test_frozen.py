@@ -199,6 +199,24 @@ def test_a_new_start_of_the_model_is_none_of_what_was_pretrained(init):
     assert not torch.equal(model.front.weight, front)
 
 
+def test_several_processes_do_not_exchange_it(tmp_path):
+    """Nor is it checked for parameters that got no gradient."""
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = Model(1)
+        before = fingerprint(model.listener.network)
+        parallel = torch.nn.parallel.DistributedDataParallel(model)
+        train(parallel)
+        after = fingerprint(model.listener.network)
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed == {"last.weight", "last.bias"}
+        held = {name.removeprefix("module.") for name in parallel.state_dict()}
+        assert held == {"front.weight", "front.bias", "listener.last/weight", "listener.last/bias"}
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 @pytest.mark.parametrize("kind", ["tiny_clap", "tiny_ast", "tiny_bert"])
 def test_real_ones_stay_as_they_are(request, kind):
     frozen = Frozen(load(request.getfixturevalue(kind)))

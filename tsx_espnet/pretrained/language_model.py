@@ -55,12 +55,13 @@ class LanguageModel:
     Args:
         name: hub name, local directory, or ``all-MiniLM-L6-v2``.
         pooling: ``mean`` over the real tokens, or the ``first`` token.
+        digest: ``digest_of_directory`` that is expected, if any.
 
     Raises:
-        TSXError: if the model cannot be loaded.
+        TSXError: if the model cannot be loaded, or is another one.
     """
 
-    def __init__(self, name: str = SBERT, pooling: str = "mean"):
+    def __init__(self, name: str = SBERT, pooling: str = "mean", digest: Optional[str] = None):
         if pooling not in POOLINGS:
             raise TSXError(f"--pooling must be one of {POOLINGS}, found {pooling!r}")
         from safetensors import SafetensorError
@@ -71,6 +72,12 @@ class LanguageModel:
         self.name = name
         self.pooling = pooling
         path = find_language_model(name)
+        found = digest_of_directory(name)
+        if None not in (digest, found) and digest != found:
+            raise TSXError(
+                f"language model {name}: expected that of the text vectors, with SHA-256 {digest}, "
+                f"found {found}"
+            )
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path)
             if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):
