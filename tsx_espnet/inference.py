@@ -259,7 +259,9 @@ class TargetSoundExtractor:
         if table is None:
             raise TSXError("this experiment has no text_embeddings.safetensors, so no text model")
         if self._language_model is None:
-            self._language_model = LanguageModel(table.language_model, table.pooling)
+            self._language_model = LanguageModel(
+                table.language_model, table.pooling, table.digest
+            )
         return self._language_model.embed([phrase.strip()])
 
     def _query(self, condition: Mapping[str, Any], also: Queries, but: Queries) -> CompoundQuery:
