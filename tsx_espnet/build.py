@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import torch
 
@@ -141,7 +141,7 @@ def build_later(
         for name, conditioner in heard.items():
             if not conditioner.hears:
                 raise TSXError(f"--later conditions: {name} is queried by, expected one heard")
-        check_fit(own, extractor, heard or conditioners)
+        check_fit(own, extractor, heard or conditioners, ("mixture", "estimates", "sources"))
         passes.append(
             Pass(
                 encoder,
@@ -174,8 +174,20 @@ def check_fit(
     config: Mapping[str, Any],
     extractor: AbsTSXExtractor,
     conditioners: Mapping[str, AbsConditioner],
+    signals: Sequence[str] = ("mixture", "sources"),
 ) -> None:
-    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives."""
+    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives.
+
+    Args:
+        signals: those that there are to hear.
+    """
+    for name, conditioner in conditioners.items():
+        for signal in conditioner.hears:
+            if signal not in signals:
+                raise TSXError(
+                    f"conditioner of {name} ({type(conditioner).__name__}): expected one that "
+                    f"hears {' or '.join(signals)} in this pass, found {signal}"
+                )
     gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
     for name, given in gives.items():
         if given not in extractor.accepts:
