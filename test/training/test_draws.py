@@ -19,7 +19,8 @@ from tsx_espnet.training.draws import expand_draw_options, open_draws, wants_all
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
 OPTIONS = {
     **dict.fromkeys(("train_clips", "train_streams", "train_mixtures", "mixing_config")),
-    **{"background_noise": None, "class_list": None, "conditions": {"class": {}}},
+    **dict.fromkeys(("background_noise", "interference", "class_list")),
+    "conditions": {"class": {}},
     **{"class_level": "any", "text_variants": False, "batch_size": 4, "mixtures_per_epoch": 10},
 }
 

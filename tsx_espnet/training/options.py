@@ -9,11 +9,9 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS
 from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
-from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table
 from tsx_espnet.training.draws import expand_draw_options, has_queries
 
@@ -67,12 +65,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips, or those of --train_streams together)",
+        "(default: classes.txt of --train_clips, if it has labels, or those of --train_streams "
+        "together)",
     )
     group.add_argument(
         "--text_embeddings",
         type=str_or_none,
         help="table of text vectors; copied into the experiment",
+    )
+    group.add_argument(
+        "--pretrained",
+        action=NestedDictAction,
+        default={},
+        help="networks that parts name by an option 'pretrained': {name: DIR}; copied into the "
+        "experiment",
     )
     return group
 
@@ -104,6 +110,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         type=str_or_none,
         help="formatted noise for the background of training mixtures (default: the "
         "--mixing_config's)",
+    )
+    group.add_argument(
+        "--interference",
+        type=str_or_none,
+        help="formatted clips: all sources of training mixtures but the target are drawn from them "
+        "(default: the --mixing_config's, or --train_clips)",
     )
     group.add_argument(
         "--class_level",
@@ -159,14 +171,6 @@ def expand_data_options(args: argparse.Namespace) -> None:
                 f"--valid_mixtures {args.valid_mixtures}: expected {args.fs} Hz as for training, "
                 f"found {found} Hz"
             )
-    if args.text_embeddings is not None and not args.dry_run:
-        table = Path(args.output_dir) / TEXT_TABLE
-        if Path(args.text_embeddings) != table:
-            texts = TextTable.read(args.text_embeddings)
-            if args.resume and "text" in args.conditions:
-                check_same_texts(args.output_dir, texts)
-            texts.write(table)
-            args.text_embeddings = str(table)
 
 
 def _check_sources(args: argparse.Namespace) -> None:
@@ -187,7 +191,7 @@ def _check_sources(args: argparse.Namespace) -> None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
         if args.mixing_config is not None and args.train_mixtures is not None:
             raise TSXError("--mixing_config and --train_mixtures exclude each other")
-    for option in ("background_noise", "train_mixtures"):
+    for option in ("background_noise", "interference", "train_mixtures"):
         if args.train_clips is None and getattr(args, option) is not None:
             raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:

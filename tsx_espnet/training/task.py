@@ -1,7 +1,6 @@
 """Target sound extraction as an ESPnet task."""
 
 import argparse
-from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
@@ -20,13 +19,14 @@ from tsx_espnet.experiment import SETUP
 from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, TARGET, data_names
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
-from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.pretrained.frozen import pretrained_kept
 from tsx_espnet.training.draws import open_draws, wants_all_sources
 from tsx_espnet.training.examples import Collate, TSXPreprocessor
+from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
 from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
 from tsx_espnet.training.reliable import ReliableTask
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.vocabulary import kind_of
 
 parts.register()
 
@@ -75,6 +75,7 @@ class TSXTask(ReliableTask):
     @classmethod
     def expand_options(cls, args: argparse.Namespace) -> None:
         expand_data_options(args)
+        keep_frozen_parts(args)
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
@@ -82,7 +83,9 @@ class TSXTask(ReliableTask):
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Optional[Callable]:
-        return TSXPreprocessor(train, tuple(args.conditions), read_vocabulary(args))
+        kinds = {name: kind_of(name, conf) for name, conf in args.conditions.items()}
+        queried = [name for name, kind in kinds.items() if not parts.find("conditioner", kind).hears]
+        return TSXPreprocessor(train, queried, read_vocabulary(args))
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
@@ -114,7 +117,8 @@ class TSXTask(ReliableTask):
         args.class_list = list(vocabulary.classes)
         model = build_model(vars(args), vocabulary)
         if args.init is not None:
-            initialize(model, args.init)
+            with pretrained_kept(model):
+                initialize(model, args.init)
         return model
 
     @classmethod
@@ -146,24 +150,3 @@ class TSXTask(ReliableTask):
             pin_memory=args.ngpu > 0,
             all_sources=wants_all_sources(args),
         )
-
-
-def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
-    """The values of the model's conditions, from the files or lists of the configuration."""
-    classes = args.class_list
-    if isinstance(classes, str):
-        path = Path(classes)
-        if not path.is_file():
-            raise TSXError(f"--class_list {path}: no such file; format makes it")
-        classes = path.read_text(encoding="utf-8").split()
-    if "class" in args.conditions and not classes:
-        if not args.dry_run:
-            raise TSXError("the class condition needs its labels: --class_list is missing")
-        classes = ["any"]  # a dry run needs no labels
-    table = None
-    if "text" in args.conditions:
-        if args.text_embeddings is not None:
-            table = TextTable.read(args.text_embeddings)
-        elif not args.dry_run:
-            raise TSXError("the text condition needs vectors: --text_embeddings is missing")
-    return Vocabulary(classes or (), table, args.fs)
