@@ -84,7 +84,8 @@ class TSXTask(ReliableTask):
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Optional[Callable]:
         kinds = {name: kind_of(name, conf) for name, conf in args.conditions.items()}
-        queried = [name for name, kind in kinds.items() if not parts.find("conditioner", kind).hears]
+        heard = {name for name, kind in kinds.items() if parts.find("conditioner", kind).hears}
+        queried = [name for name in kinds if name not in heard]
         return TSXPreprocessor(train, queried, read_vocabulary(args))
 
     @classmethod
