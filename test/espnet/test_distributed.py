@@ -122,7 +122,7 @@ def test_two_processes_are_one(objective, train, train_args):
 def test_two_processes_are_one_with_several_targets(objective, mixtures, train, request):
     """However many of the queries of a batch fall to each."""
     args = [*request.getfixturevalue(mixtures), "--objective", objective, "--objective_conf"]
-    option = {"single": "condition=order", "mixed": "paths=[order,class]"}[objective]
+    option = {"single": "condition=class", "mixed": "paths=[text,class]"}[objective]
     assert_two_are_one(train, [*args, option])
 
 

@@ -118,7 +118,7 @@ def test_a_state_that_is_of_no_use_costs_an_epoch(change, train, assert_same_exp
     if change == "damaged":
         path.write_bytes(path.read_bytes()[:1000])
     else:
-        more = ("--batch_size", 3)
+        more = ("--batch_size", 2)
     command = train(exp, more=more)
     assert command.status == 0
     warning = next(line for line in command.err.splitlines() if "preempted.pth" in line)

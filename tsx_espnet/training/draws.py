@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
@@ -76,7 +76,7 @@ def expand_draw_options(args: argparse.Namespace) -> None:
             {
                 "clips": stream.clips,
                 "share": stream.share,
-                "mixing_conf": _mixing_conf(args, stream.mixing_config),
+                "mixing_conf": _mixing_conf(args, MixingConfig.from_yaml(stream.mixing_config)),
             }
             for stream in streams
         ]
@@ -85,9 +85,12 @@ def expand_draw_options(args: argparse.Namespace) -> None:
         args.train_plans = digest("".join(plan.to_json() for plan in plans).encode())
         args.mixtures_per_epoch = min(args.mixtures_per_epoch, len(plans))
     else:
-        args.mixing_conf = _mixing_conf(
-            args, args.mixing_config, args.background_noise, args.interference
-        )
+        config = MixingConfig.from_yaml(args.mixing_config)
+        if args.background_noise is not None:
+            config = config.with_noise(args.background_noise)
+        if args.interference is not None:
+            config = config.with_interference(args.interference)
+        args.mixing_conf = _mixing_conf(args, config)
     if args.class_list is None:
         args.class_list = _class_list(directories, "class" in args.conditions)
 
@@ -107,7 +110,8 @@ def open_draws(args: argparse.Namespace) -> Draws:
         return Streams(list(zip(samplers, shares)), args.batch_size)
     if args.train_plans is not None:
         noise = None if args.background_noise is None else ClipSet(args.background_noise)
-        return PlannedMixtures(_read_plans(args), ClipSet(args.train_clips), noise)
+        clips = ClipSet(args.train_clips, interference=args.interference)
+        return PlannedMixtures(_read_plans(args), clips, noise)
     clips = ClipSet(args.train_clips, classes=labels)
     return Sampler(clips, MixingConfig.from_dict(args.mixing_conf))
 
@@ -125,17 +129,7 @@ def has_queries(mixtures: str) -> bool:
     return all((Path(mixtures) / row.file).is_file() for row in FURTHER)
 
 
-def _mixing_conf(
-    args: argparse.Namespace,
-    path: str,
-    noise: Optional[str] = None,
-    interference: Optional[str] = None,
-) -> Dict[str, Any]:
-    config = MixingConfig.from_yaml(path)
-    if noise is not None:
-        config = config.with_noise(noise)
-    if interference is not None:
-        config = config.with_interference(interference)
+def _mixing_conf(args: argparse.Namespace, config: MixingConfig) -> Dict[str, Any]:
     return dataclasses.replace(
         config, class_level=args.class_level, text_variants=args.text_variants
     ).to_dict()
@@ -150,7 +144,11 @@ def _read_plans(args: argparse.Namespace) -> List[Plan]:
 
 
 def _class_list(directories: Sequence[str], needed: bool) -> Union[str, List[str], None]:
-    """The file of the labels of the clips, or the labels of several sets together."""
+    """The file of the labels of the clips, or the labels of several sets; None if there are none.
+
+    Args:
+        needed: name the file of a single set even if it is not there.
+    """
     files = [Path(directory) / "classes.txt" for directory in directories]
     if len(files) == 1:
         return str(files[0]) if needed or files[0].is_file() else None

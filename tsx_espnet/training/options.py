@@ -65,7 +65,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips if it has labels, or those of --train_streams "
+        "(default: classes.txt of --train_clips, if it has labels, or those of --train_streams "
         "together)",
     )
     group.add_argument(

@@ -26,6 +26,7 @@ from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
 from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
 from tsx_espnet.training.reliable import ReliableTask
+from tsx_espnet.vocabulary import kind_of
 
 parts.register()
 
@@ -82,7 +83,10 @@ class TSXTask(ReliableTask):
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Optional[Callable]:
-        return TSXPreprocessor(train, tuple(args.conditions), read_vocabulary(args))
+        kinds = {name: kind_of(name, conf) for name, conf in args.conditions.items()}
+        heard = {name for name, kind in kinds.items() if parts.find("conditioner", kind).hears}
+        queried = [name for name in kinds if name not in heard]
+        return TSXPreprocessor(train, queried, read_vocabulary(args))
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> Tuple[str, ...]:
