@@ -183,10 +183,10 @@ def ask(
 def mark(name: str, oracle: bool) -> str:
     """The name of a system in tables; one that hears the sources says so.
 
-    >>> mark("tdcn", True), mark("oracle tdcn", True), mark("tdcn", False)
-    ('tdcn (oracle)', 'oracle tdcn', 'tdcn')
+    >>> mark("tdcn", True), mark("tdcn", False)
+    ('tdcn (oracle)', 'tdcn')
     """
-    return f"{name} ({ORACLE})" if oracle and ORACLE not in name else name
+    return f"{name} ({ORACLE})" if oracle else name
 
 
 def ensemble(members: Sequence[Answers]) -> Answers:
