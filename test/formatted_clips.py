@@ -42,16 +42,17 @@ def write_clips(directory, clips, harmonic=None, captions=None):
         captions: id -> captions.
     """
     (directory / "wav").mkdir(parents=True)
-    tables = {name: {} for name in ("wav.scp", "utt2labels", "utt2num_samples", "utt2captions")}
+    tables = {name: {} for name in ("wav.scp", "utt2labels", "utt2num_samples", "text")}
     energies = {}
     for name, (samples, labels) in clips.items():
         path = directory / "wav" / f"{name}.wav"
         soundfile.write(path, samples.astype(np.int16), FS, subtype="PCM_16")
         tables["wav.scp"][name] = path
-        tables["utt2labels"][name] = ",".join(labels)
+        if labels:
+            tables["utt2labels"][name] = ",".join(labels)
         tables["utt2num_samples"][name] = len(samples)
         if captions and name in captions:
-            tables["utt2captions"][name] = json.dumps(captions[name])
+            tables["text"][name] = json.dumps(captions[name])
         total = frame_energy(samples.astype(np.int16).astype(np.float64))
         share = (harmonic or {}).get(name, 0.5)
         matrix = np.stack([total, share * total, (1 - share) * total], axis=1)

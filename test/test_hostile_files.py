@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tsx_espnet.audio import audio_length, read_audio, read_recording
-from tsx_espnet.clips.clip_set import ClipSet, read_clip_tables
+from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.clip_tables import read_clip_tables
 from tsx_espnet.clips.datadir import DataDir
 from tsx_espnet.clips.energies import read_energies
 from tsx_espnet.clips.format import UnusableClip, format_set, read_clip
@@ -26,9 +27,9 @@ from tsx_espnet.corpora.tables import prepare_noise
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.scores import Score, read_scores, write_scores
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.pairing import load_superclasses
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
 from tsx_espnet.mixing.render import render
+from tsx_espnet.mixing.superclasses import load_superclasses
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import check_id, is_done, read_facts, read_table, read_yaml
 
@@ -96,7 +97,7 @@ def test_tables(folder, data):
 @given(spoilt(TABLE), spoilt(b"clip1 Bark,Dog\nclip2 Rain\n"), spoilt(b'clip1 ["a dog", "b"]\n'))
 @settings(max_examples=50)
 def test_data_directories(folder, scp, labels, captions):
-    for name, data in (("wav.scp", scp), ("utt2labels", labels), ("utt2captions", captions)):
+    for name, data in (("wav.scp", scp), ("utt2labels", labels), ("text", captions)):
         (folder / name).write_bytes(data)
     attempt(DataDir.read, folder)
 
@@ -108,6 +109,8 @@ def test_tables_of_formatted_clips(folder, data):
         "wav.scp": TABLE,
         "utt2labels": b"clip1 Bark\nclip2 Rain\n",
         "utt2num_samples": b"clip1 800\nclip2 900\n",
+        "text": b'clip1 ["a dog"]\n',
+        "utt2phrases": b'clip1 ["a dog", "rain"]\n',
     }
     name = data.draw(st.sampled_from(sorted(good)))
     (folder / "formatted").mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import torch
 
@@ -15,8 +15,10 @@ from tsx_espnet.extractor.separation import Pass
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.parts import find, make, options_of
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.pretrained.store import Networks
+from tsx_espnet.vocabulary import Vocabulary, kind_of
 
+NO_NETWORKS = Networks({}, {})
 # what a later pass may have of its own
 LATER = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
@@ -31,7 +33,8 @@ def build_model(
 
     Args:
         config: ``encoder``, ``encoder_conf``, ``extractor``, ``decoder``, ``conditions``,
-            ``embedding_dim``, ``consistency``, and for training ``objective``, ``criterions`` and
+            ``embedding_dim``, ``consistency``, ``pretrained`` and ``pretrained_digest`` if parts
+            use such networks, and for training ``objective``, ``criterions`` and
             ``mixture_criterions``.
         vocabulary: sizes of the tables of the conditions.
         training: build the objective and the criterions too.
@@ -41,6 +44,7 @@ def build_model(
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
+    networks = Networks(config.get("pretrained") or {}, config.get("pretrained_digest") or {})
     encoder = make("encoder", config["encoder"], config["encoder_conf"])
     extractor = build_extractor(
         config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
@@ -58,7 +62,10 @@ def build_model(
     training_parts: Dict[str, Any] = {}
     if training:
         objective = make(
-            "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
+            "objective",
+            config["objective"],
+            with_network("objective", config["objective"], config["objective_conf"], networks),
+            conditions=tuple(conditions),
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
@@ -74,12 +81,12 @@ def build_model(
         "encoder": encoder,
         "extractor": extractor,
         "decoder": make("decoder", config["decoder"], config["decoder_conf"]),
-        "conditioners": build_conditioners(config, vocabulary),
+        "conditioners": build_conditioners(config, vocabulary, networks),
         "refiner": refiner,
         "consistency": consistency,
     }
     check_fit(config, extractor, first["conditioners"])
-    later = build_later(config, vocabulary, first["conditioners"], max(2, extractor.num_outputs))
+    later = build_later(config, vocabulary, networks, first["conditioners"], extractor)
     return ESPnetTSXModel(**first, later=later, **training_parts)
 
 
@@ -96,8 +103,9 @@ def build_consistency(
 def build_later(
     config: Mapping[str, Any],
     vocabulary: Vocabulary,
+    networks: Networks,
     conditioners: Mapping[str, AbsConditioner],
-    num_estimates: int,
+    extractor: AbsTSXExtractor,
 ) -> List[Pass]:
     """The passes after the first, each the first with other options (``later`` of ``config``).
 
@@ -105,8 +113,8 @@ def build_later(
     only condition of the model.
 
     Args:
-        conditioners: of the first pass.
-        num_estimates: of the first pass.
+        networks: those that an option ``pretrained`` may name.
+        conditioners, extractor: of the first pass.
 
     Raises:
         TSXError: naming the option, if the extractor cannot see estimates or a condition is asked.
@@ -116,6 +124,7 @@ def build_later(
         check_names(overrides, LATER, "--later")
         own = {**config, "conditions": {}, "stop_gradient": False, **overrides}
         encoder = make("encoder", own["encoder"], own["encoder_conf"])
+        num_estimates = max(2, extractor.num_outputs)  # of the pass before
         extractor = build_extractor(
             own["extractor"],
             encoder.output_dim,
@@ -123,7 +132,7 @@ def build_later(
             own["extractor_conf"],
             further_dim=num_estimates * encoder.output_dim,
         )
-        heard = build_conditioners(own, vocabulary)
+        heard = build_conditioners(own, vocabulary, networks)
         if heard and (len(conditioners) > 1 or heard.keys() != conditioners.keys()):
             raise TSXError(
                 f"--later conditions: expected the only condition of the model, found "
@@ -132,7 +141,7 @@ def build_later(
         for name, conditioner in heard.items():
             if not conditioner.hears:
                 raise TSXError(f"--later conditions: {name} is queried by, expected one heard")
-        check_fit(own, extractor, heard or conditioners)
+        check_fit(own, extractor, heard or conditioners, ("mixture", "estimates", "sources"))
         passes.append(
             Pass(
                 encoder,
@@ -143,16 +152,42 @@ def build_later(
                 stop_gradient=own["stop_gradient"],
             )
         )
-        num_estimates = max(2, extractor.num_outputs)
     return passes
+
+
+def with_network(
+    kind: str, name: str, conf: Optional[Mapping[str, Any]], networks: Networks
+) -> Dict[str, Any]:
+    """The options of a part, with the frozen network itself where ``pretrained`` names it.
+
+    Raises:
+        TSXError: if there is no such part or network.
+    """
+    conf = dict(conf or {})
+    wanted = conf.get("pretrained")
+    if isinstance(wanted, str) and "pretrained" in options_of(find(kind, name)):
+        conf["pretrained"] = networks[wanted]
+    return conf
 
 
 def check_fit(
     config: Mapping[str, Any],
     extractor: AbsTSXExtractor,
     conditioners: Mapping[str, AbsConditioner],
+    signals: Sequence[str] = ("mixture", "sources"),
 ) -> None:
-    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives."""
+    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives.
+
+    Args:
+        signals: those that there are to hear.
+    """
+    for name, conditioner in conditioners.items():
+        for signal in conditioner.hears:
+            if signal not in signals:
+                raise TSXError(
+                    f"conditioner of {name} ({type(conditioner).__name__}): expected one that "
+                    f"hears {' or '.join(signals)} in this pass, found {signal}"
+                )
     gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
     for name, given in gives.items():
         if given not in extractor.accepts:
@@ -198,12 +233,12 @@ def build_extractor(
 
 
 def build_conditioners(
-    config: Mapping[str, Any], vocabulary: Vocabulary
+    config: Mapping[str, Any], vocabulary: Vocabulary, networks: Networks
 ) -> Dict[str, AbsConditioner]:
     """The conditioners of all ``conditions`` of a configuration."""
     dim, usual = config["embedding_dim"], config.get("conditioner_conf")
     return {
-        name: build_conditioner(name, conf, dim, vocabulary, usual)
+        name: build_conditioner(name, conf, dim, vocabulary, usual, networks)
         for name, conf in config["conditions"].items()
     }
 
@@ -214,21 +249,26 @@ def build_conditioner(
     embedding_dim: int,
     vocabulary: Vocabulary,
     conditioner_conf: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    networks: Networks = NO_NETWORKS,
 ) -> torch.nn.Module:
     """The conditioner of one condition.
 
     Args:
         conf: its kind, by default that of the condition, and its options.
         conditioner_conf: kind -> options where ``conf`` has none.
+        networks: those that an option ``pretrained`` may name.
 
     Raises:
-        TSXError: if there is no such condition.
+        TSXError: if there is no such condition, or it does not give what the conditioner takes.
     """
     condition = find_condition(name)
-    options = dict(conf or {})
-    kind = options.pop("conditioner", condition.conditioner)
+    kind = kind_of(name, conf)
+    takes = find("conditioner", kind).takes
+    condition.check_gives(takes, f"{kind}, which takes {takes}")
+    options = {option: value for option, value in (conf or {}).items() if option != "conditioner"}
     usual = (conditioner_conf or {}).get(kind) or {}
     options = {**condition.conditioner_options(kind, vocabulary), **usual, **options}
+    options = with_network("conditioner", kind, options, networks)
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 

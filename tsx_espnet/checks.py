@@ -68,6 +68,14 @@ class Fields:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             self.refuse(name, f"an integer in [{low}, {high}]")
 
+    def integers(self, name: str, low: int, high: int) -> None:
+        """Two integers, lowest and highest, within [low, high]; they become a tuple."""
+        value = self.values[name]
+        fits = isinstance(value, (list, tuple)) and len(value) == 2
+        if not (fits and {*map(type, value)} == {int} and low <= value[0] <= value[1] <= high):
+            self.refuse(name, f"two integers [lowest, highest] within [{low}, {high}]")
+        self.values[name] = tuple(value)
+
     def interval(self, name: str, low: float, high: float) -> None:
         """Two numbers, lowest and highest, within [low, high]; they become a tuple of floats."""
         value = self.values[name]

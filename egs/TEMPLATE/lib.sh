@@ -90,9 +90,11 @@ format() { # SET
 }
 
 mix() { # NAME NUMBER SEED SET OPTIONS...
+    local classes=${clips}/${train_set}/classes.txt
     require_file "${clips}/${train_set}/.done" "${clips}/$4/.done" --stage 2
+    [ -f "${classes}" ] || classes= # clips without labels
     array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" --config "${mix_config}" \
-        --num_mixtures "$2" --seed "$3" --classes "${clips}/${train_set}/classes.txt" \
+        --num_mixtures "$2" --seed "$3" ${classes:+--classes "${classes}"} \
         ${noise:+--noise "${clips}/noise"} --clips "${clips}/$4" "${@:5}"
 }
 

@@ -31,7 +31,7 @@ def data(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "utt2labels").write_text(labels)
         if captions:
-            (tmp_path / name / "utt2captions").write_text(captions)
+            (tmp_path / name / "text").write_text(captions)
     return [str(tmp_path / "train"), str(tmp_path / "test")]
 
 
@@ -55,8 +55,14 @@ def test_every_phrase_of_labels_synonyms_and_captions(data, embed):
 def test_captions_are_embedded_as_mixtures_ask_by_them(data):
     """They were embedded as written, but queried on one line: training ended at the first."""
     captions = ["A dog  barks\tloudly.", "Woof\n"]
-    (Path(data[1]) / "utt2captions").write_text(f"c3 {json.dumps(captions)}\n")
+    (Path(data[1]) / "text").write_text(f"c3 {json.dumps(captions)}\n")
     assert {"A dog barks loudly.", "Woof"} < set(phrases_in(data[1]))
+
+
+def test_captions_without_labels_and_phrases(tmp_path):
+    (tmp_path / "text").write_text('c1 [Music] plays\nc2 ["A dog barks", "Woof"]\nc3 n/a\n')
+    (tmp_path / "utt2phrases").write_text('c1 ["a flute", "rain"]\n')
+    assert phrases_in(str(tmp_path)) == ["A dog barks", "Woof", "[Music] plays", "a flute", "rain"]
 
 
 def test_vectors_are_the_language_models(embed, tiny_bert):
@@ -118,18 +124,15 @@ def test_a_part_of_another_language_model_is_made_again(data, tiny_bert, tmp_pat
 
 
 def test_mistakes_are_named(embed, data, tmp_path):
-    with pytest.raises(TSXError, match="none/utt2labels: no such file"):
+    with pytest.raises(TSXError, match="none: expected utt2labels or text, found neither"):
         embed(data=[str(tmp_path / "none")])
-    (tmp_path / "test" / "utt2captions").write_text("c3 A man pouring water\n")
-    with pytest.raises(TSXError, match="test/utt2captions: c3: expected a JSON list of captions"):
+    (tmp_path / "test" / "text").write_text('c3 ["A man pouring water", 3]\n')
+    with pytest.raises(TSXError, match="test/text: c3: expected a caption or a JSON list"):
         embed()
-    (tmp_path / "test" / "utt2captions").write_text('c3 {"a": "man"}\n')
-    with pytest.raises(TSXError, match="test/utt2captions: c3: expected a JSON list of captions"):
-        embed()
+    (tmp_path / "test" / "text").unlink()
     for name in ("train", "test"):
         (tmp_path / name / "utt2labels").write_text("")
-    (tmp_path / "test" / "utt2captions").unlink()
-    with pytest.raises(TSXError, match="no phrase in .*train/utt2labels.*test/utt2labels"):
+    with pytest.raises(TSXError, match="no phrase in .*train, .*test$"):
         embed()
     assert not (tmp_path / "text").exists()
 

@@ -50,7 +50,7 @@ def contents(out):
 
 def test_everything_is_there_and_agrees(tmp_path):
     data, out = make(tmp_path), tmp_path / "dump"
-    (data / "utt2captions").write_text('c1 ["steady rain", "a shower"]\n')
+    (data / "text").write_text('c1 ["steady rain", "a shower"]\n')
     done = format_set(data, out, 8000)
     assert json.loads((out / ".done").read_text()) == done
     assert (done["fs"], done["num_kept"], done["skipped"]) == (8000, 5, {})

@@ -1,6 +1,7 @@
 """Captions: one line each, the same wherever they are read."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,29 @@ def test_words_are_kept():
     assert parse_captions(text, "here") == ("A cat meows.", "Meow, meow — 猫.")
 
 
-@pytest.mark.parametrize("text", ["A cat meows.", '"A cat"', '{"a": "cat"}', '["a cat", 3]', "[1"])
-def test_anything_else_is_named(text):
-    with pytest.raises(TSXError, match="utt2captions: c1: expected a JSON list of captions, found"):
-        parse_captions(text, "utt2captions: c1")
+@pytest.mark.parametrize(
+    "text",
+    ["A cat, a dog.", '"A cat"', '{"a": "cat"}', "[1", "[Music] A man sings", "[a], [b]", "猫"],
+)
+def test_one_caption_needs_no_list(text):
+    assert parse_captions(text, "here") == (text,)
+    assert parse_captions(json.dumps([text]), "here") == (text,)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_one_caption_or_a_list(text):
+    """Whatever stands in a table: a list is read as one, all else is a caption of its own."""
+    try:
+        captions = parse_captions(text, "here")
+    except TSXError as error:
+        assert text.startswith("[") and str(error).startswith("here: expected a caption or a JSON")
+        return
+    if not text.startswith("["):
+        assert captions in ((), (" ".join(re.sub("[\x00-\x1f\x7f]", " ", text).split()),))
+
+
+@pytest.mark.parametrize("text", ['["a cat", 3]', '["a cat', '[ "a cat" "a dog"]', "[1]", "[[]]"])
+def test_a_broken_list_is_named(text):
+    expected = "text: c1: expected a caption or a JSON list of captions, found"
+    with pytest.raises(TSXError, match=expected):
+        parse_captions(text, "text: c1")

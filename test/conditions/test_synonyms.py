@@ -3,7 +3,7 @@ import re
 from collections import Counter
 
 from tsx_espnet.conditions.words import SYNONYMS, phrase
-from tsx_espnet.mixing.pairing import load_superclasses
+from tsx_espnet.mixing.superclasses import load_superclasses
 
 PAIRS = json.loads(SYNONYMS.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
 

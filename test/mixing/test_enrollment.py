@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.mixture_set import data_table
 from tsx_espnet.mixing.plan import Plan, read_plans
-from tsx_espnet.mixing.render import render_enrollments
+from tsx_espnet.mixing.render import render, render_enrollments
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import read_table
 
@@ -174,3 +175,140 @@ def contents(directory):
         for path in directory.rglob("*")
         if path.is_file() and path.name != ".done"
     }
+
+
+class TestOfTheSameClip:
+    """``enrollment_from: same``: source and enrollment are disjoint parts of one clip."""
+
+    CONFIG = MixingConfig(
+        **{"duration": 1.0, "strategy": "clips", "num_sources": (1, 3), "min_overlap": 0.1},
+        **{"enrollments": 1, "enrollment_duration": 1.5, "enrollment_from": "same"},
+    )
+
+    @pytest.fixture(scope="class")
+    def sampler(self, corpus):
+        return Sampler(corpus, self.CONFIG)
+
+    def test_they_share_no_sample_and_both_sound(self, sampler, corpus):
+        """On clips of 0.1 to 9 s, sparse ones among them, against the audio itself."""
+        sides, least = Counter(), 25  # frames
+        for index in range(1500):
+            plan = sampler.draw(0, 0, index)
+            (one,), target = plan.enrollments, plan.sources[plan.target]
+            assert one.clip == target.clip
+            total = corpus.num_samples(one.clip)
+            assert total >= 4000 and one.start + one.length <= total
+            source_first = target.start + target.length <= one.start
+            assert source_first or one.start + one.length <= target.start
+            sides[source_first] += 1
+            assert one.length <= 12000 and target.length <= 8000
+            whole = loudness(corpus.read(one.clip))
+            part = loudness(render_enrollments(plan, corpus)[plan.target][0])
+            assert (part > max(whole.max() * 1e-4, 1e-6)).sum() >= least
+            source = loudness(render(plan, corpus)[0][plan.target])
+            assert (source > max(source.max() * 1e-4, 1e-6)).sum() >= least
+            assert Plan.from_json(plan.to_json()) == plan
+        assert scipy.stats.binomtest(sides[True], 1500).pvalue > 0.01
+
+    def test_a_long_clip_has_room_for_both(self, make_clips, make_noise):
+        """Of 10 s, 1 s is mixed and 1.5 s are the enrollment, anywhere."""
+        rng = np.random.default_rng(0)
+        clips = make_clips({name: (make_noise(rng, 10.0), ()) for name in "ab"}, captions=TEXTS)
+        sampler = Sampler(clips, dataclasses.replace(self.CONFIG, num_sources=1))
+        plans = [sampler.draw(0, 0, index) for index in range(600)]
+        assert {plan.enrollments[0].length for plan in plans} == {12000}
+        assert {plan.sources[0].length for plan in plans} == {8000}
+        for one in ([p.sources[0] for p in plans], [p.enrollments[0] for p in plans]):
+            starts = np.array([x.start / (80000 - x.length) for x in one])
+            assert np.histogram(starts, 5, (0, 1))[0].min() > 60 and starts.max() > 0.97
+
+    @pytest.mark.parametrize("seconds", [2.2, 1.0, 0.5])
+    def test_a_short_clip_is_shared(self, make_clips, make_noise, seconds):
+        """As 1 s and 1.5 s would be."""
+        rng = np.random.default_rng(0)
+        clips = make_clips({name: (make_noise(rng, seconds), ()) for name in "ab"}, captions=TEXTS)
+        config = dataclasses.replace(self.CONFIG, num_sources=1, min_sounding=0.1)
+        sampler = Sampler(clips, config)
+        for index in range(50):
+            plan = sampler.draw(0, 0, index)
+            source, enrollment = plan.sources[0].length, plan.enrollments[0].length
+            assert source + enrollment == seconds * 8000
+            assert source / enrollment == pytest.approx(1 / 1.5, rel=0.05)
+
+    def test_sound_at_one_end_is_cut_where_it_is(self, make_clips, make_noise):
+        """0.6 s of sound at the end of 5 s: each part has 0.25 s of it, or there is no mixture."""
+        rng = np.random.default_rng(0)
+        silence = np.zeros(35200)
+        late = np.concatenate([silence, make_noise(rng, 0.6)])
+        clips = make_clips({name: (late, ()) for name in "ab"}, captions=TEXTS)
+        sampler = Sampler(clips, dataclasses.replace(self.CONFIG, num_sources=1))
+        for index in range(50):
+            plan = sampler.draw(0, 0, index)
+            cuts = sorted((x.start, x.start + x.length) for x in (*plan.sources, *plan.enrollments))
+            assert 35200 + 2000 <= cuts[0][1] <= cuts[1][0] <= 40000 - 2000
+        short = np.concatenate([silence, make_noise(rng, 0.4)])
+        clips = make_clips({name: (short, ()) for name in "ab"}, captions=TEXTS)
+        with pytest.raises(TSXError, match="1000 draws refused: 1000 too short to be cut in two"):
+            Sampler(clips, dataclasses.replace(self.CONFIG, num_sources=1))
+
+    def test_clips_too_short_for_two_are_never_drawn(self, make_clips, make_noise):
+        rng = np.random.default_rng(0)
+        clips = {name: (make_noise(rng, 0.6), (name,)) for name in "ab"}
+        clips = make_clips({**clips, "c": (make_noise(rng, 0.45), ("c",))})
+        config = dataclasses.replace(self.CONFIG, num_sources=2, strategy="random")
+        sampler = Sampler(clips, config)
+        drawn = {s.clip for index in range(60) for s in sampler.draw(0, 0, index).sources}
+        assert drawn == {"a", "b"}
+        with pytest.raises(TSXError, match="all 3 clips are shorter than twice min_sounding = 0.5"):
+            Sampler(clips, dataclasses.replace(config, min_sounding=0.5))
+
+    def test_an_only_clip_of_its_class_will_do(self, corpus, make_clips, make_noise):
+        rng = np.random.default_rng(0)
+        clips = make_clips({name: (make_noise(rng, 1.0), (name,)) for name in "ab"})
+        config = dataclasses.replace(self.CONFIG, strategy="random", num_sources=2)
+        assert Sampler(clips, config).draw(0, 0, 0).enrollments
+        with pytest.raises(TSXError, match="enrollments: 1 needs 2 clips of each class"):
+            Sampler(clips, dataclasses.replace(config, enrollment_from="other"))
+
+    def test_a_set_on_disk(self, command, corpus):
+        out = command("cut", "strategy: clips, enrollments: 1, enrollment_from: same")
+        values = read_table(out / "utt2enrollment")
+        for plan in read_plans(out / "mixtures.jsonl"):
+            found, _ = soundfile.read(values[plan.id], dtype="float32")
+            np.testing.assert_array_equal(found, render_enrollments(plan, corpus)[plan.target][0])
+            assert Path(values[plan.id]).parent == out / "wav" / "enrollment"
+
+
+class TestOfOtherClips:
+    """``enrollment_from: other`` goes by labels."""
+
+    def test_clips_without_labels_are_refused_by_name(self, make_clips, make_noise):
+        rng = np.random.default_rng(0)
+        clips = {f"a{n}": (make_noise(rng, 0.6), ("A",)) for n in range(3)}
+        clips = make_clips({**clips, "b": (make_noise(rng, 0.6), ())}, captions=TEXTS)
+        config = MixingConfig(duration=0.6, strategy="clips", enrollments=1)
+        with pytest.raises(TSXError, match="enrollments: clip 'b' has no label .*_from: same"):
+            Sampler(clips, config)
+        with pytest.raises(TSXError, match="enrollments: clip 'b' has no label"):
+            Sampler(clips, dataclasses.replace(config, enrollments=0), examples=clips)
+
+    def test_not_applicable_if_the_other_source_has_the_label(self, corpus):
+        sampler = Sampler(corpus, MixingConfig(duration=1.0, strategy="clips", enrollments=1))
+        seen = Counter()
+        for index in range(400):
+            plan = sampler.draw(0, 0, index)
+            assert bool(plan.enrollments) == ("class" in plan.conditions)
+            target, other = (plan.sources[n].labels for n in (plan.target, 1 - plan.target))
+            for one in plan.enrollments:
+                assert plan.conditions["class"] in corpus.labels(one.clip)
+                assert not set(corpus.labels(one.clip)).intersection(set(other) - set(target))
+            seen[bool(plan.enrollments)] += 1
+        assert min(seen.values()) > 10
+
+
+TEXTS = {name: [f"It is {name}."] for name in "ab"}
+
+
+def loudness(samples):
+    """Mean square of each whole 10 ms."""
+    return np.square(samples[: len(samples) // 80 * 80], dtype=float).reshape(-1, 80).mean(axis=1)

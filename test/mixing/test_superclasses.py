@@ -1,7 +1,7 @@
 import pytest
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.pairing import load_superclasses
+from tsx_espnet.mixing.superclasses import load_superclasses
 
 
 def test_the_six_of_the_paper():

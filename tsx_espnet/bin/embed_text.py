@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import List, Sequence
 
 from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
+from tsx_espnet.clips.datadir import LABELS, PHRASES, TEXT, text_file
 from tsx_espnet.conditions import phrases_of
 from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError, run_command
@@ -15,7 +16,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", nargs="+", required=True, help="directories with utt2labels")
+    parser.add_argument(
+        "--data", nargs="+", required=True, help="directories with utt2labels, text, or both"
+    )
     parser.add_argument("--out", required=True, help="the table to write (.safetensors)")
     parser.add_argument(
         "--language_model",
@@ -28,13 +31,21 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def phrases_in(directory: str) -> List[str]:
-    """Every phrase of the sources of a data directory, captions included."""
-    captions_file = Path(directory) / "utt2captions"
-    captions = read_table(captions_file) if captions_file.is_file() else {}
+    """Every phrase of the sources of a data directory: labels, captions, phrases.
+
+    Raises:
+        TSXError: if it has neither labels nor captions, or one of its tables is malformed.
+    """
+    labels, text = Path(directory) / LABELS, text_file(Path(directory))
+    if not labels.is_file() and not text.is_file():
+        raise TSXError(f"{directory}: expected {LABELS} or {TEXT}, found neither")
     found = set()
-    for name, labels in read_table(Path(directory) / "utt2labels").items():
-        own = parse_captions(captions.get(name, "[]"), f"{captions_file}: {name}")
-        found.update(phrases_of(labels.split(","), own))
+    if labels.is_file():
+        for own in read_table(labels).values():
+            found.update(phrases_of(own.split(",")))
+    for path in (text, Path(directory) / PHRASES):
+        for name, value in read_table(path).items() if path.is_file() else ():
+            found.update(parse_captions(value, f"{path}: {name}"))
     return sorted(found)
 
 
@@ -43,8 +54,7 @@ def main(argv: Sequence[str] = None) -> None:
     jobs = Jobs.of(args)
     phrases = sorted(set().union(*(phrases_in(directory) for directory in args.data)))
     if not phrases:
-        tables = ", ".join(str(Path(directory) / "utt2labels") for directory in args.data)
-        raise TSXError(f"no phrase in {tables}")
+        raise TSXError(f"no phrase in {', '.join(args.data)}")
 
     from tsx_espnet.pretrained.text_table import EmbeddedPhrases
 

@@ -10,7 +10,10 @@ from tsx_espnet.errors import run_command
 def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(description=__doc__)
     parser.add_argument(
-        "--data", required=True, metavar="DIR", help="data directory with wav.scp and utt2labels"
+        "--data",
+        required=True,
+        metavar="DIR",
+        help="data directory with wav.scp, and utt2labels, text or both",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     parser.add_argument("--fs", required=True, type=int, help="sampling rate of the result in Hz")

@@ -41,6 +41,12 @@ def get_parser() -> argparse.ArgumentParser:
         "--noise", metavar="DIR", help="formatted noise for the background (default: the config's)"
     )
     parser.add_argument(
+        "--interference",
+        metavar="DIR",
+        help="formatted clips: all sources but the target are drawn from them (default: the "
+        "config's, or --clips)",
+    )
+    parser.add_argument(
         "--rebuild",
         metavar="DIR",
         help="make this set of mixtures again, bit for bit, from its mixtures.jsonl",
@@ -62,11 +68,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     examples = ClipSet(args.examples) if args.examples else None
     if args.rebuild is not None:
         noise = ClipSet(args.noise) if args.noise else None
-        rebuild(args.rebuild, ClipSet(args.clips), args.out, jobs, noise=noise, examples=examples)
+        clips = ClipSet(args.clips, interference=args.interference)
+        rebuild(args.rebuild, clips, args.out, jobs, noise=noise, examples=examples)
         return
     config = MixingConfig.from_yaml(args.config)
     if args.noise is not None:
         config = config.with_noise(args.noise)
+    if args.interference is not None:
+        config = config.with_interference(args.interference)
     classes = read_classes(args.classes) if args.classes else None
     new_classes = read_classes(args.new_classes) if args.new_classes else None
     if classes and new_classes:

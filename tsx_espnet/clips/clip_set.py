@@ -1,22 +1,22 @@
 """The clips of a formatted directory: the index in memory, energies and audio read on demand."""
 
 import bisect
-import os
 from collections.abc import Sequence as SequenceABC
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
 from tsx_espnet.audio import AudioFile
+from tsx_espnet.clips.clip_tables import FORMAT_AGAIN, ClipRow, read_clip_tables
+from tsx_espnet.clips.datadir import PHRASES, TEXT
 from tsx_espnet.clips.energies import FILE, FRAME_BYTES, num_frames, read_energies
 from tsx_espnet.conditions import hop_length
 from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import DONE, PathLike, digest, read_marker, read_table, size_of
+from tsx_espnet.tables import DONE, PathLike, digest, read_marker, size_of
 
 Array = np.ndarray
-_AGAIN = "run format again"
 
 
 class Strings(SequenceABC):
@@ -43,68 +43,18 @@ class Strings(SequenceABC):
         return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8")
 
 
-class ClipRow(NamedTuple):
-    """What the tables say of a clip: audio, samples, labels, captions as JSON."""
-
-    wav: str
-    num_samples: int
-    labels: List[str]
-    captions: Optional[str]
-
-
-def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
-    """The clips of ``dump/<fs>/<set>`` by id.
-
-    Raises:
-        TSXError: if the directory was not formatted, or its tables do not fit together.
-    """
-    if not (directory / DONE).is_file():
-        raise TSXError(f"{directory}: no formatted clips there; run format")
-    try:
-        labels = read_table(directory / "utt2labels")
-        wavs, lengths = read_table(directory / "wav.scp"), read_lengths(directory)
-        for file, table in (("wav.scp", wavs), ("utt2num_samples", lengths)):
-            if table.keys() != labels.keys():
-                odd = min(table.keys() ^ labels.keys())
-                raise TSXError(f"{directory}: clip {odd!r} is in only one of utt2labels, {file}")
-        captions: Dict[str, str] = {}
-        if (directory / "utt2captions").is_file():
-            captions = read_table(directory / "utt2captions")
-    except TSXError as error:
-        raise TSXError(f"{error}; {_AGAIN}") from None
-    if wavs and not os.path.isfile(next(iter(wavs.values()))):  # moved since formatting?
-        here = {name: str(directory / "wav" / Path(path).name) for name, path in wavs.items()}
-        wavs = here if os.path.isfile(next(iter(here.values()))) else wavs
-    return {
-        name: ClipRow(wavs[name], lengths[name], labels[name].split(","), captions.get(name))
-        for name in labels
-    }
-
-
-def read_lengths(directory: Path) -> Dict[str, int]:
-    """Id -> samples, from ``utt2num_samples``; numbers stay far below 2^63.
-
-    Raises:
-        TSXError: if one is no positive integer.
-    """
-    path = directory / "utt2num_samples"
-    table = read_table(path)
-    for name, value in table.items():
-        whole = value.isascii() and value.isdecimal() and len(value) <= 18
-        if not whole or int(value) < 1:
-            raise TSXError(f"{path}: {name}: expected a positive integer, found {value!r:.80}")
-    return {name: int(value) for name, value in table.items()}
-
-
 class ClipSet:
     """The clips of ``dump/<fs>/<set>``, as ``format_set`` leaves them, or of several.
 
     Args:
         directory: the formatted directory, or several.
-        classes: labels to keep; clips left without a label are dropped.
+        classes: labels to keep; clips left without a label are dropped, but not those that never
+            had one.
+        interference: a formatted directory of further clips, whatever their labels, that these are
+            mixed with: ``clips_of`` does not find them, and ``long_enough`` tells them apart.
 
     Attributes:
-        directories: where the clips are.
+        directories: where the clips are, that of the interference last.
         fs: sampling rate in Hz.
         hop: samples of a 10 ms frame.
         ids: names of the clips, sorted.
@@ -119,17 +69,23 @@ class ClipSet:
         self,
         directory: Union[PathLike, Sequence[PathLike]],
         classes: Optional[Sequence[str]] = None,
+        interference: Optional[PathLike] = None,
     ):
-        several = [directory] if isinstance(directory, (str, Path)) else directory
-        self.directories = tuple(Path(one) for one in several)
+        several = [directory] if isinstance(directory, (str, Path)) else list(directory)
+        self._own = tuple(Path(one) for one in several)
+        self._interference = None if interference is None else Path(interference)
+        self._known = None if classes is None else tuple(classes)
+        self.directories = (*self._own, *filter(None, [self._interference]))
         tables, self.fs = self._read_tables()
         clips = {name: row for table in tables for name, row in table.items()}
+        others = set(tables[-1]) if interference is not None else set()
         labels = {name: row.labels for name, row in clips.items()}
         if classes is not None:
             known = set(classes)
-            labels = {name: [x for x in own if x in known] for name, own in labels.items()}
-        names = sorted(name for name, own in labels.items() if own)
-        if not names:
+            for name in labels.keys() - others:
+                labels[name] = [label for label in labels[name] if label in known]
+        names = sorted(name for name, own in labels.items() if own or not clips[name].labels)
+        if len(names) == len(others):
             raise TSXError(f"{self}: no clips" + (" of the given classes" if classes else ""))
         rows = [clips[name] for name in names]
         self.ids = Strings(names)
@@ -137,9 +93,9 @@ class ClipSet:
         self._num_samples = np.array([row.num_samples for row in rows])
         self._index_labels([labels[name] for name in names])
         self._index_energies(tables, names)
-        self._captions = None
-        if any(row.captions is not None for row in rows):
-            self._captions = Strings(row.captions or "[]" for row in rows)
+        self._interfering = np.array([name in others for name in names])
+        self._captions = _optional([row.captions for row in rows])
+        self._phrases = _optional([row.phrases for row in rows])
         self.hop = hop_length(self.fs)
 
     def __len__(self) -> int:
@@ -151,30 +107,41 @@ class ClipSet:
     def __str__(self) -> str:
         return ", ".join(str(directory) for directory in self.directories)
 
+    def with_interference(self, directory: PathLike) -> "ClipSet":
+        """These clips, and those of ``directory`` to mix them with."""
+        try:
+            return ClipSet(self._own, self._known, directory)
+        except TSXError as error:
+            raise TSXError(f"interference: {error}") from None
+
     def facts(self) -> Dict[str, Any]:
         """What identifies these clips, wherever they are stored.
 
         Raises:
             TSXError: if a directory does not say how it was formatted.
         """
-        markers = [read_marker(one / DONE, _AGAIN) for one in self.directories]
-        return {
+        markers = [read_marker(one / DONE, FORMAT_AGAIN) for one in self._own]
+        facts = {
             "formatted": markers[0] if len(markers) == 1 else markers,
             "classes": digest(",".join(self.classes).encode()),
         }
+        if self._interference is not None:
+            facts["interference"] = read_marker(self._interference / DONE, FORMAT_AGAIN)
+        return facts
 
     def labels(self, name: str) -> Tuple[str, ...]:
-        """Labels of a clip, most specific first."""
+        """Labels of a clip, most specific first, if it has any."""
         number = self._number(name)
         first, last = self._label_ends[number], self._label_ends[number + 1]
         return tuple(self.classes[label] for label in self._labels[first:last])
 
     def captions(self, name: str) -> Tuple[str, ...]:
         """Captions of a clip, if it has any."""
-        if self._captions is None:
-            return ()
-        text = self._captions[self._number(name)]
-        return parse_captions(text, f"{self}: utt2captions: {name}")
+        return self._texts(self._captions, TEXT, name)
+
+    def phrases(self, name: str) -> Tuple[str, ...]:
+        """A phrase for each of the sounds in a clip, if they are known."""
+        return self._texts(self._phrases, PHRASES, name)
 
     def path(self, name: str) -> str:
         """The audio file of a clip, relative to the current directory."""
@@ -185,13 +152,21 @@ class ClipSet:
         return int(self._num_samples[self._number(name)])
 
     def clips_of(self, label: str, min_samples: int = 1) -> Array:
-        """Positions in ``ids`` of the clips that have a label and at least ``min_samples``."""
+        """Positions in ``ids`` of the clips that have a label and at least ``min_samples``.
+
+        Those of the interference are not among them.
+        """
         position = bisect.bisect_left(self.classes, label)
         if position == len(self.classes) or self.classes[position] != label:
             return np.zeros(0, dtype=np.int64)
         rows = np.flatnonzero(self._labels == position)
         clips = np.searchsorted(self._label_ends, rows, side="right") - 1
-        return clips[self._num_samples[clips] >= min_samples]
+        return clips[(self._num_samples[clips] >= min_samples) & ~self._interfering[clips]]
+
+    def long_enough(self, min_samples: int, interference: bool = False) -> Array:
+        """Positions of the clips of at least ``min_samples``; or of those of the interference."""
+        chosen = (self._num_samples >= min_samples) & (self._interfering == interference)
+        return np.flatnonzero(chosen)
 
     def energies(self, name: str) -> Array:
         """Total, harmonic and percussive energy of each 10 ms frame, (F, 3) float32.
@@ -205,12 +180,12 @@ class ClipSet:
             found = read_energies(path, int(self._first_frame[number]), frames)
         except (OSError, ValueError) as error:
             raise TSXError(
-                f"{path}: cannot read the energies of {name!r} ({error}); {_AGAIN}"
+                f"{path}: cannot read the energies of {name!r} ({error}); {FORMAT_AGAIN}"
             ) from None
         if not (found.min(initial=0.0) >= 0 and found.max(initial=0.0) < np.inf):
             raise TSXError(
                 f"{path}: energies of {name!r}: expected finite numbers that are not negative; "
-                f"{_AGAIN}"
+                f"{FORMAT_AGAIN}"
             )
         return found
 
@@ -239,7 +214,7 @@ class ClipSet:
             if len(samples) != length:
                 raise TSXError(f"{changed}: it ends early")
         except TSXError as error:
-            raise TSXError(f"{error}; {_AGAIN}") from None
+            raise TSXError(f"{error}; {FORMAT_AGAIN}") from None
         return samples
 
     def _read_tables(self) -> Tuple[List[Dict[str, ClipRow]], int]:
@@ -259,7 +234,7 @@ class ClipSet:
                     with AudioFile(table[name].wav) as audio:
                         rates[audio.fs] = str(directory)
             except TSXError as error:
-                raise TSXError(f"{error}; {_AGAIN}") from None
+                raise TSXError(f"{error}; {FORMAT_AGAIN}") from None
         if len(rates) > 1:
             listed = ", ".join(f"{fs} Hz in {directory}" for fs, directory in rates.items())
             raise TSXError(f"expected one rate, found {listed}")
@@ -281,11 +256,24 @@ class ClipSet:
                 first += num_frames(table[name].num_samples, self.fs)
             path, size, found = directory / FILE, FRAME_BYTES * first, size_of(directory / FILE)
             if found != size:
-                raise TSXError(f"{path}: expected {size} bytes, found {max(0, found)}; {_AGAIN}")
+                found = max(0, found)
+                raise TSXError(f"{path}: expected {size} bytes, found {found}; {FORMAT_AGAIN}")
         self._home, self._first_frame = np.array([places[name] for name in names]).T
+
+    def _texts(self, table: Optional[Strings], file: str, name: str) -> Tuple[str, ...]:
+        if table is None:
+            return ()
+        return parse_captions(table[self._number(name)], f"{self}: {file}: {name}")
 
     def _number(self, name: str) -> int:
         number = bisect.bisect_left(self.ids, name)
         if number == len(self.ids) or self.ids[number] != name:
             raise TSXError(f"{self}: no clip {name!r}")
         return number
+
+
+def _optional(values: Sequence[Optional[str]]) -> Optional[Strings]:
+    """A column of JSON lists, if any clip has one."""
+    if all(value is None for value in values):
+        return None
+    return Strings("[]" if value is None else value for value in values)

@@ -5,31 +5,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Tuple
 
+from tsx_espnet.conditions import NOT_APPLICABLE
+from tsx_espnet.conditions.words import parse_captions
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike, digest, parse_json, read_table
+from tsx_espnet.tables import PathLike, digest, read_table
 
-TABLES = ("wav.scp", "utt2labels", "utt2captions")
+LABELS, TEXT, PHRASES = "utt2labels", "text", "utt2phrases"
+OLD_TEXT = "utt2captions"  # what ``text`` was called
 
 
 @dataclass(frozen=True)
 class DataDir:
-    """The clips of a data directory by id: audio file, labels, captions (if any)."""
+    """The clips of a data directory by id: audio file, and labels, captions, phrases (if any)."""
 
     path: Path
     wavs: Dict[str, Path]
     labels: Dict[str, Tuple[str, ...]]
-    captions: Dict[str, List[str]]
+    captions: Dict[str, Tuple[str, ...]]
+    phrases: Dict[str, Tuple[str, ...]]
 
     @classmethod
     def read(cls, path: PathLike) -> "DataDir":
-        """Read ``wav.scp``, ``utt2labels`` and, if it is there, ``utt2captions``.
+        """Read ``wav.scp``, and of ``utt2labels``, ``text`` and ``utt2phrases`` those there are.
 
-        Labels of ids that ``wav.scp`` does not hold are ignored, so that a subset of ``wav.scp``
-        is a subset of the data.
+        Ids that ``wav.scp`` does not hold are ignored, so that a subset of ``wav.scp`` is a subset
+        of the data.
 
         Raises:
-            TSXError: naming file and line, if a table is missing or malformed, a clip has no
-                labels, or a label is empty, holds a space or occurs twice.
+            TSXError: naming file and line, if a table is missing or malformed, a clip has neither a
+                label nor a caption, or a label is empty, holds a space or occurs twice.
         """
         path = Path(path)
         if not path.is_dir():
@@ -41,22 +45,27 @@ class DataDir:
         for name, wav in wavs.items():
             if str(wav).endswith("|"):
                 raise TSXError(f"{_line(scp, name)}: expected a file, found the command {wav}")
-        labels = {}
-        table = read_table(path / "utt2labels")
+        text = text_file(path)
+        names = [one for one in (path / LABELS, text) if one.is_file()]
+        if not names:
+            raise TSXError(f"{path}: expected {LABELS} or {TEXT}, found neither")
+        labels, captions, phrases = (
+            {name: parse(value, one, name) for name, value in _values(one, wavs)}
+            for one, parse in ((path / LABELS, _labels), (text, _texts), (path / PHRASES, _texts))
+        )
         for name in wavs:
-            if name not in table:
-                raise TSXError(f"{_line(scp, name)}: clip {name!r} is not in {path}/utt2labels")
-            labels[name] = _labels(table[name], path / "utt2labels", name)
-        captions = {}
-        if (path / "utt2captions").is_file():
-            for name, text in read_table(path / "utt2captions").items():
-                captions[name] = _captions(text, path / "utt2captions", name)
-        return cls(path, wavs, labels, {n: captions[n] for n in wavs if n in captions})
+            if name not in labels and not captions.get(name):
+                where = " nor in ".join(map(str, names))
+                raise TSXError(f"{_line(scp, name)}: clip {name!r} is not in {where}")
+        return cls(path, wavs, labels, captions, phrases)
 
     def checksum(self) -> str:
         """A digest that changes with the tables (not with the audio they name)."""
-        paths = [self.path / name for name in TABLES]
-        return digest(b"".join(path.read_bytes() for path in paths if path.is_file()))
+        old, new = ("wav.scp", LABELS, OLD_TEXT), (TEXT, PHRASES)
+        there = [name for name in (*old, *new) if (self.path / name).is_file()]
+        names = {name: name.encode() for name in new}  # sets of before have none of these
+        parts = [names.get(name, b"") + (self.path / name).read_bytes() for name in there]
+        return digest(b"".join(parts))
 
     def refuse_overwriting(self, directory: Path) -> None:
         """Raise ``TSXError`` if one of the audio files lies in ``directory``."""
@@ -69,6 +78,26 @@ class DataDir:
                     f"{_line(self.path / 'wav.scp', name)}: {wav} lies where the formatted audio "
                     "would be written; choose another output directory"
                 )
+
+
+def text_file(directory: Path) -> Path:
+    """The table of the captions of a directory, whether or not there is one.
+
+    Raises:
+        TSXError: if there are two, as it was called ``utt2captions`` before.
+    """
+    new, old = directory / TEXT, directory / OLD_TEXT
+    if not old.is_file():
+        return new
+    if new.is_file():
+        raise TSXError(f"{directory}: expected {TEXT} or {OLD_TEXT} (its older name), found both")
+    return old
+
+
+def _values(path: Path, wavs: Dict[str, Path]) -> List[Tuple[str, str]]:
+    """The lines of a table, if it is there, of the clips of ``wav.scp``."""
+    table = read_table(path) if path.is_file() else {}
+    return [(name, table[name]) for name in wavs if name in table]
 
 
 def _labels(text: str, path: Path, name: str) -> Tuple[str, ...]:
@@ -84,20 +113,18 @@ def _labels(text: str, path: Path, name: str) -> Tuple[str, ...]:
     return labels
 
 
-def _captions(text: str, path: Path, name: str) -> List[str]:
+def _texts(text: str, path: Path, name: str) -> Tuple[str, ...]:
+    """Captions or phrases; none of ``n/a``."""
     try:
-        captions = parse_json(text)
-    except ValueError:
-        captions = None
-    if (
-        not isinstance(captions, list)
-        or not captions
-        or not all(isinstance(caption, str) and caption.strip() for caption in captions)
-    ):
+        texts = parse_captions(text, "")
+    except TSXError:
+        texts = ()
+    if not texts and text != NOT_APPLICABLE:
         raise TSXError(
-            f'{_line(path, name)}: expected a JSON list of captions ["...", ...], found {text[:80]}'
+            f'{_line(path, name)}: expected a text or a JSON list of texts ["...", ...], '
+            f"found {text[:80]}"
         )
-    return captions
+    return texts
 
 
 def _line(path: Path, name: str) -> str:

@@ -2,10 +2,12 @@
 
 Written to the output directory:
 
-- ``wav.scp`` and ``wav/ID.wav``; ``utt2num_samples``, ``utt2labels``, ``utt2captions``
+- ``wav.scp`` and ``wav/ID.wav``; ``utt2num_samples``
+- ``utt2labels``, ``text``, ``utt2phrases``, of the clips that have some
 - ``energies.f32``: float32 (F, 3), the total, harmonic and percussive energy of the 10 ms frames of
   all clips (see ``clip_energies``), in the order of their ids
-- ``classes.txt``: every label of the kept clips; ``skipped``: ``id reason`` of the others
+- ``classes.txt``: every label of the kept clips, if there is one
+- ``skipped``: ``id reason`` of the others
 - ``.done``: rate, format version, checksum of the data directory's tables, number kept and skipped
 """
 
@@ -14,15 +16,15 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Collection, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 import soxr
 
 from tsx_espnet.audio import AudioError, read_audio, write_audio
 from tsx_espnet.cli import ALL, Jobs, progress
-from tsx_espnet.clips.clip_set import read_lengths
-from tsx_espnet.clips.datadir import DataDir
+from tsx_espnet.clips.clip_tables import read_lengths
+from tsx_espnet.clips.datadir import LABELS, OLD_TEXT, PHRASES, TEXT, DataDir, text_file
 from tsx_espnet.clips.energies import (
     FILE,
     FRAME_BYTES,
@@ -108,16 +110,26 @@ class FormattedClips(Output):
             shutil.rmtree(parts[0].parent, ignore_errors=True)  # a rerun looks again
             raise TSXError(f"{clips.path}: {self.summary(findings)}")
         write_table(out / "utt2num_samples", lengths)
-        write_table(out / "utt2labels", {name: ",".join(clips.labels[name]) for name in lengths})
-        captions = {n: json.dumps(clips.captions[n]) for n in lengths if n in clips.captions}
-        (out / "utt2captions").unlink(missing_ok=True)
-        if captions:
-            write_table(out / "utt2captions", captions)
-        classes = sorted({label for name in lengths for label in clips.labels[name]})
-        with atomic_write(out / "classes.txt") as stream:
-            stream.writelines(f"{label}\n" for label in classes)
+        classes = sorted({label for name in lengths for label in clips.labels.get(name, ())})
+        for file in (LABELS, TEXT, OLD_TEXT, PHRASES, "classes.txt"):
+            (out / file).unlink(missing_ok=True)
+        for file, table in self._tables(lengths).items():
+            write_table(out / file, table)
+        if classes:
+            with atomic_write(out / "classes.txt") as stream:
+                stream.writelines(f"{label}\n" for label in classes)
         write_table(out / "wav.scp", {name: out / "wav" / f"{name}.wav" for name in lengths})
         return findings
+
+    def _tables(self, names: Collection[str]) -> Dict[str, Dict[str, str]]:
+        """The tables about these clips that are not empty, by file."""
+        clips = self.clips
+        tables = {
+            LABELS: {n: ",".join(clips.labels[n]) for n in names if n in clips.labels},
+            TEXT: {n: json.dumps(clips.captions[n]) for n in names if clips.captions.get(n)},
+            PHRASES: {n: json.dumps(clips.phrases[n]) for n in names if clips.phrases.get(n)},
+        }
+        return {file: table for file, table in tables.items() if table}
 
     def _merge_energies(self, parts: Sequence[Path]) -> Dict[str, int]:
         """Each part is sorted, so that one pass over all of them sorts the whole."""
@@ -146,10 +158,13 @@ class FormattedClips(Output):
         }
         files[where / FILE] = FRAME_BYTES * sum(num_frames(n, self.fs) for n in lengths.values())
         if where == self.directory:
-            files[where / "classes.txt"] = None
-            for table in ("wav.scp", "utt2labels"):
-                if read_table(where / table).keys() != lengths.keys():
-                    raise TSXError(f"{where / table}: expected the clips of utt2num_samples")
+            tables: Dict[str, Mapping[str, Any]] = {"wav.scp": lengths, **self._tables(lengths)}
+            if LABELS in tables:
+                files[where / "classes.txt"] = None
+            for file, table in tables.items():
+                path = text_file(where) if file == TEXT else where / file
+                if read_table(path).keys() != table.keys():
+                    raise TSXError(f"{path}: expected the clips of {self.clips.path}")
         return files
 
     def summary(self, facts: Mapping[str, Any]) -> str:

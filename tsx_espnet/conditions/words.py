@@ -1,24 +1,26 @@
 """Queries in words: the class of a sound, and a text.
 
 The class is a label that no other source has; the text that label in words, a synonym of it, or a
-caption of the clip. ``utt2captions`` has a JSON list of captions for each clip.
+caption of the clip. ``text`` has a caption of each clip, or a JSON list of several.
 """
 
 import functools
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from tsx_espnet.conditions.condition import NOT_APPLICABLE, Condition, Sources, parse_strings
 from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import parse_json
 
 if TYPE_CHECKING:
     from tsx_espnet.vocabulary import Vocabulary
 
 SYNONYMS = Path(__file__).parents[1] / "data" / "synonyms.json"
+_LIST = re.compile(r'\[\s*"')  # "[Music] a man sings" is a caption
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -28,9 +30,13 @@ class ClassLabel(Condition):
     name = "class"
     keyword = "class_label"
     help = "a label the model was trained on, or one that was added to it"
+    gives = ("index", "vector", "tokens")
 
     def known(self, vocabulary: "Vocabulary") -> Tuple[str, ...]:
         return vocabulary.classes
+
+    def words(self, value: str) -> str:
+        return phrase(value)
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
         """The most specific such label; one of them, drawn, if ``class_level`` is ``any``."""
@@ -46,6 +52,7 @@ class Text(Condition):
     name = "text"
     help = "what it sounds like, in words"
     conditioner = "text"
+    gives = ("vector", "tokens")
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
         """The first caption that only the target has, else its most specific label as a phrase.
@@ -54,13 +61,16 @@ class Text(Condition):
         that kind.
         """
         target, labels = sources.target, sources.labels
+        taken = _taken(sources)
         own_captions = unshared(sources.captions, target) if sources.captions else []
+        own_captions = [caption for caption in own_captions if caption not in taken]
         own_labels = unshared(labels, target)[:1]
-        plain = [phrase(label) for label in own_labels]
+        plain = [text for text in map(phrase, own_labels) if text not in taken]
         if not sources.text_variants or rng is None:
             return next(iter(own_captions + plain), None)
         # phrases that also fit another source would query both
         others = {text for m, row in enumerate(labels) if m != target for text in phrases_of(row)}
+        others |= taken
         other_words = [word for label in own_labels for word in synonyms(label)]
         other_words = [word for word in other_words if word not in others]
         kinds = [kind for kind in (plain, other_words, own_captions) if kind]
@@ -74,29 +84,6 @@ class Text(Condition):
         if not phrase.strip():
             raise TSXError("text: expected a phrase, found an empty one")
         return phrase
-
-    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
-        """The vectors of a phrase.
-
-        Shape:
-            (L, E) float32, L = 0 for "not applicable"
-
-        Raises:
-            TSXError: if there is no table of vectors, or the phrase is not in it and there is no
-                language model to embed it.
-        """
-        table = vocabulary.text_table
-        if value == NOT_APPLICABLE and table is not None:
-            return np.zeros((0, table.dim), dtype=np.float32)
-        if vocabulary.embed_phrase is not None and (table is None or value not in table):
-            return vocabulary.embed_phrase(value)
-        if table is None:
-            raise TSXError("text needs a table of embeddings: tsx_espnet.bin.embed_text makes one")
-        return table[value][np.newaxis]
-
-    def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
-        table = vocabulary.text_table
-        return {"input_dim": table.dim} if kind == "text" and table is not None else {}
 
 
 def phrase(label: str) -> str:
@@ -131,17 +118,37 @@ def unshared(items: Sequence[Sequence[str]], target: int) -> List[str]:
     return [item for item in items[target] if item not in others]
 
 
+def _taken(sources: Sources) -> Set[str]:
+    """Every phrase for another source, if the target or that source has no label to go by."""
+    labels = sources.labels
+    captions = sources.captions or [()] * len(labels)
+    others = [m for m in range(len(labels)) if m != sources.target]
+    unclear = [m for m in others if not (labels[m] and labels[sources.target])]
+    return {text for m in unclear for text in phrases_of(labels[m], captions[m])}
+
+
 def parse_captions(text: str, where: str) -> Tuple[str, ...]:
-    """The captions of a clip, each as one line with single spaces.
+    """The captions of a clip: one as it stands, or a JSON list; each as one line, single spaces.
 
     Text vectors are looked up by the exact phrase, so all captions are normalised here.
 
-    >>> parse_captions('["A dog  barks.", " "]', "utt2captions: clip1")
+    >>> parse_captions('["A dog  barks.", " "]', "text: clip1")
     ('A dog barks.',)
+    >>> parse_captions("[Music] A dog barks.", "text: clip1")
+    ('[Music] A dog barks.',)
 
     Raises:
-        TSXError: naming ``where``, if ``text`` is not a JSON list of texts.
+        TSXError: naming ``where``, if ``text`` begins as a JSON list but is no list of texts.
     """
-    captions = parse_strings(text, f"{where}: expected a JSON list of captions")
+    captions = [text]
+    if _LIST.match(text) or _is_list(text):
+        captions = parse_strings(text, f"{where}: expected a caption or a JSON list of captions")
     lines = (" ".join(_CONTROL.sub(" ", caption).split()) for caption in captions)
     return tuple(line for line in lines if line and line != NOT_APPLICABLE)
+
+
+def _is_list(text: str) -> bool:
+    try:
+        return text.startswith("[") and isinstance(parse_json(text), list)
+    except ValueError:
+        return False

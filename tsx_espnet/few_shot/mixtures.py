@@ -145,7 +145,7 @@ class DrawnMixtures(AbstractSequence):
         mixing = _mixing_config(config)
         _check_clips(ClipSet(clips, [*known, *labels]), labels, int(config["fs"]))
         together = ClipSet([clips, examples], [*known, *labels])
-        least = int(np.ceil(mixing.min_sounding * together.fs))
+        least = mixing.least_samples(together.fs)
         for label in labels:
             if not len(together.clips_of(label, least)):
                 raise TSXError(

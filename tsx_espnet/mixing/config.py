@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
@@ -13,11 +14,15 @@ from tsx_espnet.mixing.background import BackgroundConfig, from_options
 from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
-STRATEGIES = ("random", "different", "same")
+STRATEGIES = ("random", "different", "same", "clips")
+ENROLLMENTS_FROM = ("other", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
 # written only where they are not the default
-_LEFT_OUT = ("margins", "component_sources", "num_targets", "write_sources")
+_LEFT_OUT = (
+    *("margins", "component_sources", "num_targets", "write_sources"),
+    *("interference", "enrollment_from"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +32,7 @@ class MixingConfig:
     Args:
         duration: of a mixture, in seconds; rounded to whole 10 ms frames.
         strategy: the classes are ``random`` ones, or come from ``different`` super-classes or
-            the ``same``.
+            the ``same``; or ``clips`` are drawn whatever their classes, if they have any.
         snr: bounds of the absolute level difference of each further source to the first one, over
             the mixture, in dB; None: the levels are drawn over that of the background, see
             ``placement.py``.
@@ -42,7 +47,7 @@ class MixingConfig:
             apart, or ``any`` such label, drawn.
         text_variants: draw synonyms and captions too (training), else one fixed text.
         superclasses: JSON file of the super-classes and their sub-classes; None: FSD50K's.
-        num_sources: of a mixture, the target among them.
+        num_sources: of a mixture, the target among them; or the bounds of their number.
         clip_duration: bounds of the length of what is taken from a clip, in seconds, a shorter clip
             whole; None: as much as fits into the mixture.
         placement: sources ``overlap`` by ``min_overlap``, or lie at ``uniform`` random times, whole
@@ -50,6 +55,9 @@ class MixingConfig:
         background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
         enrollments: how many other clips of the target's class go with a mixture.
         enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
+        enrollment_from: an ``other`` clip, or a part of the ``same`` clip that is not mixed.
+        interference: directory of formatted clips: all sources but the first, which is the target,
+            are drawn from it, each clip as likely as any other; None: from where the first is.
         component_sources: sources of a component; a target of several is queried by their texts
             together.
         num_targets: of a mixture: 1, which is drawn, or ``all`` components that could be drawn are
@@ -76,7 +84,7 @@ class MixingConfig:
     class_level: str = "specific"
     text_variants: bool = False
     superclasses: Optional[str] = None
-    num_sources: int = 2
+    num_sources: Union[int, Tuple[int, int]] = 2
     clip_duration: Optional[Tuple[float, float]] = None
     placement: str = "overlap"
     background: Optional[BackgroundConfig] = None
@@ -86,6 +94,8 @@ class MixingConfig:
     component_sources: int = 1
     num_targets: Union[int, str] = 1
     write_sources: bool = False
+    enrollment_from: str = "other"
+    interference: Optional[str] = None
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -103,7 +113,10 @@ class MixingConfig:
         fields.choice("class_level", CLASS_LEVELS)
         fields.flag("text_variants")
         fields.file_name("superclasses")
-        fields.integer("num_sources", 2, MAX_SOURCES)
+        if isinstance(self.num_sources, (list, tuple)):
+            fields.integers("num_sources", 1, MAX_SOURCES)
+        else:
+            fields.integer("num_sources", 1, MAX_SOURCES)
         fields.choice("placement", PLACEMENTS)
         if self.onset_gap is not None:
             fields.interval("onset_gap", 0.0, self.duration)
@@ -121,6 +134,14 @@ class MixingConfig:
             raise TSXError("snr: null needs a background that levels are over, found none")
         fields.integer("enrollments", 0, 100)
         fields.number("enrollment_duration", self.min_sounding, 600.0)
+        fields.choice("enrollment_from", ENROLLMENTS_FROM)
+        if self.enrollment_from == "same" and self.enrollments > 1:
+            raise TSXError(f"enrollments: at most 1 from the same clip, found {self.enrollments}")
+        fields.file_name("interference")
+        if self.interference is not None and self.strategy in ("different", "same"):
+            raise TSXError(
+                f"interference: expected strategy random or clips, found {self.strategy}"
+            )
         self._check_components(fields)
         self._check_margins(fields)
 
@@ -128,11 +149,14 @@ class MixingConfig:
         fields.integer("component_sources", 1, MAX_SOURCES)
         if self.component_sources > 1:
             where = f"with component_sources {self.component_sources}"
-            if self.num_sources % self.component_sources:
+            counts = set(self.source_counts)
+            if len(counts) > 1 or max(counts) % self.component_sources:
                 found = self.num_sources
                 raise TSXError(f"num_sources: expected a multiple {where}, found {found}")
             if self.enrollments:
                 raise TSXError(f"enrollments: expected 0 {where}, found {self.enrollments}")
+            if self.interference is not None:
+                raise TSXError(f"interference: expected none {where}, found {self.interference}")
         if self.num_targets is True or self.num_targets not in (1, "all"):
             fields.refuse("num_targets", "1 or all")
         fields.flag("write_sources")
@@ -176,6 +200,25 @@ class MixingConfig:
             raise TSXError(f"noise {directory}: the mixing config has no background")
         background = dataclasses.replace(self.background, noise=str(directory))
         return dataclasses.replace(self, background=background)
+
+    def with_interference(self, directory: PathLike) -> "MixingConfig":
+        """The same with all sources but the first from the clips in ``directory``."""
+        return dataclasses.replace(self, interference=str(directory))
+
+    @property
+    def source_counts(self) -> Tuple[int, int]:
+        """The least and the greatest number of sources of a mixture."""
+        number = self.num_sources
+        return (number, number) if isinstance(number, int) else number
+
+    @property
+    def cuts_clips(self) -> bool:
+        """Whether a clip gives both a source and its enrollment."""
+        return self.enrollments > 0 and self.enrollment_from == "same"
+
+    def least_samples(self, fs: int) -> int:
+        """Of a clip at ``fs`` Hz that can sound for ``min_sounding``."""
+        return math.ceil(self.min_sounding * fs)
 
     def num_frames(self, fs: int) -> int:
         """Length of a mixture at ``fs`` Hz in 10 ms frames of ``hop_length(fs)`` samples."""

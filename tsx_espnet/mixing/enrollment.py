@@ -1,31 +1,84 @@
-"""The enrollments of a target: other recordings of its class ([SoundBeam] Sec. 5.1)."""
+"""The enrollments of a target: other recordings of its class ([SoundBeam] Sec. 5.1), or its own.
 
-from typing import Mapping, Sequence, Tuple
+A recording that gives both is cut in two first, so that source and enrollment share no sample.
+"""
+
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import hop_length
+from tsx_espnet.conditions import hop_length, sounding
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.placement import Refused, draw_crop
+from tsx_espnet.mixing.placement import Refused, Region, draw_crop, frames_of
 from tsx_espnet.mixing.plan import Enrollment
 
 
-def check_enough_clips(clips_of: Mapping[str, np.ndarray], enrollments: int) -> None:
-    """Raise ``TSXError`` naming the classes that have too few clips for ``enrollments`` beside one.
+def check_enrollments(
+    clips: ClipSet, config: MixingConfig, examples: Optional[ClipSet] = None
+) -> None:
+    """Check that there can be enrollments of each clip among other ones, or the ``examples``.
 
-    Args:
-        clips_of: class -> numbers of its clips.
+    Raises:
+        TSXError: naming a clip that has no label, or the classes that have too few clips.
     """
-    few = [label for label, clips in sorted(clips_of.items()) if len(clips) <= enrollments]
-    if enrollments and few:
-        named = ", ".join(f"{label} ({len(clips_of[label])})" for label in few[:5])
+    if not config.enrollments and examples is None:
+        return
+    least = config.least_samples(clips.fs)
+    if config.strategy == "clips":
+        for number in clips.long_enough(least):
+            name = clips.ids[int(number)]
+            if not clips.labels(name):
+                raise TSXError(
+                    f"enrollments: clip {name!r} has no label to find another clip by; expected "
+                    "labels, or enrollment_from: same"
+                )
+    if examples is not None:
+        return
+    numbers = {label: len(clips.clips_of(label, least)) for label in clips.classes}
+    few = [label for label, number in numbers.items() if 0 < number <= config.enrollments]
+    if few:
+        named = ", ".join(f"{label} ({numbers[label]})" for label in few[:5])
         more = f" and {len(few) - 5} more" if len(few) > 5 else ""
         raise TSXError(
-            f"enrollments: {enrollments} needs {enrollments + 1} clips of each class, as no target "
-            f"is its own; found too few of {named}{more}"
+            f"enrollments: {config.enrollments} needs {config.enrollments + 1} clips of each "
+            f"class, as no target is its own; found too few of {named}{more}"
         )
+
+
+def split_clip(
+    rng: np.random.Generator, energies: np.ndarray, fs: int, config: MixingConfig
+) -> Tuple[Region, Region]:
+    """Cut a clip in two: what the source is taken from, and what the enrollment is taken from.
+
+    Each sounds for ``min_sounding`` or more. Which of them comes first is drawn, and so is the
+    place of the cut: anywhere that leaves a whole source and a whole enrollment, or, in a clip too
+    short for both, where their lengths have the same ratio.
+
+    Shape: energies (F, 3), of the whole clip
+
+    Raises:
+        Refused: if the clip does not sound long enough for two.
+    """
+    size = len(energies)
+    heard = np.concatenate(([0], np.cumsum(sounding(energies[:, 0], fs))))
+    least = frames_of(config.min_sounding, fs)
+    cuts = np.flatnonzero((heard >= least) & (heard[-1] - heard >= least))
+    if not cuts.size:
+        raise Refused("too short to be cut in two")
+    longest = config.clip_duration[1] if config.clip_duration else config.duration
+    source = min(frames_of(longest, fs), config.num_frames(fs))
+    sizes = [source, frames_of(config.enrollment_duration, fs)]
+    source_first = bool(rng.integers(2))
+    before, after = sizes if source_first else sizes[::-1]
+    low, high = before, size - after
+    if low > high:
+        low = high = round(size * before / (before + after))
+    low, high = np.clip((low, high), cuts[0], cuts[-1])
+    cut = int(rng.integers(low, high + 1))
+    parts = (0, cut), (cut, size)
+    return parts if source_first else parts[::-1]
 
 
 def all_enrollments(examples: ClipSet, label: str) -> Tuple[Enrollment, ...]:
@@ -64,7 +117,7 @@ def draw_enrollments(
         if clip == target or not set(foreign).isdisjoint(clips.labels(clip)):
             continue
         try:
-            drawn.append(_excerpt(rng, clips, clip, config))
+            drawn.append(draw_excerpt(rng, clips, clip, config))
         except Refused:  # no part of this one can be used
             continue
         if len(drawn) == config.enrollments:
@@ -72,14 +125,26 @@ def draw_enrollments(
     raise Refused("no enrollment without the other sources' labels")
 
 
-def _excerpt(
-    rng: np.random.Generator, clips: ClipSet, clip: str, config: MixingConfig
+def draw_excerpt(
+    rng: np.random.Generator,
+    clips: ClipSet,
+    clip: str,
+    config: MixingConfig,
+    region: Optional[Region] = None,
 ) -> Enrollment:
-    total = clips.num_samples(clip)
+    """At most ``enrollment_duration`` s of a clip, or of a ``region`` of it.
+
+    Raises:
+        Refused: if no such part sounds long enough.
+    """
+    hop, total = clips.hop, clips.num_samples(clip)
     longest = round(config.enrollment_duration * clips.fs / hop_length(clips.fs))
-    if total <= longest * clips.hop:
-        return Enrollment(clip, 0, total)
+    begin, end = region or (0, -(-total // hop))
+    if min(end * hop, total) - begin * hop <= longest * hop:
+        return Enrollment(clip, begin * hop, min(end * hop, total) - begin * hop)
     energies = clips.energies(clip)
-    first, length = draw_crop(rng, energies, clips.fs, longest, config.min_sounding)
-    start = first * clips.hop
-    return Enrollment(clip, start, min(length * clips.hop, total - start))
+    first, length = draw_crop(
+        rng, energies, clips.fs, longest, config.min_sounding, region=(begin, end)
+    )
+    start = first * hop
+    return Enrollment(clip, start, min(length * hop, total - start))

@@ -1,39 +1,64 @@
-"""Which classes meet in a mixture: random ones, or by super-class ([OCT] Sec. 3.1).
+"""What meets in a mixture: random classes, or by super-class ([OCT] Sec. 3.1), or any clips."""
 
-The super-classes are by default the six of FSD50K used in "Optimal condition training for target
-source separation" (Tzinis et al., 2023), section 3.1. The paper counts 21 animal sub-classes; 20
-are left here, as ``Growling`` stood in the authors' list twice. The other counts agree: 35, 15, 26,
-5 and 6.
-"""
-
-import json
-from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
+from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import PathLike
+from tsx_espnet.mixing.config import MixingConfig
 
-FSD50K_SUPERCLASSES = Path(__file__).parents[1] / "data" / "fsd50k_superclasses.json"
+ClipsOf = Mapping[str, np.ndarray]  # class -> positions of its clips in ``ClipSet.ids``
 
 
 class Wanted(NamedTuple):
-    """A class to draw a source of.
+    """What a source is drawn among: ``clips``, as positions in ``ClipSet.ids``.
 
-    ``foreign``: labels that another source must not have if this one is in the mixture.
+    ``label`` is the class that is wanted, if one is; ``foreign``: labels that another source must
+    not have if this one is in the mixture.
     """
 
-    label: str
-    group: Optional[str]
-    foreign: FrozenSet[str]
+    clips: np.ndarray
+    label: str = ""
+    group: Optional[str] = None
+    foreign: FrozenSet[str] = frozenset()
+
+
+class UniformClips:
+    """Distinct clips, each as likely as any other.
+
+    Args:
+        clips: to draw from, as positions in ``ClipSet.ids``.
+        number: of clips in a mixture.
+        noun: for them, in messages.
+
+    Raises:
+        TSXError: if there are too few.
+    """
+
+    def __init__(self, clips: np.ndarray, number: int = 2, noun: str = "clips"):
+        self.clips = clips
+        if len(clips) < number:
+            raise TSXError(f"{_count(number)} {noun} are needed to mix, found {len(clips)}")
+
+    def first(self, rng: np.random.Generator) -> Wanted:
+        """The first clip of a mixture."""
+        return self.next(rng, [])
+
+    def next(self, rng: np.random.Generator, before: Sequence[Wanted]) -> Wanted:
+        """Another clip for a mixture that has those ``before``."""
+        taken = [one.clips[0] for one in before]
+        while True:
+            number = rng.integers(len(self.clips))
+            if self.clips[number] not in taken:
+                return Wanted(self.clips[number : number + 1])
 
 
 class RandomClasses:
     """Distinct classes, uniformly drawn.
 
     Args:
-        classes: to draw from.
+        clips_of: the clips of each class to draw from.
         number: of classes in a mixture.
         first: if given, the first class is one of these, and no other class is.
 
@@ -42,9 +67,10 @@ class RandomClasses:
     """
 
     def __init__(
-        self, classes: Sequence[str], number: int = 2, first: Optional[Sequence[str]] = None
+        self, clips_of: ClipsOf, number: int = 2, first: Optional[Sequence[str]] = None
     ):
-        self.classes = list(classes)
+        self.clips_of = clips_of
+        self.classes = sorted(clips_of)
         self.firsts = self.classes
         needed = number
         if first is not None:
@@ -66,15 +92,14 @@ class RandomClasses:
         """Another class for a mixture that has those ``before``."""
         return self._wanted(_other(rng, self.classes, [one.label for one in before]))
 
-    @staticmethod
-    def _wanted(label: str) -> Wanted:
-        return Wanted(label, None, frozenset([label]))
+    def _wanted(self, label: str) -> Wanted:
+        return Wanted(self.clips_of[label], label, None, frozenset([label]))
 
 
 class SuperClasses:
     """Sub-classes: of ``different`` super-classes, or all of the same.
 
-    Super-classes are drawn uniformly, then sub-classes within them; only those among ``classes``.
+    Super-classes are drawn uniformly, then sub-classes within them; only those in ``clips_of``.
 
     Raises:
         TSXError: if there are too few for ``number`` sources.
@@ -82,12 +107,13 @@ class SuperClasses:
 
     def __init__(
         self,
-        classes: Sequence[str],
+        clips_of: ClipsOf,
         superclasses: Mapping[str, Sequence[str]],
         different: bool,
         number: int = 2,
     ):
-        there = set(classes)
+        there = set(clips_of)
+        self.clips_of = clips_of
         self.different = different
         self.members: Dict[str, FrozenSet[str]] = {
             group: frozenset(subs) | {group} for group, subs in superclasses.items()
@@ -125,7 +151,72 @@ class SuperClasses:
     def _wanted(self, group: str, label: str) -> Wanted:
         # a dog barking in the rain belongs to two super-classes
         foreign = self.members[group] if self.different else frozenset([label])
-        return Wanted(label, group, foreign)
+        return Wanted(self.clips_of[label], label, group, foreign)
+
+
+class Interference:
+    """The first source as by another pairing, all others among the clips of the interference."""
+
+    def __init__(self, firsts: "Pairing", clips: np.ndarray, number: int):
+        self.firsts = firsts
+        self.others = UniformClips(clips, number, "clips of the interference")
+
+    def first(self, rng: np.random.Generator) -> Wanted:
+        """What the first source is drawn among."""
+        return self.firsts.first(rng)
+
+    def next(self, rng: np.random.Generator, before: Sequence[Wanted]) -> Wanted:
+        """Another clip for a mixture that has those ``before``."""
+        return self.others.next(rng, before)
+
+
+Pairing = Union[UniformClips, RandomClasses, SuperClasses, Interference]
+
+
+def open_pairing(
+    clips: ClipSet,
+    least: int,
+    config: MixingConfig,
+    superclasses: Optional[Mapping[str, Sequence[str]]] = None,
+    new_classes: Optional[Sequence[str]] = None,
+) -> Pairing:
+    """How the sources of a mixture are chosen.
+
+    Args:
+        least: samples that a clip that is no interference must have to be drawn.
+        superclasses: for the strategies ``different`` and ``same``.
+        new_classes: the first source is of one of these, and no other is.
+
+    Raises:
+        TSXError: if there are too few classes, or clips.
+    """
+    most = config.source_counts[1]
+    number = most if config.interference is None else 1
+    pairing = _own_pairing(clips, least, config.strategy, number, superclasses, new_classes)
+    if config.interference is None:
+        return pairing
+    others = clips.long_enough(config.least_samples(clips.fs), interference=True)
+    return Interference(pairing, others, most - 1)
+
+
+def _own_pairing(
+    clips: ClipSet,
+    least: int,
+    strategy: str,
+    number: int,
+    superclasses: Optional[Mapping[str, Sequence[str]]],
+    new_classes: Optional[Sequence[str]],
+) -> Pairing:
+    """The pairing of ``number`` sources that are no interference."""
+    if strategy == "clips":
+        return UniformClips(clips.long_enough(least), number)
+    clips_of = {label: clips.clips_of(label, least) for label in clips.classes}
+    clips_of = {label: found for label, found in clips_of.items() if len(found)}
+    if not clips_of:
+        raise TSXError(f"strategy {strategy} needs labels, found none; expected strategy clips")
+    if strategy == "random":
+        return RandomClasses(clips_of, number, new_classes)
+    return SuperClasses(clips_of, superclasses or {}, strategy == "different", number)
 
 
 def collide(wanted: Sequence[Wanted], labels: Sequence[Sequence[str]]) -> bool:
@@ -152,50 +243,3 @@ def _count(number: int) -> str:
 
 def _listed(items: Sequence[str]) -> str:
     return f"{len(items)} ({', '.join(items)})" if items else "none"
-
-
-def load_superclasses(path: Optional[PathLike] = None) -> Dict[str, Tuple[str, ...]]:
-    """Read ``{"Super_class": ["Sub_class", ...], ...}``, by default the six of FSD50K.
-
-    >>> load_superclasses()["Water"]
-    ('Rain', 'Raindrop', 'Stream', 'Ocean', 'Waves_and_surf', 'Gurgling')
-
-    Raises:
-        TSXError: if the file is not such JSON, a super-class has no sub-class, a label has a comma
-            or a space, or a sub-class stands twice or is a super-class too.
-    """
-    path = Path(FSD50K_SUPERCLASSES if path is None else path)
-    try:
-        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Pairs)
-    except OSError as error:
-        raise TSXError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise TSXError(f"{path}: not JSON ({error})") from None
-    if not isinstance(pairs, _Pairs) or not pairs:
-        raise TSXError(f'{path}: expected {{"Super_class": ["Sub_class", ...], ...}}')
-    superclasses: Dict[str, Tuple[str, ...]] = {}
-    home: Dict[str, str] = {}
-    for name, labels in pairs:
-        if name in superclasses:
-            raise TSXError(f"{path}: super-class {name!r} occurs twice")
-        if isinstance(labels, _Pairs) or not isinstance(labels, list) or not labels:
-            raise TSXError(f"{path}: {name!r} expects a list of sub-classes, found {labels!r}")
-        for label in labels:
-            _check_label(label, name, path)
-            if label in home:
-                raise TSXError(f"{path}: {label!r} is listed in {home[label]!r} and in {name!r}")
-            home[label] = name
-        superclasses[name] = tuple(labels)
-    for name in superclasses:
-        if name in home:
-            raise TSXError(f"{path}: {name!r} is a super-class and a sub-class of {home[name]!r}")
-    return superclasses
-
-
-class _Pairs(List[Tuple[str, Any]]):
-    """A JSON object as (key, value) pairs: a dict would hide a repeated key."""
-
-
-def _check_label(label: Any, name: str, path: Path) -> None:
-    if not isinstance(label, str) or label.split() != [label] or "," in label:
-        raise TSXError(f"{path}: {name!r} holds {label!r}, expected a label without space or comma")

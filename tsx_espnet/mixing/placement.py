@@ -28,6 +28,8 @@ import numpy as np
 from tsx_espnet.conditions import hop_length, sounding
 from tsx_espnet.mixing.config import MixingConfig
 
+Region = Tuple[int, int]  # first frame, and the one after the last
+
 
 class Refused(Exception):
     """Why a draw makes no mixture; another one is tried, and reasons are counted."""
@@ -45,7 +47,7 @@ class Layout(NamedTuple):
     gains: np.ndarray
     noise_gain: float
     tracks: np.ndarray
-    overlap: float
+    overlap: Optional[float]
 
 
 def draw_crop(
@@ -55,23 +57,26 @@ def draw_crop(
     num_frames: int,
     min_sounding: float,
     duration: Optional[Tuple[float, float]] = None,
+    region: Optional[Region] = None,
 ) -> Tuple[int, int]:
     """First frame and length of a crop, uniform over those that sound for ``min_sounding`` s.
 
     Sounding is relative to the clip's loudest frame: background noise between two calls is not a
-    call. The length is uniform within ``duration``, in seconds, or that of the clip, and at most
-    ``num_frames``.
+    call. The length is uniform within ``duration``, in seconds, or that of the ``region`` (by
+    default the whole clip), and at most ``num_frames``.
 
     Raises:
         Refused: if the clip has no such crop.
     """
-    length = min(num_frames, len(energies))
+    begin, end = region or (0, len(energies))
+    length = min(num_frames, end - begin)
     if duration is not None:
         low, high = (round(bound * fs / hop_length(fs)) for bound in duration)
         length = min(length, int(rng.integers(low, high + 1)))
     heard = np.concatenate(([0], np.cumsum(sounding(energies[:, 0], fs))))
-    enough = heard[length:] - heard[: len(heard) - length] >= _frames(min_sounding, fs)
-    starts = np.flatnonzero(enough)
+    heard = heard[begin : end + 1]
+    enough = heard[length:] - heard[: len(heard) - length] >= frames_of(min_sounding, fs)
+    starts = begin + np.flatnonzero(enough)
     if not starts.size:
         raise Refused("silent crop")
     return int(starts[rng.integers(starts.size)]), length
@@ -208,7 +213,7 @@ def _draw_shares(rng: np.random.Generator, number: int, config: MixingConfig) ->
     return np.array(share)
 
 
-def _frames(seconds: float, fs: int) -> int:
+def frames_of(seconds: float, fs: int) -> int:
     """Frames that cover ``seconds``, at least one."""
     return max(1, int(np.ceil(seconds * fs / hop_length(fs) - 1e-6)))
 
@@ -226,20 +231,26 @@ def _span(crop: np.ndarray, power: float, fs: int) -> Tuple[int, int]:
     return int(heard[0]), int(heard[-1]) + 1
 
 
-def _check_heard(tracks: np.ndarray, lengths: np.ndarray, fs: int, config: MixingConfig) -> float:
+def _check_heard(
+    tracks: np.ndarray, lengths: np.ndarray, fs: int, config: MixingConfig
+) -> Optional[float]:
     """Overlap of what is heard in the end; the tail cut may have taken the loud part of a source.
+
+    None of a single source.
 
     Raises:
         Refused: if a source sounds for less than ``min_sounding``, sources overlap by less than
             ``min_overlap``, or their onsets are not ``onset_gap`` apart.
     """
     heard = sounding(tracks[..., 0], fs)
-    if np.any(heard.sum(axis=1) < _frames(config.min_sounding, fs)):
+    if np.any(heard.sum(axis=1) < frames_of(config.min_sounding, fs)):
         raise Refused("silent after the tail cut")
     begin = heard.argmax(axis=1)
     end = heard.shape[1] - heard[:, ::-1].argmax(axis=1)
     # the -60 dB floor can let a frame more be heard at the final level than when it was drawn
     lengths = np.maximum(lengths, end - begin)
+    if len(tracks) == 1:
+        return None
     overlap = min(
         max(0, min(end[m], end[n]) - max(begin[m], begin[n])) / min(lengths[m], lengths[n])
         for m in range(len(begin))

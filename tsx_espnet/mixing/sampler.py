@@ -13,18 +13,19 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.components import Components, consecutive
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.enrollment import all_enrollments, check_enough_clips, draw_enrollments
-from tsx_espnet.mixing.pairing import (
-    RandomClasses,
-    SuperClasses,
-    Wanted,
-    collide,
-    load_superclasses,
+from tsx_espnet.mixing.enrollment import (
+    all_enrollments,
+    check_enrollments,
+    draw_enrollments,
+    draw_excerpt,
+    split_clip,
 )
-from tsx_espnet.mixing.placement import Refused, draw_crop, lay_out
+from tsx_espnet.mixing.pairing import Wanted, collide, open_pairing
+from tsx_espnet.mixing.placement import Refused, Region, draw_crop, lay_out
 from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
 from tsx_espnet.mixing.query import Query
 from tsx_espnet.mixing.render import Rendered
+from tsx_espnet.mixing.superclasses import load_superclasses
 
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried
@@ -37,13 +38,14 @@ class _Crop(NamedTuple):
     labels: Tuple[str, ...]
     start: int  # frames
     track: np.ndarray  # (n, 3)
+    rest: Optional[Region] = None  # what its enrollment is taken from
 
 
 class Sampler:
-    """Draws mixtures of two or more sources from clips ([OCT] Sec. 3.1, [SoundBeam] Sec. 5.1).
+    """Draws mixtures of one or more sources from clips ([OCT] Sec. 3.1, [SoundBeam] Sec. 5.1).
 
     Args:
-        clips: what is mixed.
+        clips: what is mixed; the interference that ``config`` names is opened here.
         config: how.
         superclasses: sub-classes of each super-class, for the strategies ``different`` and
             ``same``; None: those that ``config`` names.
@@ -65,36 +67,34 @@ class Sampler:
         target: str = "any",
         examples: Optional[ClipSet] = None,
     ):
+        if config.interference is not None:
+            clips = clips.with_interference(config.interference)
         self.clips = clips
         self.config = config
         self.noise = open_noise(config.background, clips.fs)
         self.new_classes = None if new_classes is None else sorted(new_classes)
         self.target = target
         self.examples = examples
-        self._targets = self._possible_targets()
-        least = int(np.ceil(config.min_sounding * clips.fs))
-        by_class = {label: clips.clips_of(label, least) for label in clips.classes}
-        self._clips_of = {label: found for label, found in by_class.items() if len(found)}
-        classes = sorted(self._clips_of)
-        if not classes:
+        self._check_target()
+        self._cuts = config.cuts_clips and examples is None
+        least = config.least_samples(clips.fs) * (2 if self._cuts else 1)
+        if not len(clips.long_enough(least)):
+            twice = "twice " if self._cuts else ""
             raise TSXError(
-                f"{clips}: all {len(clips)} clips are shorter than "
+                f"{clips}: all {len(clips.long_enough(0))} clips are shorter than {twice}"
                 f"min_sounding = {config.min_sounding:g} s"
             )
         try:
-            if examples is None:
-                check_enough_clips(self._clips_of, config.enrollments)
-            self.superclasses = None
-            if config.strategy == "random":
-                self._pairing = RandomClasses(classes, config.num_sources, self.new_classes)
-            else:
+            if not self._cuts:
+                check_enrollments(clips, config, examples)
+            self.superclasses: Optional[Dict[str, Sequence[str]]] = None
+            if config.strategy in ("different", "same"):
                 if superclasses is None:
                     superclasses = load_superclasses(config.superclasses)
                 self.superclasses = {group: list(subs) for group, subs in superclasses.items()}
-                different = config.strategy == "different"
-                self._pairing = SuperClasses(
-                    classes, self.superclasses, different, config.num_sources
-                )
+            self._pairing = open_pairing(
+                clips, least, config, self.superclasses, self.new_classes
+            )
             self.draw(0, 0, 0)
         except TSXError as error:
             raise TSXError(f"{clips}: nothing can be mixed: {error}") from None
@@ -102,8 +102,9 @@ class Sampler:
     def draw(self, seed: int, epoch: int, index: int, name: Optional[str] = None) -> Plan:
         """The plan of mixture ``index`` of an epoch; ``name`` is its id.
 
-        The first class is held while clips, crops and the other classes are drawn again after a
-        refusal, so that classes stay uniform; after 50 refusals it is drawn again too.
+        The number of sources and the first class (or clip) are held while crops and the other
+        sources are drawn again after a refusal, so that they stay uniform; after 50 refusals the
+        first is drawn again too.
 
         Raises:
             TSXError: if a number is outside [0, 2^32), or after 1000 refusals, with their reasons.
@@ -114,12 +115,14 @@ class Sampler:
                 raise TSXError(f"{which}: expected an integer in [0, 2^32), found {number}")
         name = name or f"s{seed}e{epoch}i{index}"
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch, index]))
+        low, high = self.config.source_counts
+        number = low if low == high else int(rng.integers(low, high + 1))
         refused: Counter = Counter()
         for attempt in range(MAX_REFUSED):
             if attempt % HOLD == 0:
                 first = self._pairing.first(rng)
             try:
-                drawn = self._try(rng, first, name)
+                drawn = self._try(rng, first, number, name)
             except Refused as reason:
                 refused[str(reason)] += 1
                 continue
@@ -136,33 +139,41 @@ class Sampler:
         """Render a plan that was drawn here, see ``Rendered.of``."""
         return Rendered.of(plan, self.clips, self.noise, self.examples)
 
-    def _possible_targets(self) -> Sequence[int]:
-        """Numbers of the components that can be the target; a new class is drawn first."""
+    def _check_target(self) -> None:
         Fields(vars(self)).choice("target", TARGETS)
         if self.new_classes is None and self.target != "any":
             raise TSXError(f"target {self.target}: only with new classes")
         if self.new_classes is not None and self.config.strategy != "random":
             raise TSXError(f"new classes: only with strategy random, not {self.config.strategy}")
-        number = self.config.num_sources // self.config.component_sources
-        return {"any": range(number), "new": (0,), "seen": range(1, number)}[self.target]
+        if not self._targets(self.config.source_counts[0]):
+            raise TSXError("target seen: expected two sources or more, none of the interference")
 
-    def _try(self, rng: np.random.Generator, first: Wanted, name: str) -> Dict[str, Any]:
-        """The fields of the plan ``name``, except that and its origin.
+    def _targets(self, num_sources: int) -> Sequence[int]:
+        """The components that can be the target; a new class, and no interference, comes first."""
+        number = num_sources // self.config.component_sources
+        mixed = 1 if self.config.interference is not None else number
+        return {"any": range(mixed), "new": (0,), "seen": range(1, mixed)}[self.target]
+
+    def _try(
+        self, rng: np.random.Generator, first: Wanted, number: int, name: str
+    ) -> Dict[str, Any]:
+        """The fields of the plan ``name`` of ``number`` sources, except that and its origin.
 
         Raises:
             Refused: if the draw makes no mixture.
         """
         clips, config = self.clips, self.config
         wanted = [first]
-        while len(wanted) < config.num_sources:
+        while len(wanted) < number:
             wanted.append(self._pairing.next(rng, wanted))
-        names = [self._draw_clip(rng, one.label) for one in wanted]
+        names = [self._draw_clip(rng, one) for one in wanted]
         labels = tuple(clips.labels(name) for name in names)
         if collide(wanted, labels):
             raise Refused("shared label")
+        targets = self._targets(number)
         crops = [
-            self._draw_crop(rng, name, one.label, own)
-            for name, one, own in zip(names, wanted, labels)
+            self._draw_crop(rng, name, one.label, own, self._cuts and place in targets)
+            for place, (name, one, own) in enumerate(zip(names, wanted, labels))
         ]
         num_samples = config.num_frames(clips.fs) * clips.hop
         background, noise_energy = None, None
@@ -172,7 +183,7 @@ class Sampler:
             )
         tracks = [crop.track for crop in crops]
         layout = lay_out(rng, tracks, clips.fs, config, noise_energy)
-        target = int(self._targets[rng.integers(len(self._targets))])
+        target = int(targets[rng.integers(len(targets))])
         sources = Sources(
             layout.tracks,
             clips.fs,
@@ -191,7 +202,7 @@ class Sampler:
         if background is not None:
             background = dataclasses.replace(background, gain=layout.noise_gain)
             rest += layout.noise_gain**2 * noise_energy
-        level = 10 * np.log10(np.array([energy[target], rest]))
+        level = 10 * np.log10(np.array([energy[target], rest])) if rest > 0 else None
         placed = zip(crops, layout.first, layout.length, layout.offset, layout.gains)
         return {
             "fs": clips.fs,
@@ -199,7 +210,7 @@ class Sampler:
             "sources": tuple(self._placement(*row) for row in placed),
             "target": target,
             "conditions": conditions,
-            "snr": float(level[0] - level[1]),
+            "snr": None if level is None else float(level[0] - level[1]),
             "overlap": layout.overlap,
             "background": background,
             "components": partition,
@@ -219,7 +230,7 @@ class Sampler:
         first, to change no other draw."""
         enrollments = self._draw_enrollments(rng, crops, target, conditions)
         queries = components.part_queries(name, target)
-        for number in self._targets if self.config.num_targets == "all" else ():
+        for number in self._targets(len(crops)) if self.config.num_targets == "all" else ():
             if number == target:
                 continue
             own = components.conditions(number, rng)
@@ -229,18 +240,26 @@ class Sampler:
             enrollments += tuple(dataclasses.replace(one, component=number) for one in drawn)
         return {"enrollments": enrollments, "queries": queries}
 
-    def _draw_clip(self, rng: np.random.Generator, label: str) -> str:
-        numbers = self._clips_of[label]
-        return self.clips.ids[int(numbers[rng.integers(len(numbers))])]
+    def _draw_clip(self, rng: np.random.Generator, wanted: Wanted) -> str:
+        return self.clips.ids[int(wanted.clips[rng.integers(len(wanted.clips))])]
 
     def _draw_crop(
-        self, rng: np.random.Generator, name: str, label: str, labels: Tuple[str, ...]
+        self,
+        rng: np.random.Generator,
+        name: str,
+        label: str,
+        labels: Tuple[str, ...],
+        cut: bool,
     ) -> _Crop:
         fs, config = self.clips.fs, self.config
         energies = self.clips.energies(name)
+        region, rest = split_clip(rng, energies, fs, config) if cut else (None, None)
         num_frames, duration = config.num_frames(fs), config.clip_duration
-        start, length = draw_crop(rng, energies, fs, num_frames, config.min_sounding, duration)
-        return _Crop(name, label, labels, start, energies[start : start + length])
+        start, length = draw_crop(
+            rng, energies, fs, num_frames, config.min_sounding, duration, region
+        )
+        label = label or next(iter(labels), "")
+        return _Crop(name, label, labels, start, energies[start : start + length], rest)
 
     def _draw_enrollments(
         self,
@@ -249,16 +268,20 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is queried by."""
-        wanted = crops[target]
-        label = conditions.get("class", wanted.label)
+        """Of the class that the target is queried by, or the rest of its own clip."""
+        wanted, clips, config = crops[target], self.clips, self.config
+        if wanted.rest is not None:
+            return (draw_excerpt(rng, clips, wanted.clip, config, wanted.rest),)
+        label = conditions.get("class")
+        if label is None:  # none that only the target has
+            return ()
         if self.examples is not None:
             return all_enrollments(self.examples, label)
-        if not self.config.enrollments:
+        if not config.enrollments:
             return ()
         foreign = {x for crop in crops for x in crop.labels}.difference(wanted.labels)
-        candidates = self._clips_of[label]
-        return draw_enrollments(rng, self.clips, candidates, wanted.clip, foreign, self.config)
+        candidates = clips.clips_of(label, config.least_samples(clips.fs))
+        return draw_enrollments(rng, clips, candidates, wanted.clip, foreign, config)
 
     def _placement(
         self, crop: _Crop, first: int, length: int, offset: int, gain: float

@@ -55,6 +55,7 @@ def write_mixtures(
     config = sampler.config.to_dict()
     del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
+    config.pop("interference", None)
     facts = {
         "num_mixtures": num_mixtures,
         "seed": seed,

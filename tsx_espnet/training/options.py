@@ -14,11 +14,9 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.cli import no_option
 from tsx_espnet.errors import TSXError
-from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
-from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, read_yaml
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
@@ -147,12 +145,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips)",
+        "(default: classes.txt of --train_clips, if it has labels)",
     )
     group.add_argument(
         "--text_embeddings",
         type=str_or_none,
         help="table of text vectors; copied into the experiment",
+    )
+    group.add_argument(
+        "--pretrained",
+        action=NestedDictAction,
+        default={},
+        help="networks that parts name by an option 'pretrained': {name: DIR}; copied into the "
+        "experiment",
     )
     return group
 
@@ -172,6 +177,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         type=str_or_none,
         help="formatted noise for the background of training mixtures (default: the "
         "--mixing_config's)",
+    )
+    group.add_argument(
+        "--interference",
+        type=str_or_none,
+        help="formatted clips: all sources of training mixtures but the target are drawn from them "
+        "(default: the --mixing_config's, or --train_clips)",
     )
     group.add_argument(
         "--class_level",
@@ -211,11 +222,14 @@ def expand_data_options(args: argparse.Namespace) -> None:
         config = MixingConfig.from_yaml(args.mixing_config)
         if args.background_noise is not None:
             config = config.with_noise(args.background_noise)
+        if args.interference is not None:
+            config = config.with_interference(args.interference)
         args.mixing_conf = dataclasses.replace(
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
-        if args.class_list is None:
-            args.class_list = str(Path(args.train_clips) / "classes.txt")
+        classes = Path(args.train_clips) / "classes.txt"
+        if args.class_list is None and (classes.is_file() or "class" in args.conditions):
+            args.class_list = str(classes)
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
             args.valid_mixtures, tuple(args.conditions)
@@ -231,14 +245,6 @@ def expand_data_options(args: argparse.Namespace) -> None:
                 f"--valid_mixtures {args.valid_mixtures}: expected {args.fs} Hz as for training, "
                 f"found {found} Hz"
             )
-    if args.text_embeddings is not None and not args.dry_run:
-        table = Path(args.output_dir) / TEXT_TABLE
-        if Path(args.text_embeddings) != table:
-            texts = TextTable.read(args.text_embeddings)
-            if args.resume and "text" in args.conditions:
-                check_same_texts(args.output_dir, texts)
-            texts.write(table)
-            args.text_embeddings = str(table)
 
 
 def _check_sources(args: argparse.Namespace) -> None:
@@ -260,8 +266,10 @@ def _check_sources(args: argparse.Namespace) -> None:
         if args.mixing_config is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
         check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
-    elif args.background_noise is not None:
-        raise TSXError("--background_noise is for mixtures of --train_clips, which is missing")
+    else:
+        for option in ("background_noise", "interference"):
+            if getattr(args, option) is not None:
+                raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
