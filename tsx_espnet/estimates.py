@@ -35,16 +35,17 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet
+from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, SOURCES, DataEntry, MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
 from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
 
 CACHE = 2048  # embeddings
+ORACLE = "oracle"  # a fact of estimates by a model that heard the sources
 
 
 class Estimates(Output):
-    """What a model extracts from a whole mixture set.
+    """What a model extracts from a whole mixture set; an oracle model hears the sources of the set.
 
     Args:
         num_enrollments: K, query by the first K enrollments of each mixture; None: by all.
@@ -75,6 +76,8 @@ class Estimates(Output):
         }
         if num_enrollments is not None:
             facts["num_enrollments"] = num_enrollments
+        if experiment.model.is_oracle:
+            facts[ORACLE] = True
         super().__init__(out, facts, mixtures.ids)
         self.experiment = experiment
         self.mixtures = mixtures
@@ -97,7 +100,8 @@ class Estimates(Output):
         for batch in progress(list(batches), f"extract {title}"):
             length = self.lengths[batch[0]]
             audio = {n: self.mixtures.read(MIXTURE, n, fs=self.fs, length=length) for n in batch}
-            found = extract_batch(self.experiment.model, audio, self.by_mixture, embed)
+            sources = self._sources(batch, length) if ORACLE in self.facts else None
+            found = extract_batch(self.experiment.model, audio, self.by_mixture, embed, sources)
             for condition, name, estimates in found:
                 for row, samples in zip(self._rows(condition), estimates):
                     write_lossless(self._path(condition, name, row), samples, self.fs)
@@ -142,11 +146,26 @@ class Estimates(Output):
         for name in set(ASKED) - set(self.queries):
             shutil.rmtree(self.directory / name, ignore_errors=True)  # of an earlier model
 
+    def _sources(self, batch: Sequence[str], length: int) -> np.ndarray:
+        """(B, S, T), of fewer sources zeros; target and other, if that is all that the set has."""
+        rows = [SOURCES] if (self.mixtures.directory / SOURCES.file).is_file() else ESTIMATES
+        sources = [
+            np.column_stack(
+                [self.mixtures.read(row, name, fs=self.fs, length=length) for row in rows]
+            ).T
+            for name in batch
+        ]
+        padded = np.zeros((len(batch), max(map(len, sources)), length), dtype=np.float32)
+        for row, found in zip(padded, sources):
+            row[: len(found)] = found
+        return padded
+
     def _rows(self, condition: str) -> Tuple[DataEntry, ...]:
         """What is written under a condition, a row for each of the estimates."""
         if find(condition).queried:
             return ESTIMATES
-        numbers = range(len(ESTIMATES) + 1, self.experiment.model.extractor.num_outputs + 1)
+        last = [self.experiment.model, *self.experiment.model.later][-1]
+        numbers = range(len(ESTIMATES) + 1, last.extractor.num_outputs + 1)
         more = (DataEntry(f"spk{k}.scp", f"speech_ref{k}", "sound", f"output{k}") for k in numbers)
         return (*ESTIMATES, *more)
 
@@ -175,6 +194,7 @@ def extract_batch(
     audio: Mapping[str, np.ndarray],
     queries: Mapping[str, Mapping[str, Mapping[str, str]]],
     embed: Callable[[str, str], ConditionEmbedding],
+    sources: Optional[np.ndarray] = None,
 ) -> Iterator[Tuple[str, str, np.ndarray]]:
     """(condition, name, estimates (M, T)) for all queries of a batch, each mixture encoded once.
 
@@ -184,12 +204,14 @@ def extract_batch(
         audio: mixture -> (T,), T the same for all.
         queries: condition -> mixture -> name of the target -> value, of any mixtures.
         embed: (condition, value) -> its embedding, a batch of one.
+        sources: (B, S, T), for a model that hears them.
     """
     device = next(model.parameters()).device
     waveforms = torch.from_numpy(np.stack(list(audio.values()))).to(device)
     lengths = torch.full((len(audio),), waveforms.shape[1], device=device)
+    known = None if sources is None else torch.from_numpy(sources).to(device)
     with torch.no_grad():
-        encoded = model.encode(waveforms, lengths)
+        encoded = model.encode(waveforms, lengths, known)
         for condition, mixtures in queries.items():
             asked = [
                 (row, name, value)

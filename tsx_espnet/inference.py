@@ -71,6 +71,9 @@ class TargetSoundExtractor:
     """
 
     def __init__(self, experiment: Experiment):
+        if experiment.model.is_oracle:
+            where = experiment.model_file.parent
+            raise TSXError(f"{where}: an oracle: it hears the sources, which a recording lacks")
         vocabulary = dataclasses.replace(experiment.vocabulary, embed_phrase=self._embed_phrase)
         self.experiment = experiment._replace(vocabulary=vocabulary)
         self.fs = int(experiment.config["fs"])
@@ -80,7 +83,11 @@ class TargetSoundExtractor:
     def load(
         cls, experiment: PathLike, model_file: Optional[str] = None, device: str = "cpu"
     ) -> "TargetSoundExtractor":
-        """From an experiment directory; options as in ``load_experiment``."""
+        """From an experiment directory; options as in ``load_experiment``.
+
+        Raises:
+            TSXError: as ``load_experiment``, and for an oracle model, which hears the sources.
+        """
         return cls(load_experiment(experiment, model_file, device))
 
     def save(self, directory: PathLike) -> None:

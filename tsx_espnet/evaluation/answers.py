@@ -58,11 +58,13 @@ class ScoredExperiment:
         path: its ``scores.csv``.
         table: target -> condition -> its row.
         mixture_set: digest of the marker of the mixtures, as infer noted it; None if it did not.
+        oracle: whether the model hears the sources; tables say so beside its name.
     """
 
     path: Path
     table: Mapping[str, Mapping[str, Score]]
     mixture_set: Optional[str]
+    oracle: bool = False
 
     @property
     def conditions(self) -> Tuple[str, ...]:
@@ -155,7 +157,7 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     for score in sorted(scores, key=lambda score: score.mixture):
         table.setdefault(score.mixture, {})[score.condition] = score
     facts = read_facts(path.parent) or {}
-    return ScoredExperiment(path, table, facts.get("mixtures"))
+    return ScoredExperiment(path, table, facts.get("mixtures"), facts.get(ORACLE) is True)
 
 
 def ask(
@@ -172,9 +174,19 @@ def ask(
             f"{experiment.path}: no scores under {condition!r}; expected one of "
             f"{', '.join(experiment.conditions)}"
         )
-    found = {mixture: metric.of(score) for mixture, score in rows.items()}
-    values = {mixture: value for mixture, value in found.items() if value is not None}
+    found = {target: metric.of(score) for target, score in rows.items()}
+    values = {target: value for target, value in found.items() if value is not None}
+    name = mark(name, experiment.oracle)
     return of_one_run(name, condition, values, rows, len(rows) - len(values))
+
+
+def mark(name: str, oracle: bool) -> str:
+    """The name of a system in tables; one that hears the sources says so.
+
+    >>> mark("tdcn", True), mark("tdcn", False)
+    ('tdcn (oracle)', 'tdcn')
+    """
+    return f"{name} ({ORACLE})" if oracle else name
 
 
 def ensemble(members: Sequence[Answers]) -> Answers:

@@ -204,8 +204,9 @@ def _claim_row(study: Study, claim: Claim, metric: Metric) -> Optional[List[str]
     seeds = len({run.seed for run in study.shared_runs(claim, metric)})
     runs = f"{evidence.num_above} of {evidence.num_runs} ({seeds} seed{'s' * (seeds > 1)})"
     ours = sum(answers.values.values()) / len(answers.values)
+    name = study.mark(claim.name, claim.above, claim.below)
     return [
-        *(claim.name, str(len(answers.values)), signed(claim.printed, 1), signed(ours)),
+        *(name, str(len(answers.values)), signed(claim.printed, 1), signed(ours)),
         *map(bounds, (evidence.clips, evidence.classes, evidence.runs)),
         runs if seeds else NONE,
         "tie" if claim.printed == 0 else evidence.verdict,
@@ -252,8 +253,7 @@ def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
 
 
 def _runs(study: Study) -> List[str]:
-    parts: List[str] = []
-    known = set()
+    parts, known = [], set()
     for table in study.paper.tables:
         found: Text = [["system", "runs", "seeds", "draws", "lowest (dB)", "highest (dB)"]]
         found[0] += ["over clips (dB)", "over classes (dB)"]
@@ -287,14 +287,14 @@ def _bars(study: Study, panel: Panel) -> Bars:
             if answers:
                 means[column][row.name] = answers.mean
     means = {column: group for column, group in means.items() if group}
-    return Bars(panel.title, means, line, [row.name for row in panel.table.rows])
+    names = [study.mark(row.name, *row.cells) for row in panel.table.rows]
+    return Bars(panel.title, means, line, names)
 
 
 def _class_bars(bars: Bars) -> Optional[Text]:
     """The numbers of a panel that no table has: those of classes."""
     if any("" not in group for group in bars.means.values()):
         return None
-    means = ((label, group[""]) for label, group in bars.means.items())
-    rows = [[label, str(mean.count), *spread(mean)] for label, mean in means]
-    items = counted(group[""] for group in bars.means.values())
-    return [["class", items, "mean (dB)", "95 % interval (dB)"], *rows]
+    means = {label: group[""] for label, group in bars.means.items()}
+    rows = [[label, str(mean.count), *spread(mean)] for label, mean in means.items()]
+    return [["class", counted(means.values()), "mean (dB)", "95 % interval (dB)"], *rows]

@@ -10,7 +10,7 @@ from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
-from tsx_espnet.evaluation.answers import read_experiment
+from tsx_espnet.evaluation.answers import mark, read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -49,6 +49,7 @@ BARS = "figures/conditions.png"
 CURVES = "figures/learning_curves.png"
 EXAMPLES = "examples"
 PICTURE = "spectrogram.png"
+HEARS = "**Oracle**: the conditions of this model are made from the true sources."
 _LEGEND = (
     (None, "Means over the {items} that the condition is applicable to, which differ from row to "
      "row."),
@@ -118,13 +119,15 @@ def report(
         write_example(out / EXAMPLES / name, mixtures, experiment.path.parent, rows, shown)
 
     tag = exp.resolve().name
+    title = f"{mark(tag, experiment.oracle)} on {test_set}"
     rows = [unprocessed(scores), *present]
     items = counted(rows)
     kind = f"Data: {DATA_KINDS[data_kind]}."
     keys = {None, *(metric for row in rows for metric in row.means), *(row.name for row in rows)}
     parts = [
-        f"# {tag} on {test_set}",
+        f"# {title}",
         f"{_headline(present, shown, test_set)} {kind}",
+        HEARS if experiment.oracle else "",
         "## Conditions",
         markdown(summary_table(rows, "condition")),
         bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),
@@ -149,7 +152,7 @@ def report(
         stream.write("\n\n".join(part for part in parts if part) + "\n")
     for directory in (out, out / "figures"):
         remove_leftovers(directory)
-    lines = [f"{tag} on {test_set}", "", plain(summary_table(rows, "condition", brief=True))]
+    lines = [title, "", plain(summary_table(rows, "condition", brief=True))]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
         lines += [f"  {out / EXAMPLES / name}" for name in examples]

@@ -12,7 +12,7 @@ from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
-from tsx_espnet.evaluation.scores import FILE, Score, add_oracle, read_scores, write_scores
+from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, add_oracle, read_scores, write_scores
 from tsx_espnet.mixing.mixture_set import (
     FURTHER,
     INFER,
@@ -26,7 +26,7 @@ from tsx_espnet.mixing.mixture_set import (
 )
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output
-from tsx_espnet.tables import PathLike, read_table
+from tsx_espnet.tables import PathLike, read_facts, read_table
 
 Table = Dict[str, str]
 
@@ -64,6 +64,8 @@ class Scores(Output):
         paths += [Path(directory) / condition / TARGET.file for condition in self.estimates]
         stamps = {str(path): path.stat().st_mtime_ns for path in paths}
         facts = {"skip_bss": skip_bss, "made_from": stamps}
+        if (read_facts(directory) or {}).get(ORACLE):
+            facts[ORACLE] = True
         super().__init__(directory, facts, list(self.names))
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
@@ -89,7 +91,8 @@ class Scores(Output):
 
     def summary(self, facts: Mapping[str, Any]) -> str:
         counts = ", ".join(f"{name} {len(table)}" for name, table in self.estimates.items())
-        return f"{FILE} of {len(self.items)} mixtures ({counts})"
+        mark = f", {ORACLE}: the model hears the sources" if facts.get(ORACLE) else ""
+        return f"{FILE} of {len(self.items)} mixtures ({counts}){mark}"
 
     def _asked(self, condition: str, mixture: str) -> List[str]:
         """The targets of a mixture that there are estimates of."""

@@ -15,6 +15,7 @@ from tsx_espnet.evaluation.answers import (
     check_same_set,
     check_same_targets,
     ensemble,
+    mark,
     read_experiment,
 )
 from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper, Row, Table
@@ -143,7 +144,7 @@ class Study:
             common = self.common_runs(row.cells, metric)
             found = [cell and self.answers(cell, metric, common) for cell in row.cells]
             if row.has_numbers or any(found):
-                yield row, found
+                yield row._replace(name=self.mark(row.name, *row.cells)), found
 
     def measured(self, table: Table) -> Iterator[Tuple[str, Row, Cell, Answers]]:
         """Name, row, cell and answers of each cell that was run."""
@@ -160,6 +161,12 @@ class Study:
             for scored in experiments
             for name, rows in scored.table.items()
         }
+
+    def mark(self, name: str, *cells: Optional[Cell]) -> str:
+        """``name``, marked if a model of ``cells`` is an oracle."""
+        models = (model for cell in cells if cell is not None for model in cell.models())
+        runs = (run for model in models for run in self._experiments.get(model, {}).values())
+        return mark(name, any(run.oracle for run in runs))
 
     @property
     def counted(self) -> str:
