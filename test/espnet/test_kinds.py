@@ -30,7 +30,7 @@ small_parts.register(pytest.MonkeyPatch())
 parts.register()
 """
 QUERIED = {
-    "order": {"conditioner": "numbers"},
+    "energy": {"conditioner": "numbers"},
     "class": {"conditioner": "meanings"},
     "text": {"conditioner": "words", "pretrained": "bert"},
     "enrollment": {"conditioner": "levels"},
@@ -139,7 +139,7 @@ def test_from_mixtures_to_a_query(kind, train, run, targets, data, tmp_path):
     queries = [{"unconditional": True}]
     if kind == "queried":
         queries = [
-            {"order": "first"},
+            {"energy": "high"},
             {"class_label": "Bark"},
             {"text": "a dog barking"},
             {"enrollment": recording},
