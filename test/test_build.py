@@ -45,7 +45,7 @@ def test_the_papers_sizes():
 
 def test_without_training_there_is_neither_objective_nor_criterion(tiny_config, vocabulary):
     model = build_model(tiny_config, vocabulary, training=False)
-    assert model.objective is None and len(model.criterions) == 0
+    assert model.objective is None and model.criterions is None
     trained = build_model(tiny_config, vocabulary)
     names = set(trained.state_dict()) - set(model.state_dict())
     assert all(name.startswith("objective.") for name in names)
@@ -122,14 +122,14 @@ def test_an_espnet_extractor_is_put_behind_our_contract():
 
 
 def test_criterions():
-    ((weight, criterion), (default, _)) = build_criterions(
+    distance = build_criterions(
         [
             {"name": "si_sdr", "conf": {"eps": 1e-3}, "wrapper_conf": {"weight": 2.0}},
             {"name": "si_sdr", "wrapper": "fixed_order", "wrapper_conf": None},
         ]
     )
-    assert (weight, default) == (2.0, 1.0) and criterion.eps == 1e-3
-    assert criterion(torch.randn(2, 9), torch.randn(2, 9)).shape == (2,)
+    assert distance.weights == [2.0, 1.0] and distance[0].eps == 1e-3
+    assert distance(torch.randn(2, 9), torch.randn(2, 9)).shape == (2,)
 
 
 def test_a_wrapper_that_permutes_is_refused():

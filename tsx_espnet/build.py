@@ -1,18 +1,22 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 import torch
 
 from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.conditions import find as find_condition
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.parts import find
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.pretrained.store import Networks
+from tsx_espnet.vocabulary import Vocabulary, kind_of
+
+NO_NETWORKS = Networks({}, {})
 
 
 def build_model(
@@ -22,7 +26,9 @@ def build_model(
 
     Args:
         config: ``encoder``, ``encoder_conf``, ``extractor``, ``decoder``, ``conditions``,
-            ``embedding_dim``, ``consistency``, and for training ``objective`` and ``criterions``.
+            ``embedding_dim``, ``consistency``, ``pretrained`` and ``pretrained_digest`` if parts
+            use such networks, and for training ``objective``, ``criterions`` and
+            ``mixture_criterions``.
         vocabulary: sizes of the tables of the conditions.
         training: build the objective and the criterions too.
 
@@ -31,6 +37,7 @@ def build_model(
     """
     conditions = config["conditions"]
     dim = config["embedding_dim"]
+    networks = Networks(config.get("pretrained") or {}, config.get("pretrained_digest") or {})
     encoder = make("encoder", config["encoder"], config["encoder_conf"])
     extractor = build_extractor(
         config["extractor"], encoder.output_dim, dim, config["extractor_conf"]
@@ -46,27 +53,36 @@ def build_model(
         )
     consistency = None
     if config["consistency"] not in (None, "none"):
-        consistency = MixtureConsistency(config["consistency"], encoder.output_dim)
-    objective, criterions = None, []
+        num_sources = max(2, extractor.num_outputs)  # with one, the rest is the second
+        consistency = MixtureConsistency(config["consistency"], encoder.output_dim, num_sources)
+    objective, criterion, mixture_criterion = None, None, None
     if training:
         objective = make(
-            "objective", config["objective"], config["objective_conf"], conditions=tuple(conditions)
+            "objective",
+            config["objective"],
+            with_network("objective", config["objective"], config["objective_conf"], networks),
+            conditions=tuple(conditions),
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
-        criterions = build_criterions(config["criterions"])
+        criterion = build_criterions(config["criterions"])
+        if config.get("mixture_criterions"):
+            mixture_criterion = build_criterions(config["mixture_criterions"], "mixture_criterions")
     return ESPnetTSXModel(
         encoder=encoder,
         extractor=extractor,
         decoder=make("decoder", config["decoder"], config["decoder_conf"]),
         conditioners={
-            name: build_conditioner(name, conf, dim, vocabulary, config.get("conditioner_conf"))
+            name: build_conditioner(
+                name, conf, dim, vocabulary, config.get("conditioner_conf"), networks
+            )
             for name, conf in conditions.items()
         },
         refiner=refiner,
         consistency=consistency,
         objective=objective,
-        criterions=criterions,
+        criterion=criterion,
+        mixture_criterion=mixture_criterion,
     )
 
 
@@ -83,6 +99,21 @@ def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) 
         return part(**given, **conf)
     except ValueError as error:
         raise TSXError(f"{kind}_conf of {name}: {error}") from None
+
+
+def with_network(
+    kind: str, name: str, conf: Optional[Mapping[str, Any]], networks: Networks
+) -> Dict[str, Any]:
+    """The options of a part, with the frozen network itself where ``pretrained`` names it.
+
+    Raises:
+        TSXError: if there is no such part or network.
+    """
+    conf = dict(conf or {})
+    wanted = conf.get("pretrained")
+    if isinstance(wanted, str) and "pretrained" in options_of(find(kind, name)):
+        conf["pretrained"] = networks[wanted]
+    return conf
 
 
 def check_conf(
@@ -141,26 +172,33 @@ def build_conditioner(
     embedding_dim: int,
     vocabulary: Vocabulary,
     conditioner_conf: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    networks: Networks = NO_NETWORKS,
 ) -> torch.nn.Module:
     """The conditioner of one condition.
 
     Args:
         conf: its kind, by default that of the condition, and its options.
         conditioner_conf: kind -> options where ``conf`` has none.
+        networks: those that an option ``pretrained`` may name.
 
     Raises:
-        TSXError: if there is no such condition.
+        TSXError: if there is no such condition, or it does not give what the conditioner takes.
     """
     condition = find_condition(name)
-    options = dict(conf or {})
-    kind = options.pop("conditioner", condition.conditioner)
+    kind = kind_of(name, conf)
+    takes = find("conditioner", kind).takes
+    condition.check_gives(takes, f"{kind}, which takes {takes}")
+    options = {option: value for option, value in (conf or {}).items() if option != "conditioner"}
     usual = (conditioner_conf or {}).get(kind) or {}
     options = {**condition.conditioner_options(kind, vocabulary), **usual, **options}
+    options = with_network("conditioner", kind, options, networks)
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 
-def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
-    """(weight, criterion) pairs from ESPnet's ``--criterions`` list.
+def build_criterions(
+    specs: Iterable[Mapping[str, Any]], option: str = "criterions"
+) -> Distance:
+    """The distance of ESPnet's ``--criterions`` list.
 
     The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.
     """
@@ -169,9 +207,9 @@ def build_criterions(specs) -> List[Tuple[float, torch.nn.Module]]:
         wrapper = spec.get("wrapper", "fixed_order")
         if wrapper != "fixed_order":
             raise TSXError(
-                f"--criterions {spec['name']}: expected wrapper fixed_order (the objective decides "
+                f"--{option} {spec['name']}: expected wrapper fixed_order (the objective decides "
                 f"on the order of the sources), found {wrapper}"
             )
         weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
         criterions.append((weight, make("criterion", spec["name"], spec.get("conf") or {})))
-    return criterions
+    return Distance(criterions)

@@ -177,7 +177,7 @@ def extract_batch(
             chosen = torch.tensor(rows, device=device)
             embedding = model.refine(encoded, embedding, chosen)
             estimates = model.separate(encoded, embedding, chosen)
-            for row, target, other in zip(rows, *(part.cpu().numpy() for part in estimates)):
+            for row, (target, other) in zip(rows, estimates[:, :2].cpu().numpy()):
                 yield condition, names[row], target, other
 
 

@@ -13,9 +13,10 @@ from tsx_espnet.conditions import find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.layers.tcn import TemporalConvNet, rename_espnets
 from tsx_espnet.model import ESPnetTSXModel
+from tsx_espnet.pretrained.store import PRETRAINED, Networks, keep
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import PathLike, atomic_write, read_yaml
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.vocabulary import Vocabulary, find_tokenizer, takes_of
 
 CONFIG = "config.yaml"
 TEXT_TABLE = "text_embeddings.safetensors"
@@ -26,7 +27,8 @@ PREEMPTED = "preempted.pth"  # from within an epoch
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
-    *("objective", "objective_conf", "criterions", "refiner", "refiner_conf", "mixing_conf"),
+    *("objective", "objective_conf", "criterions", "mixture_criterions"),
+    *("refiner", "refiner_conf", "mixing_conf"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 
@@ -70,12 +72,21 @@ def load_experiment(
     directory = Path(directory)
     config = read_config(directory)
     weights = find_model_file(directory, model_file)
-    table = None
-    if "text" in config["conditions"] and (directory / TEXT_TABLE).is_file():
-        table = TextTable.read(directory / TEXT_TABLE)
-    vocabulary = Vocabulary(config.get("class_list") or (), table, int(config["fs"]))
+    # as it lies here, wherever it was trained
+    kept = {name: str(directory / PRETRAINED / name) for name in config.get("pretrained") or {}}
     try:
-        model = build_model(config, vocabulary, training=False)
+        takes = takes_of(config["conditions"])
+        table = None
+        if "vector" in takes.values() and (directory / TEXT_TABLE).is_file():
+            table = TextTable.read(directory / TEXT_TABLE)
+        vocabulary = Vocabulary(
+            classes=config.get("class_list") or (),
+            text_table=table,
+            fs=int(config["fs"]),
+            takes=takes,
+            tokenize=find_tokenizer(config, Networks(kept, {})),
+        )
+        model = build_model({**config, "pretrained": kept}, vocabulary, training=False)
     except KeyError as error:
         raise TSXError(f"{directory / CONFIG}: option {error} is missing") from None
     except TSXError as error:
@@ -102,6 +113,8 @@ def save_experiment(experiment: Experiment, directory: PathLike) -> Experiment:
         torch.save(experiment.model.state_dict(), stream)
     if experiment.vocabulary.text_table is not None:
         experiment.vocabulary.text_table.write(directory / TEXT_TABLE)
+    for name in experiment.config.get("pretrained") or {}:
+        keep(experiment.model_file.parent / PRETRAINED / name, directory / PRETRAINED / name)
     with atomic_write(directory / CONFIG) as stream:
         yaml.safe_dump(experiment.config, stream, sort_keys=False)
     return experiment._replace(model_file=weights)
@@ -127,16 +140,35 @@ def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
         TSXError: naming the option, its old and its new value.
     """
     directory = Path(directory)
+    begun = begun_config(directory)
+    for name in SETUP:
+        if name in begun and name in config:
+            old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
+            _check_same(directory, name, old, new)
+
+
+def begun_config(directory: PathLike) -> Dict[str, Any]:
+    """The configuration of a run that can be resumed; empty if there is none."""
+    directory = Path(directory)
     if not (_is_begun(directory) and (directory / CONFIG).is_file()):
-        return
+        return {}
     try:
         begun = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):  # killed while it was written
-        return
-    for name in SETUP:
-        if isinstance(begun, dict) and name in begun and name in config:
-            old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
-            _check_same(directory, name, old, new)
+        return {}
+    return begun if isinstance(begun, dict) else {}
+
+
+def check_same_networks(directory: PathLike, digests: Mapping[str, str]) -> None:
+    """Refuse to resume a run that was begun with other pretrained networks.
+
+    Raises:
+        TSXError: naming the network, its old and its new digest.
+    """
+    begun = begun_config(directory).get("pretrained_digest") or {}
+    for name, old in begun.items():
+        new = digests.get(name, "none")
+        _check_same(Path(directory), f"the pretrained network {name} of SHA-256", old, new)
 
 
 def check_same_texts(directory: PathLike, texts: TextTable) -> None:

@@ -241,7 +241,7 @@ class TargetSoundExtractor:
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 mixture = torch.from_numpy(part)[None].to(device)
-                return self.model.extract(mixture, condition)[0][0].cpu().numpy()
+                return self.model.extract(mixture, condition)[0, 0].cpu().numpy()
 
         return RecordingInSegments(extract, self.fs, fs, channels)
 

@@ -1,6 +1,6 @@
 """The model: one way from a mixture and its conditions to waveforms, and a loss on them."""
 
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
@@ -8,10 +8,12 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch.nn import functional
 
 from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.distributed import weighed_by_espnet
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.basic import level_of
 from tsx_espnet.layers.consistency import MixtureConsistency
+from tsx_espnet.objective.references import References
 
 
 class Encoded(NamedTuple):
@@ -23,7 +25,7 @@ class Encoded(NamedTuple):
         feature: (B, F, N).
         frames: (B,) lengths of the features.
         context: (B, C), the refiner's encoding of the mixture, if there is a refiner.
-        prepared: (B, ...), what ``AbsTSXExtractor.prepare`` returns.
+        prepared: (B, ...) each, what ``AbsTSXExtractor.prepare`` returns.
     """
 
     mixture: torch.Tensor
@@ -31,17 +33,20 @@ class Encoded(NamedTuple):
     feature: torch.Tensor
     frames: torch.Tensor
     context: Optional[torch.Tensor] = None
-    prepared: Optional[torch.Tensor] = None
+    prepared: Optional[Tuple[torch.Tensor, ...]] = None
 
     def select(self, rows: torch.Tensor) -> "Encoded":
         """Some of the mixtures."""
-        return Encoded(*(part if part is None else part[rows] for part in self))
+        *single, prepared = self
+        chosen = (part if part is None else part[rows] for part in single)
+        return Encoded(*chosen, prepared and tuple(part[rows] for part in prepared))
 
 
 class ESPnetTSXModel(AbsESPnetModel):
     """Target sound extraction: encoder, conditioners, extractor, decoder, mixture consistency.
 
-    The mixture is scaled to unit RMS and the estimates are scaled back; target + other = mixture.
+    The mixture is scaled to unit RMS and the estimates are scaled back. Output 0 is the target,
+    output 1 the rest; with mixture consistency the outputs add up to the mixture.
 
     Args:
         encoder, decoder: ESPnet's.
@@ -50,7 +55,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         consistency: None leaves the estimates as they are. If the extractor returns the target
             alone, the rest is the mixture minus the target.
         objective: an ``AbsObjective``; None for a model that only extracts.
-        criterions: (weight, criterion) pairs of ESPnet's criterion table; D is their weighted sum.
+        criterion: D, between a reference and an estimate.
+        mixture_criterion: D_x, between the mixture and the sum of the outputs, or None.
     """
 
     def __init__(
@@ -62,7 +68,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         refiner: Optional[torch.nn.Module] = None,
         consistency: Optional[MixtureConsistency] = None,
         objective: Optional[torch.nn.Module] = None,
-        criterions: Sequence[Tuple[float, torch.nn.Module]] = (),
+        criterion: Optional[Distance] = None,
+        mixture_criterion: Optional[Distance] = None,
     ):
         super().__init__()
         self.encoder = encoder
@@ -72,8 +79,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         self.refiner = refiner
         self.consistency = consistency
         self.objective = objective
-        self.criterions = torch.nn.ModuleList(criterion for _, criterion in criterions)
-        self.criterion_weights = [weight for weight, _ in criterions]
+        self.criterions = criterion
+        self.mixture_criterions = mixture_criterion
 
     def forward(
         self,
@@ -94,13 +101,14 @@ class ESPnetTSXModel(AbsESPnetModel):
             speech_ref2 = speech_mix - speech_ref1
         encoded = self.encode(speech_mix, lengths)
         loss, stats = self.objective(
-            lambda condition, rows: self.separate(encoded, condition, rows),
+            lambda condition, rows: [self.separate(encoded, condition, rows)],
             {
                 name: self.refine(encoded, condition)
                 for name, condition in self.embed(batch).items()
             },
-            (speech_ref1, speech_ref2),
-            self.distance,
+            References.of(torch.stack([speech_ref1, speech_ref2], dim=1), speech_mix),
+            self.criterions,
+            self.mixture_criterions,
         )
         loss = weighed_by_espnet(loss, len(speech_mix), self)
         stats["loss"] = loss.detach()
@@ -111,8 +119,8 @@ class ESPnetTSXModel(AbsESPnetModel):
         mixture: torch.Tensor,
         condition: ConditionEmbedding,
         lengths: Optional[torch.Tensor] = None,
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Target and rest of each mixture: (B, T) -> (B, T), (B, T)."""
+    ) -> torch.Tensor:
+        """The outputs for each mixture: (B, T) -> (B, M, T)."""
         encoded = self.encode(mixture, _lengths(mixture, lengths))
         return self.separate(encoded, self.refine(encoded, condition))
 
@@ -151,30 +159,23 @@ class ESPnetTSXModel(AbsESPnetModel):
         encoded: Encoded,
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms of target and rest for a condition, of all mixtures or some ``rows``."""
+    ) -> torch.Tensor:
+        """The outputs for a condition, of all mixtures or some ``rows``: (R, M, T)."""
         if rows is not None:
             encoded = encoded.select(rows)
-        scaled, level = encoded.mixture, encoded.level
-        prepared = () if encoded.prepared is None else (encoded.prepared,)
-        target, other = self.extractor.extract(
-            encoded.feature, encoded.frames, condition, *prepared
+        scaled = encoded.mixture
+        features = self.extractor.extract(
+            encoded.feature, encoded.frames, condition, encoded.prepared
         )
-        first = self._decode(target, scaled.shape[1])
-        second = scaled - first if other is None else self._decode(other, scaled.shape[1])
-        estimates = torch.stack([first, second], dim=1)
-        if other is not None and self.consistency is not None:
-            features = torch.stack([target, other], dim=1)
-            estimates = self.consistency(estimates, scaled, features)
-        estimates = estimates * level.unsqueeze(1)
-        return estimates[:, 0], estimates[:, 1]
-
-    def distance(self, ref: torch.Tensor, est: torch.Tensor) -> torch.Tensor:
-        """D: (B, T), (B, T) -> (B,)."""
-        return sum(
-            weight * criterion(ref, est)
-            for weight, criterion in zip(self.criterion_weights, self.criterions)
-        )
+        # one by one, so that the gradients of the decoder are summed in the same order
+        waveforms = [self._decode(one, scaled.shape[1]) for one in features.unbind(dim=1)]
+        if len(waveforms) == 1:
+            estimates = torch.stack([waveforms[0], scaled - waveforms[0]], dim=1)
+        else:
+            estimates = torch.stack(waveforms, dim=1)
+            if self.consistency is not None:
+                estimates = self.consistency(estimates, scaled, features)
+        return estimates * encoded.level.unsqueeze(1)
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing to collect: every mixture is scaled by its own level."""

@@ -16,12 +16,16 @@ OURS: Dict[str, Dict[str, str]] = {
         "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
     },
     "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
-    "criterion": {"si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss"},
+    "criterion": {
+        "si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss",
+        "thresholded_snr": "tsx_espnet.criterion.snr:ThresholdedSNRLoss",
+    },
     "conditioner": {
         "null": "tsx_espnet.conditioner.embedding:NullConditioner",
         "onehot": "tsx_espnet.conditioner.onehot:OneHotConditioner",
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
+        "tokens": "tsx_espnet.conditioner.tokens:TokensConditioner",
     },
     "objective": {
         "single": "tsx_espnet.objective.single:SingleObjective",
@@ -32,6 +36,12 @@ OURS: Dict[str, Dict[str, str]] = {
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
+    "pretrained": {
+        "cnn14": "tsx_espnet.pretrained.cnn14:Cnn14",
+        "ast": "tsx_espnet.pretrained.classifier:AudioSpectrogramTransformer",
+        "clap": "tsx_espnet.pretrained.joint:ClapEncoder",
+        "language_model": "tsx_espnet.pretrained.joint:LanguageModelEncoder",
+    },
 }
 
 # former names of parts, in older configurations

@@ -185,7 +185,13 @@ def digest(data: Union[bytes, Path]) -> str:
     Raises:
         TSXError: if the file cannot be read.
     """
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    found = hashlib.sha256()
     try:
-        return hashlib.sha256(data.read_bytes() if isinstance(data, Path) else data).hexdigest()
+        with open(data, "rb") as stream:
+            for block in iter(lambda: stream.read(2**20), b""):
+                found.update(block)
+        return found.hexdigest()
     except OSError as error:
         raise TSXError(f"{data}: cannot be read: {error.strerror or error}") from None

@@ -231,7 +231,7 @@ class Pitch(Condition):
     def query(self, asked):
         return f"{float(asked):g}"
 
-    def encode(self, value, vocabulary):
+    def encode(self, value, vocabulary, takes):
         shape = (0, 1) if value == NOT_APPLICABLE else (1, 1)
         return np.full(shape, 0.0 if value == NOT_APPLICABLE else float(value), np.float32)
 

@@ -41,9 +41,9 @@ def test_contract(make, num_frames):
     feature, lengths, condition = batch(num_frames)
     extractor = make()
     assert isinstance(extractor, AbsTSXExtractor) and isinstance(extractor, AbsExtractor)
-    target, other = extractor.extract(feature, lengths, condition)
-    assert target.shape == feature.shape and target.isfinite().all()
-    assert other is None or (other.shape == feature.shape and other.isfinite().all())
+    outputs = extractor.extract(feature, lengths, condition)
+    assert outputs.shape == (3, extractor.num_outputs, *feature.shape[1:])
+    assert outputs.isfinite().all()
 
 
 def test_batch_item_is_single_item_and_twice_is_twice(make):
@@ -54,10 +54,8 @@ def test_batch_item_is_single_item_and_twice_is_twice(make):
     for row in range(3):
         rows = torch.tensor([row])
         alone = extractor.extract(feature[rows], lengths[rows], condition.select(rows))
-        for one, all_rows, all_again in zip(alone, together, again):
-            if one is not None:
-                assert torch.equal(all_rows, all_again)
-                torch.testing.assert_close(one, all_rows[rows], atol=1e-5, rtol=1e-5)
+        assert torch.equal(together, again)
+        torch.testing.assert_close(alone, together[rows], atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_prepared_is_used(make):
@@ -66,35 +64,38 @@ def test_what_is_prepared_is_used(make):
     prepared = extractor.prepare(feature, lengths)
     if prepared is None:
         return
-    expected = extractor.extract(feature, lengths, condition)[0]
-    assert torch.equal(extractor.extract(feature, lengths, condition, prepared)[0], expected)
+    assert all(len(part) == len(feature) for part in prepared)
+    expected = extractor.extract(feature, lengths, condition)
+    assert torch.equal(extractor.extract(feature, lengths, condition, prepared), expected)
     rows = torch.tensor([2, 0, 2])
-    some = extractor.extract(feature[rows], lengths[rows], condition.select(rows), prepared[rows])
-    torch.testing.assert_close(some[0], expected[rows], atol=1e-5, rtol=1e-5)
-    other = extractor.extract(feature, lengths, condition, 2 * prepared + 1)[0]
+    chosen = tuple(part[rows] for part in prepared)
+    some = extractor.extract(feature[rows], lengths[rows], condition.select(rows), chosen)
+    torch.testing.assert_close(some, expected[rows], atol=1e-5, rtol=1e-5)
+    changed = tuple(2 * part + 1 for part in prepared)
+    other = extractor.extract(feature, lengths, condition, changed)
     assert not torch.equal(other, expected)
 
 
 def test_save_load_equal_output(make):
     extractor, loaded = make(seed=0), make(seed=1)
-    before = loaded.extract(*batch())[0]
+    before = loaded.extract(*batch())
     file = io.BytesIO()
     torch.save(extractor.state_dict(), file)
     loaded.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    expected = extractor.extract(*batch())[0]
+    expected = extractor.extract(*batch())
     assert not torch.equal(before, expected)
-    assert torch.equal(loaded.extract(*batch())[0], expected)
+    assert torch.equal(loaded.extract(*batch()), expected)
 
 
 def test_the_condition_matters_and_learns(make):
     feature, lengths, condition = batch()
     extractor = make()
     condition.embedding.requires_grad_()
-    target, _ = extractor.extract(feature, lengths, condition)
+    target = extractor.extract(feature, lengths, condition)[:, 0]
     target.square().sum().backward()
     assert (condition.embedding.grad.abs().sum(dim=(1, 2)) > 0).all()
     null = ConditionEmbedding.null(feature, DIM)
-    assert (extractor.extract(feature, lengths, null)[0] - target).abs().max() > 1e-4
+    assert (extractor.extract(feature, lengths, null)[:, 0] - target).abs().max() > 1e-4
 
 
 def test_padding_of_the_condition_does_not_matter(make):
@@ -104,17 +105,17 @@ def test_padding_of_the_condition_does_not_matter(make):
         torch.cat([condition.mask, torch.zeros(3, 1).bool()], dim=1),
     )
     extractor = make()
-    expected = extractor.extract(feature, lengths, condition)[0]
-    torch.testing.assert_close(extractor.extract(feature, lengths, longer)[0], expected)
+    expected = extractor.extract(feature, lengths, condition)
+    torch.testing.assert_close(extractor.extract(feature, lengths, longer), expected)
 
 
 def test_silence_gives_no_nan(make):
     feature, lengths, condition = batch()
     feature = torch.zeros_like(feature).requires_grad_()
     extractor = make()
-    target, _ = extractor.extract(feature, lengths, condition)
-    target.sum().backward()
-    assert target.isfinite().all() and feature.grad.isfinite().all()
+    outputs = extractor.extract(feature, lengths, condition)
+    outputs.sum().backward()
+    assert outputs.isfinite().all() and feature.grad.isfinite().all()
 
 
 def test_espnets_interface_gives_the_same_target(make):
@@ -122,7 +123,7 @@ def test_espnets_interface_gives_the_same_target(make):
     feature, lengths, condition = batch(length=2)
     condition.mask[1:, 1] = False
     extractor = make()
-    expected = extractor.extract(feature, lengths, condition)[0]
+    expected = extractor.extract(feature, lengths, condition)[:, 0]
     found, found_lengths, others = extractor(
         feature, lengths, condition.embedding, torch.tensor([2, 1, 1])
     )

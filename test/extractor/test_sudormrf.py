@@ -1,3 +1,4 @@
+import pytest
 import torch
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 
@@ -6,18 +7,21 @@ from tsx_espnet.extractor.sudormrf import SudoRMRFExtractor, SudoRMRFSeparator
 from tsx_espnet.layers.sudormrf import SudoRMRF
 
 
-def test_target_and_other_are_the_feature_under_the_networks_masks():
+@pytest.mark.parametrize("num_outputs", [1, 2, 4])
+def test_outputs_are_the_feature_under_the_networks_masks(num_outputs):
     torch.manual_seed(0)
     extractor = SudoRMRFExtractor(
-        5, condition_dim=4, num_blocks=1, out_channels=6, hidden_channels=8, depth=2
+        *(5, 4, num_outputs), num_blocks=1, out_channels=6, hidden_channels=8, depth=2
     )
     feature = torch.rand(2, 9, 5)
     condition = ConditionEmbedding(torch.randn(2, 1, 4), torch.ones(2, 1).bool())
-    target, other = extractor.extract(feature, torch.tensor([9, 9]), condition)
+    outputs = extractor.extract(feature, torch.tensor([9, 9]), condition)
+    assert outputs.shape == (2, num_outputs, 9, 5)
     masks = extractor.network(feature, condition.vector())
-    torch.testing.assert_close(target / feature, masks[:, 0])
-    torch.testing.assert_close(other / feature, masks[:, 1])
-    assert (target - other).abs().max() > 1e-3
+    for output in range(num_outputs):
+        torch.testing.assert_close(outputs[:, output] / feature, masks[:, output])
+        for before in range(output):
+            assert (outputs[:, output] - outputs[:, before]).abs().max() > 1e-3
 
 
 def test_the_defaults_are_the_papers_sizes():
@@ -35,13 +39,13 @@ def test_softmax_masks_share_out_the_feature():
     )
     feature = torch.rand(2, 9, 5)
     condition = ConditionEmbedding.null(feature, 4)
-    target, other = extractor.extract(feature, torch.tensor([9, 9]), condition)
-    torch.testing.assert_close(target + other, feature)
+    outputs = extractor.extract(feature, torch.tensor([9, 9]), condition)
+    torch.testing.assert_close(outputs.sum(dim=1), feature)
 
 
 def test_defaults_of_the_sizes_stand_in_one_place_and_are_seen_by_espnet():
     network = get_default_kwargs(SudoRMRF)
-    own = ("input_dim", "num_masks", "condition_dim", "num_spk")
+    own = ("input_dim", "num_masks", "condition_dim", "num_outputs", "num_spk")
     for part in (SudoRMRFExtractor, SudoRMRFSeparator):
         shown = get_default_kwargs(part)
         sizes = {name: value for name, value in shown.items() if name not in own}

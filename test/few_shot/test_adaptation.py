@@ -68,7 +68,8 @@ def targets(experiment, label, given):
     waveforms = torch.from_numpy(np.stack([one.mixture for one in given]))
     rows = torch.zeros(len(given)).long()
     with torch.no_grad():
-        return experiment.model.extract(waveforms, experiment.embed("class", label).select(rows))[0]
+        condition = experiment.embed("class", label).select(rows)
+        return experiment.model.extract(waveforms, condition)[:, 0]
 
 
 def snr_loss(target, estimate):

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from espnet2.enh.loss.criterions.time_domain import TimeDomainMSE
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.criterion.distance import Distance
+from tsx_espnet.objective.references import References
 
 SOURCE = torch.tensor([1.0, 1.0, -1.0, -1.0])
 NOISE = torch.tensor([1.0, -1.0, 1.0, -1.0])  # orthogonal to it, both without mean
@@ -26,7 +29,8 @@ class Table:
         filled = [[loss or 99.0 for loss in row] for row in losses.values()]
         shares = torch.tensor([0.75, 0.25])
         self.amplitude = (torch.tensor(filled).unsqueeze(-1) * shares).sqrt().requires_grad_()
-        self.references = (SOURCE.expand(self.num_rows, 4), 2 * SOURCE.expand(self.num_rows, 4))
+        sources = torch.stack([SOURCE, 2 * SOURCE]).expand(self.num_rows, 2, 4)
+        self.references = References.of(sources, sources.sum(dim=1))
         self.conditions = {}
         for index, (name, row) in enumerate(losses.items()):
             mask = torch.tensor([[loss is not None] for loss in row])
@@ -46,11 +50,9 @@ class Table:
         gradient = torch.is_grad_enabled()
         self.calls += [(self.names[c], int(r), gradient) for c, r in zip(choice, rows)]
         noise = self.amplitude[choice, rows].unsqueeze(-1) * NOISE
-        return self.references[0][rows] + noise[:, 0], self.references[1][rows] + noise[:, 1]
+        return [self.references.sources[rows] + noise]
 
-    @staticmethod
-    def criterion(ref, est):
-        return (ref - est).square().mean(dim=-1)
+    criterion = Distance([(1.0, TimeDomainMSE())])
 
     def evaluate(self, objective):
         self.calls = []

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from espnet2.enh.loss.criterions.time_domain import TimeDomainMSE
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.objective.mixed import MixedObjective
+from tsx_espnet.objective.references import References
 
 NAMES = ("enrollment", "class")
 TARGET, OTHER = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
@@ -13,16 +16,14 @@ LOSSES = {
     "energy": [7.0, 7.0, 7.0, 7.0],
     "class": [2.0, 4.0, None, None],
 }
-
-
-def distance(ref, est):
-    return (ref - est).square().sum(dim=-1)
+DISTANCE = Distance([(2.0, TimeDomainMSE())])  # the sum over two samples
+REFERENCES = References.of(torch.stack([TARGET, OTHER], dim=1), TARGET + OTHER)
 
 
 def separate(condition, rows):
     """The embedding itself is the target; the rest of the mixture is the other."""
     target = condition.vector()
-    return target, (TARGET + OTHER)[rows] - target
+    return [torch.stack([target, (TARGET + OTHER)[rows] - target], dim=1)]
 
 
 class Example:
@@ -39,7 +40,7 @@ class Example:
             for name, vectors, mask in zip(NAMES, (self.enrollment, self.label), masks)
         }
         objective = MixedObjective(NAMES, **options).train(training)
-        return objective(separate, conditions, (TARGET, OTHER), distance)
+        return objective(separate, conditions, REFERENCES, DISTANCE)
 
 
 # squared errors: (1² + 4²) and (2² + 3²) in the first mixture, (1² + 1²) in the second

@@ -2,22 +2,23 @@
 
 import pytest
 import torch
+from espnet2.enh.loss.criterions.time_domain import TimeDomainMSE
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.objective.oct import OCTPlusPlusObjective
+from tsx_espnet.objective.references import References
 
 TARGET, OTHER = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
 NAMES = ("energy", "text")
-
-
-def distance(ref, est):
-    return (ref - est).square().sum(dim=-1)
+DISTANCE = Distance([(2.0, TimeDomainMSE())])  # the sum over two samples
+REFERENCES = References.of(torch.stack([TARGET, OTHER], dim=1), TARGET + OTHER)
 
 
 def separate(condition, rows):
     """The refined condition itself is the target; the rest of the mixture is the other."""
     target = condition.vector()
-    return target, (TARGET + OTHER)[rows] - target
+    return [torch.stack([target, (TARGET + OTHER)[rows] - target], dim=1)]
 
 
 def loss_of(text, energy, applicable=(True, True), **options):
@@ -26,7 +27,7 @@ def loss_of(text, energy, applicable=(True, True), **options):
         name: ConditionEmbedding(vector[None, None], torch.tensor([[is_applicable]]))
         for name, vector, is_applicable in zip(NAMES, (energy, text), applicable)
     }
-    return objective(separate, conditions, (TARGET, OTHER), distance)[0]
+    return objective(separate, conditions, REFERENCES, DISTANCE)[0]
 
 
 def vectors():

@@ -1,7 +1,10 @@
 import pytest
 import torch
+from espnet2.enh.loss.criterions.time_domain import SNRLoss, TimeDomainMSE
 
-from tsx_espnet.objective.abs_objective import Trials
+from tsx_espnet.criterion.distance import Distance
+from tsx_espnet.objective.references import References
+from tsx_espnet.objective.trials import Trials
 
 
 def trials_of(table):
@@ -53,3 +56,49 @@ def test_a_loss_that_is_not_a_number_is_never_the_best(table):
 def test_nothing_to_try_calls_nobody(table):
     assert trials_of(table).run_where(torch.zeros(3, 6).bool()).shape == (0,)
     assert table.calls == []
+
+
+def test_without_a_reference_nothing_is_tried(table):
+    sources = table.references.sources.clone()
+    sources[1] = 0
+    references = References.of(sources, table.references.mixture)
+    assert references.active.tolist() == [[True] * 2, [False] * 2, *[[True] * 2] * 4]
+    trials = Trials(table.separate, table.conditions, references, table.criterion)
+    assert trials.applicable.int().sum(dim=0).tolist() == [3, 0, 2, 1, 1, 0]
+
+
+def test_a_silent_source_of_two_costs_nothing(table):
+    sources = table.references.sources.clone()
+    sources[:, 1] = 0
+    references = References.of(sources, table.references.mixture)
+    trials = Trials(table.separate, table.conditions, references, table.criterion)
+    loss = trials.run(torch.tensor([0]), torch.tensor([0]))
+    assert loss.item() == pytest.approx(0.75, rel=1e-5)
+
+
+def test_the_distance_of_the_sum_of_the_outputs_from_the_mixture_is_added(table):
+    """Of noise of amplitudes a and b the mean square of the sum is (a + b)²."""
+    trials = Trials(
+        *(table.separate, table.conditions, table.references, table.criterion),
+        mixture_criterion=Distance([(2.0, TimeDomainMSE())]),
+    )
+    loss = trials.run(torch.tensor([2, 0]), torch.tensor([3, 4]))
+    expected = [6 + 2 * (4.5**0.5 + 1.5**0.5) ** 2, 4 + 2 * (3**0.5 + 1) ** 2]
+    assert loss.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_outputs_that_add_up_to_the_mixture_get_no_gradient_from_it(table):
+    sources = table.references.sources
+    error = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    outputs = (sources + torch.stack([error, -error])).requires_grad_()
+
+    def gradient(mixture_criterion):
+        trials = Trials(
+            lambda condition, rows: [outputs[rows]],
+            *(table.conditions, table.references, table.criterion, mixture_criterion),
+        )
+        (grad,) = torch.autograd.grad(trials.run_where(trials.applicable).sum(), outputs)
+        return grad
+
+    without = gradient(None)
+    assert without.any() and torch.equal(gradient(Distance([(1.0, SNRLoss())])), without)

@@ -82,7 +82,14 @@ def real_positions(number: int, lengths: torch.Tensor) -> torch.Tensor:
 
 
 class AbsConditioner(torch.nn.Module, ABC):
-    """Turns the batch array of one condition into embeddings of size ``output_dim``, D."""
+    """Turns the batch array of one condition into embeddings of size ``output_dim``, D.
+
+    Attributes:
+        takes: what a value is in the batch: ``index``, ``vector`` (of a phrase), ``tokens`` (of a
+            phrase) or ``samples`` (of a recording).
+    """
+
+    takes: str = "index"
 
     @abstractmethod
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:

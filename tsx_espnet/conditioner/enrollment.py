@@ -35,6 +35,8 @@ class EnrollmentConditioner(AbsConditioner):
     extraction", Interspeech 2021, sections 2.2 and 5.2.
     """
 
+    takes = "samples"
+
     def __init__(
         self,
         output_dim: int,

@@ -25,6 +25,8 @@ class TextConditioner(AbsConditioner):
         value (B, L, E), lengths (B,), 0 = not applicable -> embedding (B, L, D), mask (B, L)
     """
 
+    takes = "vector"
+
     def __init__(self, output_dim: int, input_dim: int = 384, activation: str = "none"):
         super().__init__()
         self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]

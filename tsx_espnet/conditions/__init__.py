@@ -67,7 +67,7 @@ class Unconditional(Condition):
     def query(self, asked: bool) -> str:
         return ANY
 
-    def encode(self, value: str, vocabulary) -> np.ndarray:
+    def encode(self, value: str, vocabulary, takes: str) -> np.ndarray:
         return np.array([0])
 
 

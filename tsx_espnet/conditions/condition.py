@@ -95,6 +95,8 @@ class Condition:
         margin: smallest difference between sources that counts, if there are differences.
         margin_option: option of the mixing config that sets it; None: ``margins: {name: ...}``.
         conditioner: default kind of the conditioner.
+        gives: what ``encode`` can make of a value: ``index``, ``vector``, ``tokens``, ``samples``;
+            a conditioner says which of them it ``takes``.
         queried: False if there is no query, and so nothing to look up in a mixture set.
         planned: whether the value is in the plan of a mixture.
     """
@@ -107,6 +109,7 @@ class Condition:
     margin: Optional[float] = None
     margin_option: Optional[str] = None
     conditioner: str = "onehot"
+    gives: Tuple[str, ...] = ("index",)
     queried: bool = True
     planned: bool = True
 
@@ -145,15 +148,38 @@ class Condition:
         """All values of a model; None for an open condition."""
         return self.values
 
-    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
-        """What the conditioner takes for ``value``.
+    def words(self, value: str) -> str:
+        """A value in words, if the condition gives vectors or tokens."""
+        return value
+
+    def encode(self, value: str, vocabulary: "Vocabulary", takes: str) -> np.ndarray:
+        """The array of ``value`` for a conditioner that takes ``takes``.
 
         Shape:
-            (1,) int64, the index of the value, ``-1`` for "not applicable"
+            index: (1,) int64, ``-1`` for "not applicable";
+            vector: (L, E) float32, the vectors of ``words``, and tokens: (L,) int64, L = 0 for
+            "not applicable"
 
         Raises:
-            TSXError: if the value is unknown, with the known ones, or the nearest of many.
+            TSXError: if the condition gives no such thing, or the value is unknown, with the known
+                ones, or the nearest of many.
         """
+        self.check_gives(takes, f"a conditioner that takes {takes}")
+        if takes == "index":
+            return self._index(value, vocabulary)
+        words = None if value == NOT_APPLICABLE else self.words(value)
+        return vocabulary.vectors(words) if takes == "vector" else vocabulary.tokens(words)
+
+    def check_gives(self, takes: str, conditioner: str) -> None:
+        """Raise ``TSXError``, naming the ``conditioner``, unless it takes what is given."""
+        if takes not in self.gives:
+            expected = " or ".join(self.gives)
+            raise TSXError(
+                f"condition {self.name}: expected a conditioner that takes {expected}, "
+                f"found {conditioner}"
+            )
+
+    def _index(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
         if value == NOT_APPLICABLE:
             return np.array([NO_VALUE])
         known = self.known(vocabulary)
@@ -166,8 +192,10 @@ class Condition:
 
     def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
         """Options of a conditioner of this ``kind`` that follow from the vocabulary."""
-        known = self.known(vocabulary)
-        return {"num_values": len(known)} if kind == "onehot" and known is not None else {}
+        known, table = self.known(vocabulary), vocabulary.text_table
+        if kind == "onehot" and known is not None:
+            return {"num_values": len(known)}
+        return {"input_dim": table.dim} if kind == "text" and table is not None else {}
 
 
 def parse_strings(text: str, expected: str) -> List[str]:

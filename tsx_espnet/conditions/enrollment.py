@@ -28,6 +28,7 @@ class Enrollment(Condition):
     help = "recordings of such a sound, one or several; their embeddings are averaged"
     option = {"nargs": "+", "metavar": "FILE"}
     conditioner = "enrollment"
+    gives = ("samples",)
     planned = False
 
     def query(self, asked: Recordings) -> str:
@@ -40,15 +41,17 @@ class Enrollment(Condition):
     def split(self, value: str) -> List[str]:
         return enrollment_paths(value)
 
-    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
+    def encode(self, value: str, vocabulary: "Vocabulary", takes: str) -> np.ndarray:
         """The samples of one recording, at the rate of the vocabulary.
 
         Shape:
             (T,) float32, T = 0 for "not applicable"
 
         Raises:
-            TSXError: if it cannot be read, or ``value`` names several.
+            TSXError: if it cannot be read, ``value`` names several, or the conditioner does not
+                take samples.
         """
+        self.check_gives(takes, f"a conditioner that takes {takes}")
         if value == NOT_APPLICABLE:
             return np.zeros(0, dtype=np.float32)
         path, *more = enrollment_paths(value)

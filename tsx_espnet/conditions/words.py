@@ -30,9 +30,13 @@ class ClassLabel(Condition):
     name = "class"
     keyword = "class_label"
     help = "a label the model was trained on, or one that was added to it"
+    gives = ("index", "vector", "tokens")
 
     def known(self, vocabulary: "Vocabulary") -> Tuple[str, ...]:
         return vocabulary.classes
+
+    def words(self, value: str) -> str:
+        return phrase(value)
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
         """The most specific such label; one of them, drawn, if ``class_level`` is ``any``."""
@@ -48,6 +52,7 @@ class Text(Condition):
     name = "text"
     help = "what it sounds like, in words"
     conditioner = "text"
+    gives = ("vector", "tokens")
 
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
         """The first caption that only the target has, else its most specific label as a phrase.
@@ -79,29 +84,6 @@ class Text(Condition):
         if not phrase.strip():
             raise TSXError("text: expected a phrase, found an empty one")
         return phrase
-
-    def encode(self, value: str, vocabulary: "Vocabulary") -> np.ndarray:
-        """The vectors of a phrase.
-
-        Shape:
-            (L, E) float32, L = 0 for "not applicable"
-
-        Raises:
-            TSXError: if there is no table of vectors, or the phrase is not in it and there is no
-                language model to embed it.
-        """
-        table = vocabulary.text_table
-        if value == NOT_APPLICABLE and table is not None:
-            return np.zeros((0, table.dim), dtype=np.float32)
-        if vocabulary.embed_phrase is not None and (table is None or value not in table):
-            return vocabulary.embed_phrase(value)
-        if table is None:
-            raise TSXError("text needs a table of embeddings: tsx_espnet.bin.embed_text makes one")
-        return table[value][np.newaxis]
-
-    def conditioner_options(self, kind: str, vocabulary: "Vocabulary") -> Dict[str, Any]:
-        table = vocabulary.text_table
-        return {"input_dim": table.dim} if kind == "text" and table is not None else {}
 
 
 def phrase(label: str) -> str:

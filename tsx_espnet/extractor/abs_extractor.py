@@ -11,28 +11,41 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding, real_positions
 
 
 class AbsTSXExtractor(AbsExtractor):
-    """From features and a ``ConditionEmbedding`` to features of the target and the rest.
+    """From features and a ``ConditionEmbedding`` to the features of M outputs.
+
+    Output 0 is the target and output 1 the rest. With a single output, the rest is the mixture
+    minus it.
 
     It is also an ESPnet extractor: stock ``enh_tse`` passes the embedding as ``enroll_ref1``.
     """
 
-    def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Optional[torch.Tensor]:
-        """What does not depend on the condition, (B, ...), or None.
+    num_outputs = 1  # M
 
-        The model computes it once per mixture and passes it to ``extract`` as a fourth argument,
-        ``prepared``, for every condition that is tried.
+    def prepare(
+        self, feature: torch.Tensor, lengths: torch.Tensor
+    ) -> Optional[Tuple[torch.Tensor, ...]]:
+        """What does not depend on the condition: tensors (B, ...), or None.
+
+        The model computes it once per mixture and passes it to ``extract`` for every condition that
+        is tried.
         """
         return None
 
     @abstractmethod
     def extract(
-        self, feature: torch.Tensor, lengths: torch.Tensor, condition: ConditionEmbedding
-    ) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
-        """Features of the target and of the rest.
+        self,
+        feature: torch.Tensor,
+        lengths: torch.Tensor,
+        condition: ConditionEmbedding,
+        prepared: Optional[Tuple[torch.Tensor, ...]] = None,
+    ) -> torch.Tensor:
+        """Features of all outputs.
+
+        Args:
+            prepared: what ``prepare`` returned for these mixtures; computed if there is none.
 
         Shape:
-            feature (B, F, N), lengths (B,) frames -> target (B, F, N), other (B, F, N) or None;
-            None leaves the rest to be the mixture minus the target.
+            feature (B, F, N), lengths (B,) frames -> (B, M, F, N)
         """
 
     def forward(
@@ -48,8 +61,8 @@ class AbsTSXExtractor(AbsExtractor):
         if input_aux.dim() == 2:
             input_aux = input_aux.unsqueeze(1)
         mask = real_positions(input_aux.shape[1], ilens_aux.to(input_aux.device))
-        target, _ = self.extract(input, ilens, ConditionEmbedding(input_aux, mask))
-        return target, ilens, OrderedDict()
+        outputs = self.extract(input, ilens, ConditionEmbedding(input_aux, mask))
+        return outputs[:, 0], ilens, OrderedDict()
 
 
 class ESPnetExtractor(AbsTSXExtractor):
@@ -63,8 +76,8 @@ class ESPnetExtractor(AbsTSXExtractor):
         super().__init__()
         self.extractor = extractor
 
-    def extract(self, feature, lengths, condition):
+    def extract(self, feature, lengths, condition, prepared=None):
         vector = condition.vector().unsqueeze(1)
         one = torch.ones(len(vector), dtype=torch.long, device=vector.device)
         target, _, _ = self.extractor(feature, lengths, vector, one)
-        return target, None
+        return target.unsqueeze(1)

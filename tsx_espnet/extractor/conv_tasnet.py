@@ -1,6 +1,6 @@
 """Conditional Conv-TasNet, the extraction network of SoundBeam."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 
@@ -75,20 +75,19 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         )
         self.fusion = make_fusion(fusion, condition_dim, bottleneck_dim)
 
-    def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Tuple[torch.Tensor]:
         """``z``: (B, F, N) -> (B, bottleneck_dim, F)."""
         x = self.tcn.norm(magnitude(feature).transpose(1, 2))
-        return self.tcn.run_stacks(self.tcn.bottleneck(x), last=1)
+        return (self.tcn.run_stacks(self.tcn.bottleneck(x), last=1),)
 
     def extract(
         self,
         feature: torch.Tensor,
         lengths: torch.Tensor,
         condition: ConditionEmbedding,
-        prepared: Optional[torch.Tensor] = None,
-    ):
-        if prepared is None:
-            prepared = self.prepare(feature, lengths)
-        x = self.tcn.run_stacks(self.fusion(prepared, condition.vector()), first=1)
+        prepared: Optional[Tuple[torch.Tensor]] = None,
+    ) -> torch.Tensor:
+        (shared,) = self.prepare(feature, lengths) if prepared is None else prepared
+        x = self.tcn.run_stacks(self.fusion(shared, condition.vector()), first=1)
         mask = NONLINEARS[self.nonlinear](self.tcn.output(self.tcn.activation(x)))
-        return feature * mask.transpose(1, 2), None
+        return (feature * mask.transpose(1, 2)).unsqueeze(1)

@@ -30,28 +30,37 @@ def with_sizes(init: Callable) -> Callable:
 
 
 class SudoRMRFExtractor(AbsTSXExtractor):
-    """Masks for the target and for the rest, from Sudo rm -rf with a FiLM layer before each block.
+    """A mask for each output, from Sudo rm -rf with a FiLM layer before each block.
 
     The norms include padded frames: see ``tsx_espnet.layers.basic``.
 
     Args:
         input_dim: N, number of encoder bases (given by ESPnet).
         condition_dim: D, size of the condition embedding.
+        num_outputs: M; the paper has two, target and rest.
         sizes: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
 
     Reference: "Optimal condition training for target source separation", section 3.2.
     """
 
     @with_sizes
-    def __init__(self, input_dim: int, condition_dim: int = 128, **sizes: Any):
+    def __init__(
+        self, input_dim: int, condition_dim: int = 128, num_outputs: int = 2, **sizes: Any
+    ):
         super().__init__()
-        self.network = SudoRMRF(input_dim, num_masks=2, condition_dim=condition_dim, **sizes)
+        self.num_outputs = num_outputs
+        self.network = SudoRMRF(
+            input_dim, num_masks=num_outputs, condition_dim=condition_dim, **sizes
+        )
 
     def extract(
-        self, feature: torch.Tensor, lengths: torch.Tensor, condition: ConditionEmbedding
-    ):
-        masks = self.network(feature, condition.vector())
-        return feature * masks[:, 0], feature * masks[:, 1]
+        self,
+        feature: torch.Tensor,
+        lengths: torch.Tensor,
+        condition: ConditionEmbedding,
+        prepared: None = None,
+    ) -> torch.Tensor:
+        return feature.unsqueeze(1) * self.network(feature, condition.vector())
 
 
 class SudoRMRFSeparator(AbsSeparator):

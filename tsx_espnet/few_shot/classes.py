@@ -25,6 +25,7 @@ from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, find
 from tsx_espnet.conditions.enrollment import Recordings, recording_paths
+from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, AdaptationOptions
@@ -183,7 +184,7 @@ def adapt(
     rows = new.weight
     for parameter in model.parameters():
         parameter.requires_grad_(parameter is rows)
-    criterions = build_criterions(experiment.config.get("criterions") or SNR)
+    distance = build_criterions(experiment.config.get("criterions") or SNR)
     optimizer = torch.optim.Adam([rows], lr=lr)
     losses = []
     for epoch in range(1, num_epochs + 1):
@@ -193,7 +194,7 @@ def adapt(
         for batch in progress(batches, f"adapt, epoch {epoch}/{num_epochs}"):
             chosen = [mixtures[int(index)] for index in batch]
             _check_batch(chosen, labels)
-            loss = _loss(experiment, criterions, chosen)
+            loss = _loss(experiment, distance, chosen)
             if not torch.isfinite(loss):
                 raise TSXError(f"adaptation: the loss is {loss.item()} in epoch {epoch}")
             optimizer.zero_grad()
@@ -207,7 +208,9 @@ def adapt(
     return losses
 
 
-def _loss(experiment: Experiment, criterions, chosen: Sequence[AdaptationMixture]) -> torch.Tensor:
+def _loss(
+    experiment: Experiment, distance: Distance, chosen: Sequence[AdaptationMixture]
+) -> torch.Tensor:
     """The mean over a batch."""
     model = experiment.model
     device = next(model.parameters()).device
@@ -219,8 +222,8 @@ def _loss(experiment: Experiment, criterions, chosen: Sequence[AdaptationMixture
         encoded = model.encode(mixture, lengths)
     ones = torch.ones(len(chosen), device=device)
     condition = model.conditioners["class"](torch.from_numpy(value).to(device), ones)
-    estimate, _ = model.separate(encoded, model.refine(encoded, condition))
-    return sum(weight * criterion(target, estimate) for weight, criterion in criterions).mean()
+    estimate = model.separate(encoded, model.refine(encoded, condition))[:, 0]
+    return distance(target, estimate, mixture).mean()
 
 
 def _check_batch(chosen: Sequence[AdaptationMixture], labels: Sequence[str]) -> None:

@@ -34,8 +34,10 @@ class Plan:
         target: number of the component that is the target.
         conditions: name -> value of the conditions that apply to the target, see
             ``tsx_espnet.conditions``.
-        snr: level of the target over that of all the rest together, in dB; None: not known.
-        overlap: of the sounding parts, see ``placement.py``; None: not known.
+        snr: level of the target over that of all the rest together, in dB; None: there is no rest,
+            or it is not known.
+        overlap: of the sounding parts, see ``placement.py``; None: there is one source, or it is
+            not known.
         seed, epoch, index: what it was drawn from.
         background: noise under the sources.
         enrollments: recordings that query the target, or another component.

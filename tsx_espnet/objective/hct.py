@@ -5,10 +5,10 @@ from typing import Mapping, Optional, Sequence
 import torch
 
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective, Trials
+from tsx_espnet.objective.trials import Trials, TrialsObjective
 
 
-class HCTObjective(AbsObjective):
+class HCTObjective(TrialsObjective):
     """Eq. 3: a condition is drawn for every mixture from a prior over the applicable ones.
 
     Args:

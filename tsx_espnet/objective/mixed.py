@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective, Trials
+from tsx_espnet.objective.trials import Trials, TrialsObjective
 
 
-class MixedObjective(AbsObjective):
+class MixedObjective(TrialsObjective):
     r"""Eq. 5: extraction through two conditions, and a pull of their embeddings towards each other.
 
     ``L = D(f(y, e¹)) + D(f(y, e²)) + alpha · (1 - cos(e¹, e²))``, the mean over the mixtures. Where

@@ -6,13 +6,13 @@ import torch
 
 from tsx_espnet.checks import one_of
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective, Trials
 from tsx_espnet.objective.hct import HCTObjective
+from tsx_espnet.objective.trials import Trials, TrialsObjective
 
 STOP_GRADIENTS = (None, "best", "wanted")
 
 
-class OCTObjective(AbsObjective):
+class OCTObjective(TrialsObjective):
     r"""Eq. 4: back-propagate through the applicable condition of least loss, and, as section 3.4
     does, through the condition of interest.
 

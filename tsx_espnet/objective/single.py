@@ -4,10 +4,10 @@ from typing import Sequence
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.distributed import mean
-from tsx_espnet.objective.abs_objective import AbsObjective, Trials
+from tsx_espnet.objective.trials import Trials, TrialsObjective
 
 
-class SingleObjective(AbsObjective):
+class SingleObjective(TrialsObjective):
     """Eq. 3 with one named condition; mixtures where it is not applicable are skipped.
 
     Args:

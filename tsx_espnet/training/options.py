@@ -14,11 +14,9 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.cli import no_option
 from tsx_espnet.errors import TSXError
-from tsx_espnet.experiment import TEXT_TABLE, check_same_texts
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
-from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, read_yaml
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
@@ -131,6 +129,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         help="the distance D, as in ESPnet's enh task",
     )
     group.add_argument(
+        "--mixture_criterions",
+        action=NestedDictAction,
+        default=[],
+        help="the distance of the sum of the outputs from the mixture, in the form of --criterions",
+    )
+    group.add_argument(
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
@@ -140,6 +144,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--text_embeddings",
         type=str_or_none,
         help="table of text vectors; copied into the experiment",
+    )
+    group.add_argument(
+        "--pretrained",
+        action=NestedDictAction,
+        default={},
+        help="networks that parts name by an option 'pretrained': {name: DIR}; copied into the "
+        "experiment",
     )
     return group
 
@@ -229,14 +240,6 @@ def expand_data_options(args: argparse.Namespace) -> None:
                 f"--valid_mixtures {args.valid_mixtures}: expected {args.fs} Hz as for training, "
                 f"found {found} Hz"
             )
-    if args.text_embeddings is not None and not args.dry_run:
-        table = Path(args.output_dir) / TEXT_TABLE
-        if Path(args.text_embeddings) != table:
-            texts = TextTable.read(args.text_embeddings)
-            if args.resume and "text" in args.conditions:
-                check_same_texts(args.output_dir, texts)
-            texts.write(table)
-            args.text_embeddings = str(table)
 
 
 def _check_sources(args: argparse.Namespace) -> None:

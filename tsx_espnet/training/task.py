@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import torch
@@ -31,8 +30,9 @@ from tsx_espnet.mixing.mixture_set import data_names
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
-from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.pretrained.frozen import pretrained_kept
 from tsx_espnet.training.checkpoint import safe_torch_files
+from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
 from tsx_espnet.training.iterator import MixtureIterFactory, TSXPreprocessor
 from tsx_espnet.training.lock import locked
 from tsx_espnet.training.options import (
@@ -43,7 +43,6 @@ from tsx_espnet.training.options import (
 )
 from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
 from tsx_espnet.training.trainer import TSXTrainer
-from tsx_espnet.vocabulary import Vocabulary
 
 parts.register()
 
@@ -107,6 +106,7 @@ class TSXTask(AbsTask):
         if args.resume:  # before the text embeddings are copied, and once the mixing is known
             check_same_setup(args.output_dir, vars(args))
         expand_data_options(args)
+        keep_frozen_parts(args)
         if args.resume:
             check_same_setup(args.output_dir, vars(args))
 
@@ -177,7 +177,8 @@ class TSXTask(AbsTask):
             check_conf("scheduler", args.scheduler, scheduler, conf, ["optimizer"])
         model = build_model(vars(args), vocabulary)
         if args.init is not None:
-            initialize(model, args.init)
+            with pretrained_kept(model):
+                initialize(model, args.init)
         return model
 
     @classmethod
@@ -211,24 +212,3 @@ class TSXTask(AbsTask):
             num_iters_per_epoch=options.num_iters_per_epoch,
             pin_memory=args.ngpu > 0,
         )
-
-
-def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
-    """The values of the model's conditions, from the files or lists of the configuration."""
-    classes = args.class_list
-    if isinstance(classes, str):
-        path = Path(classes)
-        if not path.is_file():
-            raise TSXError(f"--class_list {path}: no such file; format makes it")
-        classes = path.read_text(encoding="utf-8").split()
-    if "class" in args.conditions and not classes:
-        if not args.dry_run:
-            raise TSXError("the class condition needs its labels: --class_list is missing")
-        classes = ["any"]  # a dry run needs no labels
-    table = None
-    if "text" in args.conditions:
-        if args.text_embeddings is not None:
-            table = TextTable.read(args.text_embeddings)
-        elif not args.dry_run:
-            raise TSXError("the text condition needs vectors: --text_embeddings is missing")
-    return Vocabulary(classes or (), table, args.fs)
