@@ -20,9 +20,9 @@ def options(tmp_path):
     def make(**others):
         given = {
             **dict.fromkeys(("valid_mixtures", "text_embeddings", "class_list")),
+            **dict.fromkeys(("train_streams", "train_mixtures", "interference")),
             **{"train_clips": str(tmp_path), "mixing_config": str(tmp_path / "mixing.yaml")},
-            **{"class_level": "any", "text_variants": False, "background_noise": None},
-            **{"interference": None},
+            **{"class_level": "any", "text_variants": False},
             **{"conditions": {}, "fs": 8000, "mixtures_per_epoch": 1, "dry_run": True},
         }
         for mode in ("train", "valid"):
@@ -69,3 +69,25 @@ def test_noise_without_clips_to_mix_is_refused(options):
     args = options(background_noise="noise", train_clips=None)
     with pytest.raises(TSXError, match="--background_noise is for mixtures of --train_clips"):
         expand_data_options(args)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"train_streams": "a.yaml"}, "--train_clips and --train_streams exclude each other"),
+        ({"train_mixtures": "dir"}, "--mixing_config and --train_mixtures exclude each other"),
+        (
+            {"train_mixtures": "dir", "train_clips": None},
+            "--train_mixtures is for mixtures of --train_clips, which is missing",
+        ),
+        ({"mixing_config": None}, "--train_clips needs --mixing_config"),
+        (
+            {"train_clips": None, "dry_run": False},
+            "--train_clips is missing \\(or --train_streams or --train_data_path",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_mixtures_come_from_one_place(options, given, message):
+    with pytest.raises(TSXError, match=message):
+        expand_data_options(options(**given))

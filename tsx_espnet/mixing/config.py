@@ -202,6 +202,11 @@ class MixingConfig:
         background = dataclasses.replace(self.background, noise=str(directory))
         return dataclasses.replace(self, background=background)
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether the components and all queries are written to a mixture set."""
+        return self.write_sources or self.num_targets == "all" or self.component_sources > 1
+
     def with_interference(self, directory: PathLike) -> "MixingConfig":
         """The same with all sources but the first from the clips in ``directory``."""
         return dataclasses.replace(self, interference=str(directory))
