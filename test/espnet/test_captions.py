@@ -79,8 +79,9 @@ def test_train_infer_and_score(run, captioned, args, tmp_path):
     assert all(s.si_sdr is not None for s in scores if s.silent == "")
 
 
-def test_the_class_of_clips_without_is_refused(start, args, tmp_path):
+def test_the_class_of_clips_without_is_refused(start, captioned, args, tmp_path):
     command = start(TRAIN, *args, "--output_dir", tmp_path / "exp", "--conditions", "class={}")
     assert command.wait() == 1
     last = command.err.strip().splitlines()[-1]
-    assert last.startswith("error: condition class: expected labels of --train_clips, found no")
+    classes = captioned / "clips" / "classes.txt"
+    assert last == f"error: --class_list {classes}: no such file; format writes that of labels"
