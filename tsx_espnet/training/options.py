@@ -18,6 +18,7 @@ from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
 from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
 from tsx_espnet.tables import read_table, read_yaml
+from tsx_espnet.vocabulary import takes_of
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
@@ -221,7 +222,8 @@ def expand_data_options(args: argparse.Namespace) -> None:
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
         classes = Path(args.train_clips) / "classes.txt"
-        if args.class_list is None and (classes.is_file() or "class" in args.conditions):
+        by_index = takes_of(args.conditions).get("class") == "index"
+        if args.class_list is None and (classes.is_file() or by_index):
             args.class_list = str(classes)
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
