@@ -23,6 +23,8 @@ def trained(tmp_path_factory, make_experiment, tiny_clap):
     directory = make_experiment(
         tmp_path_factory.mktemp("exp") / "tokens",
         conditions={"text": TOKENS, "class": TOKENS},
+        extractor="conv_tasnet",
+        extractor_conf={"fusion": "attention", "bottleneck_dim": 8, "layer": 1, "stack": 1},
         pretrained={"clap": str(tiny_clap)},
         pretrained_digest={"clap": digest_of(tiny_clap)},
     )

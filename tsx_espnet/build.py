@@ -1,22 +1,29 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import torch
 
-from tsx_espnet.checks import check_given, check_names
+from tsx_espnet.checks import check_names
+from tsx_espnet.conditioner.embedding import AbsConditioner
 from tsx_espnet.conditions import find as find_condition
 from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
+from tsx_espnet.extractor.separation import Pass
 from tsx_espnet.layers.consistency import MixtureConsistency
 from tsx_espnet.model import ESPnetTSXModel
-from tsx_espnet.parts import find
+from tsx_espnet.parts import find, make, options_of
 from tsx_espnet.pretrained.store import Networks
 from tsx_espnet.vocabulary import Vocabulary, kind_of
 
 NO_NETWORKS = Networks({}, {})
+# what a later pass may have of its own
+LATER = (
+    *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
+    *("conditions", "conditioner_conf", "consistency", "stop_gradient"),
+)
 
 
 def build_model(
@@ -51,11 +58,8 @@ def build_model(
             input_dim=encoder.output_dim,
             embedding_dim=dim,
         )
-    consistency = None
-    if config["consistency"] not in (None, "none"):
-        num_sources = max(2, extractor.num_outputs)  # with one, the rest is the second
-        consistency = MixtureConsistency(config["consistency"], encoder.output_dim, num_sources)
-    objective, criterion, mixture_criterion = None, None, None
+    consistency = build_consistency(config["consistency"], encoder, extractor)
+    training_parts: Dict[str, Any] = {}
     if training:
         objective = make(
             "objective",
@@ -65,40 +69,90 @@ def build_model(
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
-        criterion = build_criterions(config["criterions"])
+        training_parts = {
+            "objective": objective,
+            "criterion": build_criterions(config["criterions"]),
+        }
         if config.get("mixture_criterions"):
-            mixture_criterion = build_criterions(config["mixture_criterions"], "mixture_criterions")
-    return ESPnetTSXModel(
-        encoder=encoder,
-        extractor=extractor,
-        decoder=make("decoder", config["decoder"], config["decoder_conf"]),
-        conditioners={
-            name: build_conditioner(
-                name, conf, dim, vocabulary, config.get("conditioner_conf"), networks
+            training_parts["mixture_criterion"] = build_criterions(
+                config["mixture_criterions"], "mixture_criterions"
             )
-            for name, conf in conditions.items()
-        },
-        refiner=refiner,
-        consistency=consistency,
-        objective=objective,
-        criterion=criterion,
-        mixture_criterion=mixture_criterion,
-    )
+    first = {
+        "encoder": encoder,
+        "extractor": extractor,
+        "decoder": make("decoder", config["decoder"], config["decoder_conf"]),
+        "conditioners": build_conditioners(config, vocabulary, networks),
+        "refiner": refiner,
+        "consistency": consistency,
+    }
+    check_fit(config, extractor, first["conditioners"])
+    later = build_later(config, vocabulary, networks, first["conditioners"], extractor)
+    return ESPnetTSXModel(**first, later=later, **training_parts)
 
 
-def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) -> Any:
-    """A part from its ``conf`` and options ``given`` by the rest of the model.
+def build_consistency(
+    kind: Optional[str], encoder: torch.nn.Module, extractor: AbsTSXExtractor
+) -> Optional[MixtureConsistency]:
+    """The mixture consistency of an extractor, or None."""
+    if kind in (None, "none"):
+        return None
+    num_sources = max(2, extractor.num_outputs)  # of one output, the rest is the second
+    return MixtureConsistency(kind, encoder.output_dim, num_sources)
+
+
+def build_later(
+    config: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    networks: Networks,
+    conditioners: Mapping[str, AbsConditioner],
+    extractor: AbsTSXExtractor,
+) -> List[Pass]:
+    """The passes after the first, each the first with other options (``later`` of ``config``).
+
+    A pass without ``conditions`` has the embedding of the first. One with ``conditions`` hears the
+    only condition of the model.
+
+    Args:
+        networks: those that an option ``pretrained`` may name.
+        conditioners, extractor: of the first pass.
 
     Raises:
-        TSXError: if there is no such part, or an option is unknown, missing or wrong.
+        TSXError: naming the option, if the extractor cannot see estimates or a condition is asked.
     """
-    part = find(kind, name)
-    conf = conf or {}
-    check_conf(kind, name, part, conf, given)
-    try:
-        return part(**given, **conf)
-    except ValueError as error:
-        raise TSXError(f"{kind}_conf of {name}: {error}") from None
+    passes = []
+    for overrides in config.get("later") or ():
+        check_names(overrides, LATER, "--later")
+        own = {**config, "conditions": {}, "stop_gradient": False, **overrides}
+        encoder = make("encoder", own["encoder"], own["encoder_conf"])
+        num_estimates = max(2, extractor.num_outputs)  # of the pass before
+        extractor = build_extractor(
+            own["extractor"],
+            encoder.output_dim,
+            own["embedding_dim"],
+            own["extractor_conf"],
+            further_dim=num_estimates * encoder.output_dim,
+        )
+        heard = build_conditioners(own, vocabulary, networks)
+        if heard and (len(conditioners) > 1 or heard.keys() != conditioners.keys()):
+            raise TSXError(
+                f"--later conditions: expected the only condition of the model, found "
+                f"{', '.join(heard)} in a model of {', '.join(conditioners)}"
+            )
+        for name, conditioner in heard.items():
+            if not conditioner.hears:
+                raise TSXError(f"--later conditions: {name} is queried by, expected one heard")
+        check_fit(own, extractor, heard or conditioners, ("mixture", "estimates", "sources"))
+        passes.append(
+            Pass(
+                encoder,
+                extractor,
+                make("decoder", own["decoder"], own["decoder_conf"]),
+                heard,
+                consistency=build_consistency(own["consistency"], encoder, extractor),
+                stop_gradient=own["stop_gradient"],
+            )
+        )
+    return passes
 
 
 def with_network(
@@ -116,44 +170,56 @@ def with_network(
     return conf
 
 
-def check_conf(
-    kind: str, name: str, part: type, conf: Mapping[str, Any], given: Iterable[str]
+def check_fit(
+    config: Mapping[str, Any],
+    extractor: AbsTSXExtractor,
+    conditioners: Mapping[str, AbsConditioner],
+    signals: Sequence[str] = ("mixture", "sources"),
 ) -> None:
-    """Raise ``TSXError`` if ``conf`` has an unknown option, or lacks one that ``part`` needs."""
-    takes = {option: need for option, need in options_of(part).items() if option not in given}
-    where = f"{kind}_conf of {name}"
-    check_names(conf, list(takes), where)
-    check_given(conf, [option for option, needed in takes.items() if needed], where)
+    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives.
 
-
-def options_of(part: type) -> Dict[str, bool]:
-    """The named options of a class, and those that it passes on to its base as ``**options``.
-
-    Returns:
-        option -> whether it is required (never of a base class, which may get it from the subclass)
+    Args:
+        signals: those that there are to hear.
     """
-    options: Dict[str, bool] = {}
-    handed_on = False
-    for base in part.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        own, handed_on = not handed_on, False
-        for name, parameter in list(inspect.signature(base.__init__).parameters.items())[1:]:
-            handed_on |= parameter.kind is parameter.VAR_KEYWORD
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                options.setdefault(name, own and parameter.default is parameter.empty)
-        if not handed_on:
-            break
-    return options
+    for name, conditioner in conditioners.items():
+        for signal in conditioner.hears:
+            if signal not in signals:
+                raise TSXError(
+                    f"conditioner of {name} ({type(conditioner).__name__}): expected one that "
+                    f"hears {' or '.join(signals)} in this pass, found {signal}"
+                )
+    gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
+    for name, given in gives.items():
+        if given not in extractor.accepts:
+            raise TSXError(
+                f"--extractor {config['extractor']} takes {' or '.join(extractor.accepts)}, the "
+                f"conditioner of {name} ({type(conditioners[name]).__name__}) gives {given}"
+            )
+    timed = [name for name, given in gives.items() if given == "timed"]
+    if timed and len(timed) < len(gives):
+        other = next(name for name in gives if name not in timed)
+        raise TSXError(f"--conditions: expected all timed or none: {timed[0]} is, {other} is not")
 
 
 def build_extractor(
-    name: str, input_dim: int, embedding_dim: int, conf: Mapping[str, Any]
+    name: str,
+    input_dim: int,
+    embedding_dim: int,
+    conf: Mapping[str, Any],
+    further_dim: int = 0,
 ) -> AbsTSXExtractor:
-    """One of our extractors, or of ESPnet's in an ``ESPnetExtractor``."""
+    """One of our extractors, or of ESPnet's in an ``ESPnetExtractor``.
+
+    Args:
+        further_dim: number of input channels beside those of the mixture.
+    """
     extractor = find("extractor", name)
+    further = {"further_dim": further_dim} if "further_dim" in options_of(extractor) else {}
+    if further_dim and not further:
+        raise TSXError(f"--extractor {name} of --later: it cannot see estimates beside the mixture")
     if issubclass(extractor, AbsTSXExtractor):
-        return make("extractor", name, conf, input_dim=input_dim, condition_dim=embedding_dim)
+        given = {"input_dim": input_dim, "condition_dim": embedding_dim, **further}
+        return make("extractor", name, conf, **given)
     size = conf.get("spk_emb_dim")
     if "use_spk_emb" in inspect.signature(extractor).parameters and (
         not conf.get("use_spk_emb") or size != embedding_dim
@@ -164,6 +230,17 @@ def build_extractor(
             f"(--embedding_dim), found {conf.get('use_spk_emb', False)} and {size}"
         )
     return ESPnetExtractor(make("extractor", name, conf, input_dim=input_dim))
+
+
+def build_conditioners(
+    config: Mapping[str, Any], vocabulary: Vocabulary, networks: Networks
+) -> Dict[str, AbsConditioner]:
+    """The conditioners of all ``conditions`` of a configuration."""
+    dim, usual = config["embedding_dim"], config.get("conditioner_conf")
+    return {
+        name: build_conditioner(name, conf, dim, vocabulary, usual, networks)
+        for name, conf in config["conditions"].items()
+    }
 
 
 def build_conditioner(
@@ -195,9 +272,7 @@ def build_conditioner(
     return make("conditioner", kind, options, output_dim=embedding_dim)
 
 
-def build_criterions(
-    specs: Iterable[Mapping[str, Any]], option: str = "criterions"
-) -> Distance:
+def build_criterions(specs: Iterable[Mapping[str, Any]], option: str = "criterions") -> Distance:
     """The distance of ESPnet's ``--criterions`` list.
 
     The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.

@@ -171,10 +171,13 @@ def extract_batch(
             rows = [row for row, name in enumerate(names) if name in values]
             if not rows:
                 continue
-            embedding = ConditionEmbedding.cat(
-                [embed(condition, values[names[row]]) for row in rows]
-            )
             chosen = torch.tensor(rows, device=device)
+            if condition in model.heard:
+                embedding = model.hear(encoded, condition).select(chosen)
+            else:
+                embedding = ConditionEmbedding.cat(
+                    [embed(condition, values[names[row]]) for row in rows]
+                )
             embedding = model.refine(encoded, embedding, chosen)
             estimates = model.separate(encoded, embedding, chosen)
             for row, (target, other) in zip(rows, estimates[:, :2].cpu().numpy()):

@@ -27,7 +27,7 @@ PREEMPTED = "preempted.pth"  # from within an epoch
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
-    *("objective", "objective_conf", "criterions", "mixture_criterions"),
+    *("objective", "objective_conf", "criterions", "mixture_criterions", "later"),
     *("refiner", "refiner_conf", "mixing_conf"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")

@@ -1,7 +1,7 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
 import dataclasses
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -202,13 +202,13 @@ class TargetSoundExtractor:
         )
         return losses
 
-    def embed_keywords(self, keywords: Mapping[str, Any]) -> ConditionEmbedding:
+    def embed_keywords(self, keywords: Mapping[str, Any]) -> Union[ConditionEmbedding, str]:
         """The embedding of the keywords of a call, of which None and False are ignored."""
         asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
         return self.embed({n: v for n, v in asked.items() if v is not None and v is not False})
 
-    def embed(self, asked: Mapping[str, Any]) -> ConditionEmbedding:
-        """The embedding of ``{condition: value}``, one entry.
+    def embed(self, asked: Mapping[str, Any]) -> Union[ConditionEmbedding, str]:
+        """The embedding of ``{condition: value}``, one entry; the name of one that is heard.
 
         Raises:
             TSXError: for no or several conditions, one that the model does not know, or a value
@@ -222,6 +222,8 @@ class TargetSoundExtractor:
             raise TSXError(
                 f"this model cannot be queried by {name}; it knows {', '.join(self.conditions)}"
             )
+        if name in self.model.heard:
+            return name
         with torch.no_grad():
             return self.experiment.embed(name, find(name).query(value))
 
@@ -236,7 +238,7 @@ class TargetSoundExtractor:
         return self._language_model.embed([phrase.strip()])
 
     def _recording(
-        self, fs: float, channels: int, condition: ConditionEmbedding
+        self, fs: float, channels: int, condition: Union[ConditionEmbedding, str]
     ) -> RecordingInSegments:
         device = next(self.model.parameters()).device
 

@@ -1,13 +1,15 @@
-"""The tables of parts, and how they are put into ESPnet's."""
+"""The tables of parts, how one is made, and how the tables are put into ESPnet's."""
 
 import contextlib
 import importlib
+import inspect
 import os
 import sys
 import tempfile
 import warnings
-from typing import Dict, Iterator
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
 
+from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.errors import TSXError
 
 OURS: Dict[str, Dict[str, str]] = {
@@ -122,6 +124,52 @@ def find(kind: str, name: str) -> type:
     if name not in known:
         raise TSXError(f"--{kind}: expected one of {', '.join(known)}, found {name!r}")
     return known[name]
+
+
+def make(kind: str, name: str, conf: Optional[Mapping[str, Any]], **given: Any) -> Any:
+    """A part from its ``conf`` and options ``given`` by the rest of the model.
+
+    Raises:
+        TSXError: if there is no such part, or an option is unknown, missing or wrong.
+    """
+    part = find(kind, name)
+    conf = conf or {}
+    check_conf(kind, name, part, conf, given)
+    try:
+        return part(**given, **conf)
+    except ValueError as error:
+        raise TSXError(f"{kind}_conf of {name}: {error}") from None
+
+
+def check_conf(
+    kind: str, name: str, part: type, conf: Mapping[str, Any], given: Iterable[str]
+) -> None:
+    """Raise ``TSXError`` if ``conf`` has an unknown option, or lacks one that ``part`` needs."""
+    takes = {option: need for option, need in options_of(part).items() if option not in given}
+    where = f"{kind}_conf of {name}"
+    check_names(conf, list(takes), where)
+    check_given(conf, [option for option, needed in takes.items() if needed], where)
+
+
+def options_of(part: type) -> Dict[str, bool]:
+    """The named options of a class, and those that it passes on to its base as ``**options``.
+
+    Returns:
+        option -> whether it is required (never of a base class, which may get it from the subclass)
+    """
+    options: Dict[str, bool] = {}
+    handed_on = False
+    for base in part.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        own, handed_on = not handed_on, False
+        for name, parameter in list(inspect.signature(base.__init__).parameters.items())[1:]:
+            handed_on |= parameter.kind is parameter.VAR_KEYWORD
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                options.setdefault(name, own and parameter.default is parameter.empty)
+        if not handed_on:
+            break
+    return options
 
 
 def register() -> None:

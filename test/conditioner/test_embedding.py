@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -66,3 +69,63 @@ def test_null_is_applicable_and_zero():
 def test_shapes_that_do_not_fit_are_refused(embedding, mask):
     with pytest.raises(ValueError, match=r"expected embedding \(B, L, D\) and mask \(B, L\)"):
         ConditionEmbedding(torch.zeros(embedding), torch.zeros(mask).bool())
+
+
+def frames(length, size=2):
+    values = torch.arange(float(size * length)).reshape(size, length, 1)
+    return ConditionEmbedding(values, torch.ones(size, length).bool(), timed=True)
+
+
+@pytest.mark.parametrize(
+    "length, num_frames, expected",
+    [
+        (3, 3, [0, 1, 2]),
+        (3, 7, [0, 0, 0, 1, 1, 2, 2]),
+        (7, 3, [0, 2, 4]),
+        (1, 4, [0, 0, 0, 0]),
+        (5, 1, [0]),
+    ],
+)
+def test_frames_are_repeated_by_a_table(length, num_frames, expected):
+    found = frames(length).at(num_frames)
+    assert found.shape == (2, num_frames, 1)
+    assert found[0, :, 0].tolist() == expected
+    assert found[1, :, 0].tolist() == [length + position for position in expected]
+
+
+@pytest.mark.parametrize("length, num_frames", [(301, 1201), (75, 188), (1201, 301)])
+def test_frame_w_is_that_of_position_floor_w_l_over_w(length, num_frames):
+    expected = [math.floor(Fraction(frame * length, num_frames)) for frame in range(num_frames)]
+    assert frames(length).at(num_frames)[0, :, 0].tolist() == expected
+
+
+def test_frames_that_are_not_real_are_zero():
+    condition = frames(4)
+    condition.mask[0, 1] = condition.mask[1] = False
+    assert condition.at(4)[..., 0].tolist() == [[0, 0, 2, 3], [0] * 4]
+    assert condition.applicable.tolist() == [True, False]
+
+
+def test_frames_stay_frames():
+    condition = frames(4)
+    assert condition.select(torch.tensor([1])).timed and condition.padded(4).timed
+    assert ConditionEmbedding.cat([condition, condition]).timed
+    assert ConditionEmbedding.cat([condition, frames(4, 1)]).mask.shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "misuse, message",
+    [
+        (lambda: frames(4).vector(), "for the whole mixture, found one of frames"),
+        (lambda: frames(4).padded(5), "expected 5 frames, found 4"),
+        (lambda: ConditionEmbedding.cat([frames(4), frames(5)]), "expected 5 frames, found 4"),
+        (lambda: ConditionEmbedding.cat([frames(4), frames(4)], dim=1), "joined only for several"),
+        (
+            lambda: ConditionEmbedding.cat([frames(1), ConditionEmbedding.null(MASK, 1)]),
+            "joined only for several",
+        ),
+    ],
+)
+def test_what_would_move_frames_in_time_is_refused(misuse, message):
+    with pytest.raises(ValueError, match=message):
+        misuse()

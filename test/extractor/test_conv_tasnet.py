@@ -71,10 +71,10 @@ def test_the_vector_is_multiplied_into_the_output_of_the_first_stack():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("fusion", ["multiply", "film", "concat"])
-@pytest.mark.parametrize("condition_dim, stack", [(6, 1), (4, 2), (6, 3)])
+@pytest.mark.parametrize("fusion", ["multiply", "film", "concat", "attention"])
+@pytest.mark.parametrize("condition_dim, stack", [(8, 1), (4, 2), (8, 3)])
 def test_every_fusion_at_every_size(fusion, condition_dim, stack):
-    extractor = build(condition_dim, fusion=fusion, stack=stack)
+    extractor = build(condition_dim, fusion=fusion, stack=stack, bottleneck_dim=8)
     one, two = torch.randn(2, 2, condition_dim)
     targets = [extractor.extract(feature(), LENGTHS, condition(vector)) for vector in (one, two)]
     assert targets[0].shape == (2, 1, 40, 5) and (targets[0] - targets[1]).abs().max() > 1e-4
@@ -108,7 +108,7 @@ def test_leaky_relu_is_what_prelu_starts_from():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"fusion": "add"}, "fusion: expected one of multiply, film, concat, found 'add'"),
+        ({"fusion": "add"}, "fusion: expected one of multiply, .* attention, found 'add'"),
         ({"nonlinear": "softmax"}, "nonlinear: expected one of .* found 'softmax'"),
         ({"norm_type": "BN"}, "norm_type: expected one of .* found 'BN'"),
         ({"activation": "gelu"}, "activation: expected one of .* found 'gelu'"),

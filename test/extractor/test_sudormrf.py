@@ -17,7 +17,7 @@ def test_outputs_are_the_feature_under_the_networks_masks(num_outputs):
     condition = ConditionEmbedding(torch.randn(2, 1, 4), torch.ones(2, 1).bool())
     outputs = extractor.extract(feature, torch.tensor([9, 9]), condition)
     assert outputs.shape == (2, num_outputs, 9, 5)
-    masks = extractor.network(feature, condition.vector())
+    masks = extractor.network(feature, condition)
     for output in range(num_outputs):
         torch.testing.assert_close(outputs[:, output] / feature, masks[:, output])
         for before in range(output):
@@ -45,7 +45,7 @@ def test_softmax_masks_share_out_the_feature():
 
 def test_defaults_of_the_sizes_stand_in_one_place_and_are_seen_by_espnet():
     network = get_default_kwargs(SudoRMRF)
-    own = ("input_dim", "num_masks", "condition_dim", "num_outputs", "num_spk")
+    own = ("input_dim", "num_masks", "condition_dim", "num_outputs", "num_spk", "further_dim")
     for part in (SudoRMRFExtractor, SudoRMRFSeparator):
         shown = get_default_kwargs(part)
         sizes = {name: value for name, value in shown.items() if name not in own}

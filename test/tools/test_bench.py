@@ -66,3 +66,10 @@ def test_memory(tmp_path):
     lines = run_bench("memory", "--minutes", "0.05", "--reference", "0.1", cwd=tmp_path)
     assert len(lines) == 5 and lines[1].startswith("stream    0.10 min")
     assert "1.00 times 0.1 min" in lines[1] and not list(tmp_path.iterdir())
+
+
+def test_checkouts(tmp_path):
+    """A checkout against itself."""
+    lines = run_bench("checkouts", ROOT, "--steps", "2", "--methods", "oct", cwd=tmp_path)
+    found = re.fullmatch(r"oct +time ([\d.]+) \(quartiles .*\), memory ([\d.]+)", lines[0])
+    assert len(lines) == 1 and 0.1 < float(found[1]) < 10 and 0.5 < float(found[2]) < 2

@@ -21,7 +21,7 @@ SECONDS = 5.0
 
 
 def make_step(method: str, train_config: Path):
-    """A function that takes one step of training."""
+    """A function that takes one step of training, by a ``method_*.yaml`` beside the config."""
     import numpy as np
     import torch
 
@@ -34,10 +34,11 @@ def make_step(method: str, train_config: Path):
     from tsx_espnet.vocabulary import Vocabulary
 
     config = {"refiner": None, **read_yaml(train_config)}
-    config.update({"objective_conf": {}, **read_yaml(CONF / f"method_{method}.yaml")})
+    method_config = train_config.parent / f"method_{method}.yaml"
+    config.update({"objective_conf": {}, **read_yaml(method_config)})
     table = TextTable(["x"], np.zeros((1, 384), dtype=np.float32), "none", "mean")
     torch.manual_seed(0)
-    model = build_model(config, Vocabulary((), table)).train()
+    model = build_model(config, Vocabulary(("a", "b"), table)).train()
     optimizer = torch.optim.Adam(model.parameters())
     size = config["batch_size"]
     target, other = 0.1 * torch.randn(2, size, int(8000 * SECONDS))
@@ -45,6 +46,7 @@ def make_step(method: str, train_config: Path):
     for name in config["conditions"]:
         batch[name] = torch.arange(size).unsqueeze(1) % 2
     batch["text"] = torch.randn(size, 1, 384)
+    batch["enrollment"] = 0.1 * torch.randn(size, int(8000 * SECONDS))
 
     def step() -> None:
         optimizer.zero_grad()

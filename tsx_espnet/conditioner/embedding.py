@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import torch
 from torch.nn import functional
@@ -16,10 +16,12 @@ class ConditionEmbedding:
         embedding: (B, L, D); a vector condition has L = 1.
         mask: (B, L) bool, True where the embedding is real; nowhere in a mixture where the
             condition is not applicable: it does not tell the target from the rest.
+        timed: whether the L positions are frames, which span the mixture.
     """
 
     embedding: torch.Tensor
     mask: torch.Tensor
+    timed: bool = False
 
     def __post_init__(self):
         if self.embedding.dim() != 3 or self.mask.shape != self.embedding.shape[:2]:
@@ -35,14 +37,17 @@ class ConditionEmbedding:
 
     def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
         """The condition of some of the mixtures; ``rows`` (R,) indices."""
-        return ConditionEmbedding(self.embedding[rows], self.mask[rows])
+        return ConditionEmbedding(self.embedding[rows], self.mask[rows], self.timed)
 
     def padded(self, length: int) -> "ConditionEmbedding":
-        """Padded to L = ``length``."""
+        """Padded to L = ``length``; frames cannot be padded, as they would move in time."""
         missing = length - self.mask.shape[1]
+        if missing and self.timed:
+            raise ValueError(f"expected {length} frames, found {self.mask.shape[1]}")
         return ConditionEmbedding(
             functional.pad(self.embedding, (0, 0, 0, missing)),
             functional.pad(self.mask, (0, missing)),
+            self.timed,
         )
 
     @classmethod
@@ -51,18 +56,40 @@ class ConditionEmbedding:
 
         The ``vector()`` of several conditions is their mean.
         """
+        timed = parts[0].timed
+        if any(part.timed != timed for part in parts) or (timed and dim == 1):
+            raise ValueError("conditions with frames are joined only for several mixtures")
         if dim == 0:
             length = max(part.mask.shape[1] for part in parts)
             parts = [part.padded(length) for part in parts]
         return cls(
             torch.cat([part.embedding for part in parts], dim=dim),
             torch.cat([part.mask for part in parts], dim=dim),
+            timed,
         )
 
     def vector(self) -> torch.Tensor:
-        """(B, D): the mean over the real positions, zero if there are none."""
+        """(B, D): the mean over the real positions, zero if there are none.
+
+        Raises:
+            ValueError: if the condition is timed.
+        """
+        if self.timed:
+            raise ValueError("expected a condition for the whole mixture, found one of frames")
         weight = self.mask.unsqueeze(-1).to(self.embedding.dtype)
+        if self.embedding.shape[1] == 1:
+            return (self.embedding * weight).squeeze(1)
         return (self.embedding * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+
+    def at(self, num_frames: int) -> torch.Tensor:
+        """(B, W, D): a timed condition at W frames, frame w that of position floor(w · L / W).
+
+        Zero where it is not real.
+        """
+        length = self.mask.shape[1]
+        frames = torch.arange(num_frames, device=self.mask.device) * length // num_frames
+        real = self.embedding * self.mask.unsqueeze(-1).to(self.embedding.dtype)
+        return real.index_select(1, frames)
 
     @classmethod
     def null(cls, reference: torch.Tensor, dim: int) -> "ConditionEmbedding":
@@ -87,9 +114,22 @@ class AbsConditioner(torch.nn.Module, ABC):
     Attributes:
         takes: what a value is in the batch: ``index``, ``vector`` (of a phrase), ``tokens`` (of a
             phrase) or ``samples`` (of a recording).
+        gives: what the embedding is: ``vector`` (the mean of its positions is meant), ``tokens``
+            or ``timed``.
+        hears: for a condition that is heard instead of queried by, the signals it is made from, in
+            this order: ``mixture``, ``estimates`` (of the pass before), ``sources`` (in training;
+            elsewhere nobody knows them). The value is then (B, S, T), their waveforms at the level
+            at which the mixture has unit RMS, of ``lengths`` samples.
     """
 
     takes: str = "index"
+    gives: str = "vector"
+    hears: Tuple[str, ...] = ()
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the condition is made from the sources."""
+        return "sources" in self.hears
 
     @abstractmethod
     def forward(self, value: torch.Tensor, lengths: torch.Tensor) -> ConditionEmbedding:

@@ -48,7 +48,7 @@ class MixtureRefiner(torch.nn.Module):
         length = condition.embedding.shape[1]
         repeated = context.unsqueeze(1).expand(-1, length, -1)
         refined = self.map(torch.cat([repeated, condition.embedding], dim=-1))
-        return ConditionEmbedding(refined, condition.mask)
+        return ConditionEmbedding(refined, condition.mask, condition.timed)
 
 
 class AttentionPooling(torch.nn.Module):

@@ -17,9 +17,18 @@ class AbsTSXExtractor(AbsExtractor):
     minus it.
 
     It is also an ESPnet extractor: stock ``enh_tse`` passes the embedding as ``enroll_ref1``.
+
+    Attributes:
+        num_outputs: M.
+        accepts: what a condition may be, of ``vector``, ``timed`` and ``tokens``, see
+            ``AbsConditioner.gives``.
+        further_dim: K, number of channels beside the N of the mixture, such as those of the
+            estimates of an earlier pass. An option ``further_dim`` says that there may be some.
     """
 
-    num_outputs = 1  # M
+    num_outputs = 1
+    accepts: Tuple[str, ...] = ("vector",)
+    further_dim = 0
 
     def prepare(
         self, feature: torch.Tensor, lengths: torch.Tensor
@@ -45,8 +54,12 @@ class AbsTSXExtractor(AbsExtractor):
             prepared: what ``prepare`` returned for these mixtures; computed if there is none.
 
         Shape:
-            feature (B, F, N), lengths (B,) frames -> (B, M, F, N)
+            feature (B, F, N + K), lengths (B,) frames -> (B, M, F, N)
         """
+
+    def masked(self, feature: torch.Tensor) -> torch.Tensor:
+        """What masks multiply, the features of the mixture: (B, F, N + K) -> (B, F, N)."""
+        return feature[..., : -self.further_dim] if self.further_dim else feature
 
     def forward(
         self,

@@ -37,10 +37,11 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         kernel: P, frames of the dilated convolutions, odd.
         layer: X, blocks per stack; the dilation doubles from one to the next.
         stack: R, number of stacks.
-        fusion: ``multiply`` (the paper; D is mapped to B first if it differs), ``film`` or
-            ``concat``, see ``tsx_espnet.layers.fusion``.
+        fusion: ``multiply`` (the paper; D is mapped to B first if it differs), ``film``,
+            ``concat`` or ``attention``, see ``tsx_espnet.layers.fusion``.
         nonlinear: of the mask: ``relu``, ``sigmoid``, ``tanh`` or ``linear``.
         activation, norm_type: of the blocks, see ``tsx_espnet.layers.tcn``.
+        further_dim: K, see ``AbsTSXExtractor``.
 
     Reference: Delcroix et al., "Few-shot learning of new sound classes for target sound
     extraction", Interspeech 2021, sections 2 and 5.2.
@@ -59,11 +60,13 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         nonlinear: str = "relu",
         activation: str = "prelu",
         norm_type: str = "GN",
+        further_dim: int = 0,
     ):
         super().__init__()
+        self.further_dim = further_dim
         self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
         self.tcn = TemporalConvNet(
-            input_dim,
+            input_dim + further_dim,
             input_dim,
             bottleneck_dim,
             hidden_dim,
@@ -74,6 +77,7 @@ class ConvTasNetExtractor(AbsTSXExtractor):
             norm_type,
         )
         self.fusion = make_fusion(fusion, condition_dim, bottleneck_dim)
+        self.accepts = self.fusion.accepts
 
     def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Tuple[torch.Tensor]:
         """``z``: (B, F, N) -> (B, bottleneck_dim, F)."""
@@ -88,6 +92,6 @@ class ConvTasNetExtractor(AbsTSXExtractor):
         prepared: Optional[Tuple[torch.Tensor]] = None,
     ) -> torch.Tensor:
         (shared,) = self.prepare(feature, lengths) if prepared is None else prepared
-        x = self.tcn.run_stacks(self.fusion(shared, condition.vector()), first=1)
+        x = self.tcn.run_stacks(self.fusion(shared, condition), first=1)
         mask = NONLINEARS[self.nonlinear](self.tcn.output(self.tcn.activation(x)))
-        return (feature * mask.transpose(1, 2)).unsqueeze(1)
+        return (self.masked(feature) * mask.transpose(1, 2)).unsqueeze(1)

@@ -9,12 +9,13 @@ from espnet2.enh.separator.abs_separator import AbsSeparator
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.fusion import FiLM
 from tsx_espnet.layers.sudormrf import SudoRMRF
 
 SIZES = [
     parameter
     for name, parameter in inspect.signature(SudoRMRF).parameters.items()
-    if name not in ("input_dim", "num_masks", "condition_dim")
+    if name not in ("input_dim", "num_masks", "condition_dim", "further_dim")
 ]
 
 
@@ -38,19 +39,32 @@ class SudoRMRFExtractor(AbsTSXExtractor):
         input_dim: N, number of encoder bases (given by ESPnet).
         condition_dim: D, size of the condition embedding.
         num_outputs: M; the paper has two, target and rest.
+        further_dim: K, see ``AbsTSXExtractor``.
         sizes: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
 
     Reference: "Optimal condition training for target source separation", section 3.2.
     """
 
+    accepts = FiLM.accepts
+
     @with_sizes
     def __init__(
-        self, input_dim: int, condition_dim: int = 128, num_outputs: int = 2, **sizes: Any
+        self,
+        input_dim: int,
+        condition_dim: int = 128,
+        num_outputs: int = 2,
+        further_dim: int = 0,
+        **sizes: Any,
     ):
         super().__init__()
         self.num_outputs = num_outputs
+        self.further_dim = further_dim
         self.network = SudoRMRF(
-            input_dim, num_masks=num_outputs, condition_dim=condition_dim, **sizes
+            input_dim,
+            num_masks=num_outputs,
+            condition_dim=condition_dim,
+            further_dim=further_dim,
+            **sizes,
         )
 
     def extract(
@@ -60,7 +74,8 @@ class SudoRMRFExtractor(AbsTSXExtractor):
         condition: ConditionEmbedding,
         prepared: None = None,
     ) -> torch.Tensor:
-        return feature.unsqueeze(1) * self.network(feature, condition.vector())
+        masks = self.network(feature, condition)
+        return self.masked(feature).unsqueeze(1) * masks
 
 
 class SudoRMRFSeparator(AbsSeparator):

@@ -1,6 +1,6 @@
 """The mask network of Sudo rm -rf, with or without a condition."""
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import torch
 from torch.nn import functional
@@ -8,6 +8,9 @@ from torch.nn import functional
 from tsx_espnet.checks import one_of
 from tsx_espnet.layers.basic import get_activation, global_layer_norm, magnitude
 from tsx_espnet.layers.fusion import FiLM
+
+if TYPE_CHECKING:
+    from tsx_espnet.conditioner.embedding import ConditionEmbedding
 
 NONLINEARS = {
     "relu": torch.relu,
@@ -114,9 +117,10 @@ class SudoRMRF(torch.nn.Module):
             masks. ReLU masks can all collapse to zero early in training and get no gradient from
             then on: with mixture consistency, every estimate is then a share of the mixture.
         condition_dim: D, or None for an unconditional network.
+        further_dim: K, number of further input channels, which are not masked.
 
     Shape:
-        feature (B, F, N), real or complex, condition (B, D) or None -> masks (B, M, F, N)
+        feature (B, F, N + K), real or complex -> masks (B, M, F, N)
 
     Reference: papers "Compute and memory efficient universal sound source separation" (2022) for
     the network, "Optimal condition training for target source separation" (2023), section 3.2, for
@@ -135,12 +139,14 @@ class SudoRMRF(torch.nn.Module):
         activation: str = "prelu",
         nonlinear: str = "relu",
         condition_dim: Optional[int] = None,
+        further_dim: int = 0,
     ):
         super().__init__()
         self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
         self.num_masks = num_masks
         self.bottleneck = torch.nn.Sequential(
-            global_layer_norm(input_dim), torch.nn.Conv1d(input_dim, out_channels, 1)
+            global_layer_norm(input_dim + further_dim),
+            torch.nn.Conv1d(input_dim + further_dim, out_channels, 1),
         )
         self.blocks = torch.nn.ModuleList(
             UConvBlock(out_channels, hidden_channels, depth, kernel_size, activation)
@@ -156,7 +162,7 @@ class SudoRMRF(torch.nn.Module):
         )
 
     def forward(
-        self, feature: torch.Tensor, condition: Optional[torch.Tensor] = None
+        self, feature: torch.Tensor, condition: Optional["ConditionEmbedding"] = None
     ) -> torch.Tensor:
         x = self.bottleneck(magnitude(feature).transpose(1, 2))
         for index, block in enumerate(self.blocks):

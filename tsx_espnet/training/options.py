@@ -136,6 +136,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         help="the distance of the sum of the outputs from the mixture, in the form of --criterions",
     )
     group.add_argument(
+        "--later",
+        action=NestedDictAction,
+        default=[],
+        help="further passes over the mixture and the estimates of the one before: "
+        "[{option of the first: other value}]",
+    )
+    group.add_argument(
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "

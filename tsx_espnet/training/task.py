@@ -21,7 +21,7 @@ from espnet2.train.distributed_utils import DistributedOption, get_node_rank, ge
 from torch.multiprocessing import ProcessExitedException
 
 from tsx_espnet import parts
-from tsx_espnet.build import build_model, check_conf
+from tsx_espnet.build import build_model
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import check_same_setup
@@ -30,6 +30,7 @@ from tsx_espnet.mixing.mixture_set import data_names
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
+from tsx_espnet.parts import check_conf
 from tsx_espnet.pretrained.frozen import pretrained_kept
 from tsx_espnet.training.checkpoint import safe_torch_files
 from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
@@ -91,7 +92,8 @@ class TSXTask(AbsTask):
     @classmethod
     def get_default_config(cls) -> Dict[str, Any]:
         config = super().get_default_config()
-        config["extractor_conf"].pop("condition_dim", None)  # --embedding_dim gives it
+        for given in ("condition_dim", "further_dim"):  # by --embedding_dim and --later
+            config["extractor_conf"].pop(given, None)
         return config
 
     @classmethod
