@@ -21,8 +21,8 @@ def keep_frozen_parts(args: argparse.Namespace) -> None:
     Raises:
         TSXError: if something is missing, or a run that is resumed was begun with something else.
     """
+    keep_networks(args)  # refused, it has changed nothing
     keep_texts(args)
-    keep_networks(args)
 
 
 def keep_texts(args: argparse.Namespace) -> None:
