@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
 import yaml
@@ -23,12 +23,12 @@ TEXT_TABLE = "text_embeddings.safetensors"
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"  # of the epoch before
 PREEMPTED = "preempted.pth"  # from within an epoch
-# options that may not change when a run is resumed
+# options of a target sound extractor that may not change when a run is resumed
 SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
     *("objective", "objective_conf", "criterions", "mixture_criterions", "later"),
-    *("refiner", "refiner_conf", "mixing_conf"),
+    *("refiner", "refiner_conf", "mixing_conf", "stream_confs", "train_plans"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 
@@ -131,8 +131,10 @@ def read_config(directory: Path) -> Dict[str, Any]:
     return config
 
 
-def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
-    """Refuse to resume a run that was begun with another model, objective or mixing.
+def check_same_setup(
+    directory: PathLike, config: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    """Refuse to resume a run that was begun with other values of the options ``names``.
 
     ESPnet would overwrite ``config.yaml``, and train nothing if all epochs are done.
 
@@ -141,7 +143,7 @@ def check_same_setup(directory: PathLike, config: Mapping[str, Any]) -> None:
     """
     directory = Path(directory)
     begun = begun_config(directory)
-    for name in SETUP:
+    for name in names:
         if name in begun and name in config:
             old, new = (json.dumps(options[name], sort_keys=True) for options in (begun, config))
             _check_same(directory, name, old, new)
@@ -175,16 +177,17 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
     """Refuse to resume a run that was begun with texts of another language model.
 
     Raises:
-        TSXError: naming both models and their pooling.
+        TSXError: naming both models and their pooling, or their digests.
     """
     directory = Path(directory)
     if not (_is_begun(directory) and (directory / TEXT_TABLE).is_file()):
         return
-    old, new = (
-        f"{table.language_model} (pooling {table.pooling})"
-        for table in (TextTable.read(directory / TEXT_TABLE), texts)
-    )
+    tables = (TextTable.read(directory / TEXT_TABLE), texts)
+    old, new = (f"{table.language_model} (pooling {table.pooling})" for table in tables)
     _check_same(directory, "text embeddings of", old, new)
+    old, new = (f"{table.language_model} of SHA-256 {table.digest}" for table in tables)
+    if all(table.digest for table in tables):
+        _check_same(directory, "text embeddings of", old, new)
 
 
 def _check_same(directory: Path, what: str, old: str, new: str) -> None:

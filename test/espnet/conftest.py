@@ -23,6 +23,7 @@ from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.pretrained.text_table import TextTable
+from tsx_espnet.tables import write_table
 
 MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding": 0.1}
 # what every ESPnet command here is given: single steps, no pictures
@@ -126,8 +127,8 @@ def _run_module(hook, module, argv):
 
 
 def _execute(hook, module, argv):
-    package = str(Path(tsx_espnet.__file__).parents[1])
-    os.environ["PYTHONPATH"] = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
+    paths = [str(Path(tsx_espnet.__file__).parents[1]), str(Path(__file__).parents[1])]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
     start = ["-m", module]
     if hook:
         code = f"{hook}\nimport runpy\nrunpy.run_module({module!r}, None, '__main__', True)"
@@ -140,6 +141,8 @@ def espnet():
     """ESPnet imported, once, in the process that the commands are forked from."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        import regression  # noqa: F401
+
         import tsx_espnet.training.task  # noqa: F401
 
 
@@ -221,6 +224,89 @@ def train_args(data):
         *("--valid_mixtures", data.mixtures),
         *("--text_embeddings", data.text),
     ]
+
+
+@pytest.fixture(scope="session")
+def targets(data, tmp_path_factory):
+    """Mixtures of three sources of which each is a target: a set, and a yaml to draw more."""
+    root = tmp_path_factory.mktemp("targets")
+    mixing = {**MIXING, "num_sources": 3, "num_targets": "all", "enrollments": 1}
+    mixing.update(placement="uniform", background={})
+    (root / "mixing.yaml").write_text(yaml.safe_dump(mixing))
+    sampler = Sampler(ClipSet(data.clips), MixingConfig.from_dict(mixing))
+    write_mixtures(sampler, 4, seed=2, out=root / "mixtures")
+    return SimpleNamespace(
+        root=root, sampler=sampler, mixtures=root / "mixtures", mixing_config=root / "mixing.yaml"
+    )
+
+
+@pytest.fixture(scope="session")
+def targets_args(data, targets):
+    """The arguments of the training command on mixtures of which each source is a target."""
+    return [
+        *("--config", data.train_config),
+        *("--mixing_config", targets.mixing_config),
+        *("--train_clips", data.clips),
+        *("--valid_mixtures", targets.mixtures),
+        *("--text_embeddings", data.text),
+    ]
+
+
+@pytest.fixture(scope="session")
+def streams_args(data, targets):
+    """The same on two streams: one target in half of the mixtures of a batch, else three."""
+    streams = [
+        {"clips": str(data.clips), "mixing_config": str(config), "share": 0.5}
+        for config in (data.mixing_config, targets.mixing_config)
+    ]
+    (targets.root / "streams.yaml").write_text(yaml.safe_dump(streams))
+    return [
+        *("--config", data.train_config),
+        *("--train_streams", targets.root / "streams.yaml"),
+        *("--valid_mixtures", targets.mixtures),
+        *("--text_embeddings", data.text),
+    ]
+
+
+@pytest.fixture(scope="session")
+def points_args(tiny, tmp_path_factory):
+    """The arguments of the task of ``regression.py``: 18 points to train on, 6 to validate on."""
+    directory = tmp_path_factory.mktemp("points")
+    rng = np.random.default_rng(0)
+    for prefix, number in (("", 18), ("valid_", 6)):
+        x = {f"p{n:02d}": float(value) for n, value in enumerate(rng.uniform(-2, 2, number))}
+        write_table(directory / f"{prefix}x", x)
+        write_table(directory / f"{prefix}y", {name: np.sin(value) for name, value in x.items()})
+    config = {**tiny.quiet, "batch_size": 9, "best_model_criterion": [["valid", "loss", "min"]]}
+    (directory / "train.yaml").write_text(yaml.safe_dump(config))
+    return ["--config", directory / "train.yaml", "--points", directory]
+
+
+@pytest.fixture(scope="session", params=["extraction", "regression"])
+def task(request):
+    """Each task that is trained reliably: its command, arguments and model.
+
+    ``streams``, where that is asked for, is extraction on mixtures of one target and of several.
+    ``many_batches``: options for five batches an epoch; ``another_model``: and for other weights.
+    """
+    if request.param != "regression":
+        given = {"extraction": "train_args", "streams": "streams_args"}[request.param]
+        return SimpleNamespace(
+            command="tsx_espnet.bin.train",
+            args=request.getfixturevalue(given),
+            model=("tsx_espnet.model", "ESPnetTSXModel"),
+            many_batches=["--mixtures_per_epoch", 18, "--objective", "hct"],
+            another_model=["--embedding_dim", 9],
+            written=["config.yaml", "text_embeddings.safetensors"],
+        )
+    return SimpleNamespace(
+        command="regression",
+        args=request.getfixturevalue("points_args"),
+        model=("regression", "CurveModel"),
+        many_batches=["--batch_size", 4],
+        another_model=["--hidden", 5],
+        written=["config.yaml"],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -213,15 +213,15 @@ def test_initial_weights_that_do_not_fit(start, train_args, reference, tmp_path)
     assert "size mismatch for conditioners.energy.table.weight" in last
 
 
-def test_two_runs_in_one_directory(start, run, train_args, tmp_path):
+def test_two_runs_in_one_directory(start, run, task, tmp_path):
     """The second is refused before it writes anything; the first continues."""
     exp = tmp_path / "exp"
     wait = """
 import time
 from pathlib import Path
-from tsx_espnet.training.trainer import TSXTrainer
+from tsx_espnet.training.trainer import ReliableTrainer
 
-train_one_epoch = TSXTrainer.train_one_epoch.__func__
+train_one_epoch = ReliableTrainer.train_one_epoch.__func__
 
 def train_later(cls, **parts):
     Path({go!r} + "?").touch()
@@ -229,14 +229,14 @@ def train_later(cls, **parts):
         time.sleep(0.02)
     return train_one_epoch(cls, **parts)
 
-TSXTrainer.train_one_epoch = classmethod(train_later)
+ReliableTrainer.train_one_epoch = classmethod(train_later)
 """
-    args = [TRAIN, *train_args, "--output_dir", exp]
+    args = [task.command, *task.args, "--max_epoch", 2, "--output_dir", exp]
     first = start(*args, hook=wait.format(go=str(tmp_path / "go")))
     while not (tmp_path / "go?").exists():
         assert first.running, first.err
     before = (exp / "config.yaml").stat().st_mtime_ns
-    last = refused(start(*args, "--objective", "hct"))
+    last = refused(start(*args, *task.another_model))
     assert last.startswith(
         f"error: {exp}: a training run is using this directory: process {first.pid} on "
     )

@@ -114,7 +114,20 @@ def assert_close(found, expected):
 )
 def test_two_processes_are_one(objective, train, train_args):
     """Gradients and weights, mixtures once each, over two epochs whose last batch is smaller."""
-    args = [*train_args, *SGD, *objective, "--mixtures_per_epoch", 14, "--max_epoch", 2]
+    assert_two_are_one(train, [*train_args, *objective])
+
+
+@pytest.mark.parametrize("objective", ["single", "mixed"])
+@pytest.mark.parametrize("mixtures", ["targets_args", "streams_args"])
+def test_two_processes_are_one_with_several_targets(objective, mixtures, train, request):
+    """However many of the queries of a batch fall to each."""
+    args = [*request.getfixturevalue(mixtures), "--objective", objective, "--objective_conf"]
+    option = {"single": "condition=class", "mixed": "paths=[text,class]"}[objective]
+    assert_two_are_one(train, [*args, option])
+
+
+def assert_two_are_one(train, args):
+    args = [*args, *SGD, "--mixtures_per_epoch", 14, "--max_epoch", 2]
     one, two = (train(f"exp{number}", number, args) for number in (1, 2))
 
     shares = [two.batches(rank) for rank in range(2)]

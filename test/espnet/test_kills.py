@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-TRAIN = "tsx_espnet.bin.train"
 # SIGKILL at the n-th of the moments when something changes: within a step, before each system call
 # on a file, and when a file of weights is written by half
 KILL = """
@@ -68,12 +67,12 @@ TIMED = 8
 
 
 @pytest.fixture
-def train(start, train_args, tmp_path):
+def train(start, task):
     """Start the training in a directory."""
 
     def start_training(exp, max_epoch=MAX_EPOCH, **options):
         more = ["--max_epoch", max_epoch, "--keep_nbest_models", 3, "--resume", "true"]
-        return start(TRAIN, *train_args, *more, "--output_dir", exp, **options)
+        return start(task.command, *task.args, *more, "--output_dir", exp, **options)
 
     return start_training
 

@@ -6,13 +6,13 @@ import pytest
 
 from tsx_espnet.training.preemption import REQUEUE
 
-TRAIN = "tsx_espnet.bin.train"
+pytestmark = pytest.mark.parametrize("task", ["extraction", "streams", "regression"], indirect=True)
 # the signal at the n-th batch, of training or validation, and a note of each that is trained on
 SIGNAL = """
 import multiprocessing, os, subprocess
-from tsx_espnet.model import ESPnetTSXModel
+from {module} import {model}
 
-forward, left = ESPnetTSXModel.forward, {number}
+forward, left = {model}.forward, {number}
 
 def forward_and_note(self, *args, **batch):
     global left
@@ -26,24 +26,26 @@ def forward_and_note(self, *args, **batch):
         subprocess.run(["kill", "-{name}", *map(str, pids)])
     return forward(self, *args, **batch)
 
-ESPnetTSXModel.forward = forward_and_note
+{model}.forward = forward_and_note
 """
-# five batches an epoch, a condition drawn at random for each mixture, a learning rate that changes
-# with every step
+# five batches an epoch, whose loss draws at random (conditions, dropout), a learning rate that
+# changes with every step
 OPTIONS = [
-    *("--mixtures_per_epoch", 18, "--max_epoch", 3, "--keep_nbest_models", 2),
-    *("--objective", "hct", "--scheduler", "warmuplr", "--scheduler_conf", "warmup_steps=9"),
-    *("--valid_batch_size", 2, "--resume", "true"),
+    *("--max_epoch", 3, "--keep_nbest_models", 2, "--valid_batch_size", 2, "--resume", "true"),
+    *("--scheduler", "warmuplr", "--scheduler_conf", "warmup_steps=9"),
 ]
 
 
 @pytest.fixture
-def train(start, train_args, tmp_path):
+def train(start, task):
     """Train in a directory until the n-th batch of this run; 0: to the end."""
 
     def run_training(exp, number=0, signal="SIGTERM", more=()):
-        hook = SIGNAL.format(number=number, name=signal[3:], log=str(exp.with_suffix(".log")))
-        command = start(TRAIN, *train_args, *OPTIONS, "--output_dir", exp, *more, hook=hook)
+        module, model = task.model
+        log = str(exp.with_suffix(".log"))
+        hook = SIGNAL.format(module=module, model=model, number=number, name=signal[3:], log=log)
+        args = [*task.args, *OPTIONS, *task.many_batches, "--output_dir", exp, *more]
+        command = start(task.command, *args, hook=hook)
         command.status = command.wait()
         return command
 
@@ -82,7 +84,7 @@ def test_preempted_again_and_again(more, train, assert_same_experiment, tmp_path
     assert_same_experiment(exp, reference)
 
 
-def test_preempted_then_killed(train, start, train_args, assert_same_experiment, tmp_path):
+def test_preempted_then_killed(train, assert_same_experiment, tmp_path):
     """The state within the epoch serves again, until the epoch is complete."""
     reference, exp = tmp_path / "reference", tmp_path / "exp"
     assert train(reference).status == 0
@@ -97,17 +99,15 @@ def test_preempted_then_killed(train, start, train_args, assert_same_experiment,
     assert_same_experiment(exp, reference)
 
 
-def test_preempted_before_it_trains(start, train_args, tmp_path):
+def test_preempted_before_it_trains(start, task, tmp_path):
     hook = """
 import os, signal
-from tsx_espnet.training.task import TSXTask
-TSXTask.build_iter_factory = lambda *args, **options: os.kill(os.getpid(), signal.SIGUSR1)
+from tsx_espnet.training.trainer import ReliableTrainer
+ReliableTrainer.build_options = lambda args: os.kill(os.getpid(), signal.SIGUSR1)
 """
-    command = start(TRAIN, *train_args, *OPTIONS, "--output_dir", tmp_path / "exp", hook=hook)
+    command = start(task.command, *task.args, "--output_dir", tmp_path / "exp", hook=hook)
     assert command.wait() == REQUEUE
-    assert sorted(path.name for path in (tmp_path / "exp").iterdir()) == [
-        *("config.yaml", "text_embeddings.safetensors")
-    ]
+    assert sorted(path.name for path in (tmp_path / "exp").iterdir()) == task.written
 
 
 @pytest.mark.parametrize("change", ["damaged", "batch size"])
@@ -118,7 +118,7 @@ def test_a_state_that_is_of_no_use_costs_an_epoch(change, train, assert_same_exp
     if change == "damaged":
         path.write_bytes(path.read_bytes()[:1000])
     else:
-        more = ("--batch_size", 3)
+        more = ("--batch_size", 2)
     command = train(exp, more=more)
     assert command.status == 0
     warning = next(line for line in command.err.splitlines() if "preempted.pth" in line)
@@ -137,11 +137,11 @@ def test_a_new_training_does_not_go_on_with_an_old_state(train, assert_same_expe
     assert_same_experiment(exp, reference)
 
 
-def test_a_state_of_another_model_is_refused(train, tmp_path):
+def test_a_state_of_another_model_is_refused(train, task, tmp_path):
     exp = tmp_path / "exp"
     assert train(exp, 2).status == REQUEUE
     (exp / "config.yaml").unlink()  # else that is what refuses
-    command = train(exp, more=("--embedding_dim", 9))
+    command = train(exp, more=task.another_model)
     assert command.status == 1
     last = command.err.splitlines()[-1]
     assert last.startswith(f"error: {exp}/preempted.pth does not fit the configuration: ")

@@ -37,6 +37,21 @@ def test_options_of_many_sources_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"num_targets": "all"},
+        {"component_sources": 2, "num_sources": 6},
+        {"write_sources": True},
+    ],
+)
+def test_options_that_are_written_where_they_are_not_the_default(options):
+    config = MixingConfig(**options)
+    assert MixingConfig.from_dict(config.to_dict()) == config
+    written = {name: config.to_dict()[name] for name in options}
+    assert written == options and not set(options) & set(MixingConfig().to_dict()) - {"num_sources"}
+
+
+@pytest.mark.parametrize(
     "text, message",
     [
         ("min_overlapp: 0.5", "no option 'min_overlapp'; did you mean min_overlap?"),
@@ -81,6 +96,16 @@ def test_options_of_many_sources_come_back(tmp_path):
         ("enrollments: -1", r"enrollments: expected an integer in \[0, 100\]"),
         ("enrollments: yes", "enrollments: expected an integer"),
         ("enrollment_duration: 0.1", "enrollment_duration: expected a number in"),
+        ("component_sources: 0", r"component_sources: expected an integer in \[1, 16\], found 0"),
+        ("{component_sources: 2, num_sources: 3}", "num_sources: expected a multiple with comp"),
+        (
+            "{component_sources: 2, num_sources: 4, enrollments: 1}",
+            "enrollments: expected 0 with component_sources 2, found 1",
+        ),
+        ("num_targets: 2", "num_targets: expected 1 or all, found 2"),
+        ("num_targets: true", "num_targets: expected 1 or all, found True"),
+        ("num_targets: every", "num_targets: expected 1 or all, found 'every'"),
+        ("write_sources: 1", "write_sources: expected true or false"),
         ("- duration", "expected options and their values"),
         ("snr: [0, 1", "not a yaml file"),
         ("5: 3", "no option 5"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.elements import Enrollment, GeneratedNoise, Placement, RecordedNoise
 from tsx_espnet.mixing.plan import Plan, read_plans, write_plans
+from tsx_espnet.mixing.query import Query
 
 SOURCE = Placement("100", "Bark", ("Bark", "Dog"), 80, 8000, 0, 0.5)
 PLAN = Plan(
@@ -29,7 +30,13 @@ WHOLE = Plan(  # with all there can be
         **vars(PLAN),
         "sources": (SOURCE, SOURCE, SOURCE),
         "background": RecordedNoise("fan", 100, 0.25),
-        "enrollments": (Enrollment("300", 0, 4000), Enrollment("301", 80, 1)),
+        "enrollments": (Enrollment("300", 0, 4000), Enrollment("301", 80, 1, component=0)),
+        "components": ((1,), (2, 0)),
+        "queries": (
+            Query("mix00001", 0, 0, "text", "a dog"),
+            Query("mix00001", 1, 2, "text", "rain"),
+            Query("mix00001", 1, 0, "class", "Rain", -1.0),
+        ),
     }
 )
 numbers = st.floats(-100, 100)
@@ -55,7 +62,81 @@ def test_background_and_enrollments_come_back(seed, slope, gain):
 
 
 def test_a_plan_without_them_does_not_name_them():
-    assert "background" not in PLAN.to_json() and "enrollments" not in PLAN.to_json()
+    for name in ("background", "enrollments", "component", "queries"):
+        assert name not in PLAN.to_json() and name in WHOLE.to_json()
+    assert json.loads(WHOLE.to_json())["enrollments"][0] == {
+        "clip": "300",
+        "start": 0,
+        "length": 4000,
+    }
+    assert WHOLE.to_json().count("mix00001") == 1  # queries do not repeat it
+
+
+@st.composite
+def queried(draw):
+    """A plan of any partition, with any queries that fit it."""
+    order = draw(st.permutations(range(draw(st.integers(1, 6)))))
+    cuts = sorted(draw(st.sets(st.integers(1, len(order) - 1)))) if len(order) > 1 else []
+    components = tuple(tuple(order[a:b]) for a, b in zip([0, *cuts], [*cuts, len(order)]))
+    components = draw(st.sampled_from([components, ()]))
+    number = len(components or order)
+    query = st.builds(
+        Query,
+        st.just("mix00001"),
+        st.integers(0, number - 1),
+        st.integers(0, 3),
+        st.sampled_from(["text", "class"]),
+        st.sampled_from(["a dog", "rain"]),
+        st.sampled_from([1.0, -1.0]),
+    )
+    target = draw(st.integers(0, number - 1))
+    taken, queries = {(target, "text"), (target, "class")}, []
+    for one in draw(st.lists(query, max_size=6)):
+        if not one.whole or (one.component, one.condition) not in taken:
+            queries.append(one)
+            taken |= {(one.component, one.condition)} if one.whole else set()
+    return Plan(
+        **{
+            **vars(PLAN),
+            "sources": (SOURCE,) * len(order),
+            "components": components,
+            "queries": tuple(queries),
+            "target": target,
+        }
+    )
+
+
+@given(queried())
+def test_components_and_queries_come_back(plan):
+    assert Plan.from_json(plan.to_json()) == plan
+    assert sorted(n for part in plan.partition for n in part) == list(range(len(plan.sources)))
+    assert len(plan.members()) == len(plan.partition[plan.target])
+    own = [query for query in plan.all_queries() if query.whole and query.component == plan.target]
+    assert {query.condition: query.value for query in own} == plan.conditions
+    assert len(plan.all_queries()) == len(plan.conditions) + len(plan.queries)
+    named = plan.renamed("x")
+    assert {query.mixture for query in named.all_queries()} == {"x"}
+    assert Plan.from_json(named.to_json()) == named and named.renamed(plan.id) == plan
+
+
+def test_members():
+    assert PLAN.members() == PLAN.members(1) == (PLAN.sources[1],)
+    sources = tuple(Placement(**{**vars(SOURCE), "clip": clip}) for clip in "abc")
+    plan = Plan(**{**vars(WHOLE), "sources": sources})
+    assert [one.clip for one in plan.members()] == ["c", "a"]
+    assert [one.clip for one in plan.members(0)] == ["b"]
+
+
+def test_what_goes_beyond_the_target():
+    two = (Enrollment("300", 0, 4000), Enrollment("301", 0, 4000, component=0))
+    assert not PLAN.further and Plan(**{**vars(PLAN), "queries": WHOLE.queries[1:2]}).further
+    assert not Plan(**{**vars(PLAN), "enrollments": two[:1]}).further
+    assert Plan(**{**vars(PLAN), "enrollments": two}).further
+
+
+def test_level_and_overlap_may_not_be_known():
+    plan = Plan(**{**vars(PLAN), "snr": None, "overlap": None})
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 def test_files(tmp_path):
@@ -115,6 +196,25 @@ HOSTILE = {
     + [changed(["enrollments", 1, "clip"], bad, WHOLE) for bad in ("", "a/b", 3)]
     + [changed(["enrollments", 1, "start"], bad, WHOLE) for bad in (-1, 0.5)]
     + [changed(["enrollments", 1, "length"], bad, WHOLE) for bad in (0, 2**50)],
+    "component": [changed(["enrollments", 1, "component"], bad, WHOLE) for bad in (-1, 2, "0")]
+    + [changed(["queries", 1, "component"], bad, WHOLE) for bad in (-1, 2, 0.0, None)],
+    "components": [changed(["components"], bad, WHOLE) for bad in (None, {}, 3, [0, 1, 2], "abc")]
+    + [changed(["components"], bad, WHOLE) for bad in ([[0, 1]], [[0, 1], [1, 2]], [[0, 1, 2], []])]
+    + [changed(["components"], bad, WHOLE) for bad in ([[0], [1], [3]], [[0], [True], [2]])]
+    + [changed(["components"], bad, WHOLE) for bad in ([[0.0, 1, 2]], [[[0], 1, 2]], [[2, 1], 0])],
+    "queries": [changed(["queries"], bad, WHOLE) for bad in (None, {}, 3, [3], [[]], [{}])]
+    + [changed(["queries", 1, "part"], bad, WHOLE) for bad in (-1, 1001, "1")]
+    + [changed(["queries", 1, "weight"], bad, WHOLE) for bad in (0, 2, None, "1")]
+    + [changed(["queries", 1, "value"], bad, WHOLE) for bad in ("", "a\nb", 3, None)]
+    + [changed(["queries", 1, "condition"], bad, WHOLE) for bad in ("pitch", "enrollment", [])]
+    + [changed(["queries", 1, "condition"], "energy", WHOLE)]
+    + [changed(["queries", 0, "mixture"], "mix1", WHOLE)],
+    "expected one query of component": [
+        changed(["queries", 0, "component"], 1, WHOLE),  # the target's are conditions
+        changed(["queries", 2], {**vars(WHOLE.queries[0]), "value": "x"}, WHOLE).replace(
+            '"mixture": "mix00001", ', ""
+        ),
+    ],
     "no field": [changed(["comment"], "x"), changed(["sources", 0, "pan"], 0.5)],
 }
 
@@ -139,6 +239,7 @@ def test_any_change_gives_a_plan_or_one_clear_error(data):
     paths = [[name] for name in vars(WHOLE)] + [["sources", 0, name] for name in vars(SOURCE)]
     paths += [["background", name] for name in vars(WHOLE.background)]
     paths += [["enrollments", 1, name] for name in vars(WHOLE.enrollments[1])]
+    paths += [["queries", 1, name] for name in vars(WHOLE.queries[1])] + [["components", 1]]
     line = changed(data.draw(st.sampled_from(paths)), data.draw(anything), WHOLE)
     try:
         plan = Plan.from_json(line, "x:1")

@@ -54,6 +54,21 @@ def test_every_array_and_every_mixture_is_named():
     assert not_finite(ids, arrays) == ["speech_mix of b0", "enrollment of a0, b0"]
 
 
+def test_the_mixture_of_a_query_is_named():
+    """The first axis of such an array is not that of the ids; of another one, nothing is known."""
+    bad = torch.tensor([[0.0], [float("nan")], [float("inf")], [0.0]])
+    arrays = {
+        "speech_mix": bad[:2],
+        "queries": torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 2, 0]]),
+        "query_weight": torch.tensor([1.0, 1.0, 1.0, float("nan")]),
+        "enrollment": bad,
+        "phrases": torch.cat([bad, bad]),
+    }
+    assert not_finite(["a", "b"], arrays) == [
+        *("speech_mix of b", "query_weight of b", "enrollment of b", "phrases")
+    ]
+
+
 def test_what_is_finite_is_kept():
     """Though large: 3e38 and its sum are no infinity; neither is an array without elements."""
     ids, arrays = batch(0, torch.finfo(torch.float32).max)

@@ -110,14 +110,23 @@ class Batches:
 def not_finite(ids: List[str], arrays: Dict[str, torch.Tensor]) -> List[str]:
     """Which mixtures of a batch have a NaN or an infinity, and in which arrays.
 
+    The rows of an array belong to the mixtures, or to their queries if there is an array
+    ``queries`` (Q, 3), which begins with the row of a mixture; others are named without a mixture.
+
     >>> not_finite(["a", "b"], {"speech_mix": torch.tensor([[0.0, 1.0], [float("nan"), 0.0]])})
     ['speech_mix of b']
     """
+    owners = {len(ids): range(len(ids))}
+    if "queries" in arrays:  # each mixture has one at least, so as many are one each, in order
+        owners[len(arrays["queries"])] = arrays["queries"][:, 0].tolist()
     wrong = []
     for name, array in arrays.items():
         if isinstance(array, torch.Tensor) and array.is_floating_point():
-            finite = torch.isfinite(array.flatten(1).sum(dim=1, dtype=torch.float64))
+            rows = array.unsqueeze(-1).flatten(1)
+            finite = torch.isfinite(rows.sum(dim=1, dtype=torch.float64))
             if not finite.all():
-                rows = (~finite).nonzero(as_tuple=True)[0].tolist()
-                wrong.append(f"{name} of {', '.join(ids[row] for row in rows)}")
+                owner = owners.get(len(array))
+                bad = (~finite).nonzero(as_tuple=True)[0].tolist() if owner else []
+                found = dict.fromkeys(ids[owner[row]] for row in bad)  # once each
+                wrong.append(f"{name} of {', '.join(found)}" if found else name)
     return wrong

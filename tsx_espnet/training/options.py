@@ -1,106 +1,26 @@
 """The options of our task, and their checks."""
 
 import argparse
-import dataclasses
-import re
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Optional
 
 import soundfile
-from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
-from tsx_espnet.checks import Fields, check_at_least
-from tsx_espnet.cli import no_option
 from tsx_espnet.errors import TSXError
 from tsx_espnet.layers.consistency import KINDS
-from tsx_espnet.mixing.config import CLASS_LEVELS, MixingConfig
+from tsx_espnet.mixing.config import CLASS_LEVELS
 from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
-from tsx_espnet.tables import read_table, read_yaml
+from tsx_espnet.tables import read_table
+from tsx_espnet.training.draws import expand_draw_options, has_queries
 
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
-
-
-class OptionParser(config_argparse.ArgumentParser):
-    """ESPnet's parser with a second yaml, ``--method_config``, that overrides ``--config``.
-
-    One yaml has the sizes and the schedule, the other the method (objective, conditions); any two
-    of them make an experiment. A mistake ends in one line that names the nearest option, instead of
-    ESPnet's usage message.
-    """
-
-    method: Dict[str, Any] = {}
-
-    def error(self, message: str) -> None:
-        """Raises: TSXError: always; argparse calls this for any mistake on the command line."""
-        unknown = re.fullmatch(r"unrecognized arguments: (.*)", message)
-        if unknown:
-            words = unknown[1].split()
-            options = [word.partition("=")[0] for word in words if word.startswith("--")]
-            message = f"expected an option, found {words[0]!r}"
-            if options:
-                message = self._unknown(options[0])
-        raise TSXError(message)
-
-    def parse_known_args(self, args: Optional[Sequence[str]] = None, namespace=None):
-        early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        early.error = self.error
-        early.add_argument("--config")
-        early.add_argument("--method_config")
-        given = early.parse_known_args(args)[0]
-        if given.config is not None:
-            self._read("--config", given.config)
-        if given.method_config is not None:
-            self.method = self._read("--method_config", given.method_config)
-            self.set_defaults()
-        return super().parse_known_args(args, namespace)
-
-    def set_defaults(self, **options: Any) -> None:
-        """Called by ESPnet with the options of ``--config``."""
-        super().set_defaults(**{**options, **self.method})
-
-    def _read(self, option: str, path: str) -> Dict[str, Any]:
-        """The options of a yaml, checked."""
-        where = f"{option} {path}"
-        if not Path(path).is_file():
-            raise TSXError(f"{where}: no such file")
-        options = read_yaml(Path(path), where)
-        if not isinstance(options, dict):
-            raise TSXError(f"{where}: expected 'option: value' lines")
-        actions = {action.dest: action for action in self._actions}
-        fields = Fields(options, where)
-        for name in options:
-            if name not in actions:
-                raise TSXError(f"{where}: {self._unknown(str(name))}")
-            _check_value(fields, actions[name])
-        return options
-
-    def _unknown(self, option: str) -> str:
-        known = [name for action in self._actions for name in action.option_strings]
-        if not option.startswith("--"):  # of a yaml
-            known = [name.lstrip("-") for name in known]
-        return no_option(option, known, "--help_all")
-
-
-def _check_value(fields: Fields, action: argparse.Action) -> None:
-    """Check a value from a yaml; argparse checks strings only."""
-    value = fields.values[action.dest]
-    if action.choices:
-        converted = action.type(value) if action.type and isinstance(value, str) else value
-        if converted is not None and converted not in action.choices:
-            fields.refuse(action.dest, f"one of {', '.join(map(str, action.choices))}")
-    elif type(action.default) in (int, float) and not isinstance(value, (str, int, float)):
-        fields.refuse(action.dest, "a number")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The model; its parts are chosen from tables, see ``TSXTask``."""
     group = parser.add_argument_group(description="Model related")
-    group.add_argument(
-        "--method_config",
-        help="yaml of a training method: conditions, objective, refiner; overrides --config",
-    )
     group.add_argument("--init", type=str_or_none, help="see ESPnet's enh task")
     group.add_argument(
         "--conditions",
@@ -145,7 +65,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--class_list",
         type=str_or_none,
         help="file with the labels of the class condition, one per line "
-        "(default: classes.txt of --train_clips, if it has labels)",
+        "(default: classes.txt of --train_clips, if it has labels, or those of --train_streams "
+        "together)",
     )
     group.add_argument(
         "--text_embeddings",
@@ -173,6 +94,18 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--mixing_config", type=str_or_none, help="yaml: how mixtures are drawn")
     group.add_argument(
+        "--train_mixtures",
+        type=str_or_none,
+        help="a mixture set: its plans are mixed again from --train_clips, in another order in "
+        "each epoch (instead of --mixing_config)",
+    )
+    group.add_argument(
+        "--train_streams",
+        type=str_or_none,
+        help="yaml: a list of {clips, mixing_config, share}, of which each batch gets fixed shares "
+        "(instead of --train_clips)",
+    )
+    group.add_argument(
         "--background_noise",
         type=str_or_none,
         help="formatted noise for the background of training mixtures (default: the "
@@ -197,7 +130,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="training mixtures: query by synonyms and captions too",
     )
     group.add_argument(
-        "--mixtures_per_epoch", type=int, default=20000, help="training mixtures per epoch"
+        "--mixtures_per_epoch",
+        type=int,
+        default=20000,
+        help="training mixtures per epoch, at most those of --train_mixtures",
     )
     group.add_argument(
         "--fs",
@@ -218,21 +154,11 @@ def expand_data_options(args: argparse.Namespace) -> None:
         TSXError: if an option, or a file it names, is missing.
     """
     _check_sources(args)
-    if args.train_clips is not None:
-        config = MixingConfig.from_yaml(args.mixing_config)
-        if args.background_noise is not None:
-            config = config.with_noise(args.background_noise)
-        if args.interference is not None:
-            config = config.with_interference(args.interference)
-        args.mixing_conf = dataclasses.replace(
-            config, class_level=args.class_level, text_variants=args.text_variants
-        ).to_dict()
-        classes = Path(args.train_clips) / "classes.txt"
-        if args.class_list is None and (classes.is_file() or "class" in args.conditions):
-            args.class_list = str(classes)
+    if args.train_clips is not None or args.train_streams is not None:
+        expand_draw_options(args)
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
-            args.valid_mixtures, tuple(args.conditions)
+            args.valid_mixtures, tuple(args.conditions), has_queries(args.valid_mixtures)
         )
         args.valid_shape_file = [str(Path(args.valid_mixtures) / MIXTURE.file)]
     if args.fs is None:
@@ -249,32 +175,31 @@ def expand_data_options(args: argparse.Namespace) -> None:
 
 def _check_sources(args: argparse.Namespace) -> None:
     """Check that there is one source of mixtures for training, and one for validation."""
-    for ours, mode in (("train_clips", "train"), ("valid_mixtures", "valid")):
-        theirs = f"{mode}_data_path_and_name_and_type"
-        given, paths = getattr(args, ours), getattr(args, theirs)
-        if given is not None and paths:
-            raise TSXError(f"--{ours} and --{theirs} exclude each other")
-        if given is None and not paths and not args.dry_run:
-            raise TSXError(f"--{ours} is missing (or --{theirs})")
-        for path in [row[0] for row in paths] + getattr(args, f"{mode}_shape_file"):
-            if not Path(path).exists():
-                raise TSXError(f"--{theirs}: {path}: no such file")
+    for mode, ours in (("train", ("train_clips", "train_streams")), ("valid", ("valid_mixtures",))):
+        options = (*ours, f"{mode}_data_path_and_name_and_type")
+        given = [f"--{option}" for option in options if getattr(args, option)]
+        if len(given) > 1:
+            raise TSXError(f"{given[0]} and {given[1]} exclude each other")
+        if not given and not args.dry_run:
+            others = " or ".join(f"--{option}" for option in options[1:])
+            raise TSXError(f"--{options[0]} is missing (or {others})")
     if args.train_clips is not None:
         clips = Path(args.train_clips)
         if not clips.is_dir():
             raise TSXError(f"--train_clips {clips}: no such directory; run format")
-        if args.mixing_config is None:
+        if args.mixing_config is None and args.train_mixtures is None:
             raise TSXError("--train_clips needs --mixing_config, a yaml of how mixtures are drawn")
-        check_at_least(1, mixtures_per_epoch=args.mixtures_per_epoch)
-    else:
-        for option in ("background_noise", "interference"):
-            if getattr(args, option) is not None:
-                raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
+        if args.mixing_config is not None and args.train_mixtures is not None:
+            raise TSXError("--mixing_config and --train_mixtures exclude each other")
+    for option in ("background_noise", "interference", "train_mixtures"):
+        if args.train_clips is None and getattr(args, option) is not None:
+            raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():
             raise TSXError(f"--valid_mixtures: {mixtures}: no such file; run mix")
-        for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions)):
+        queries = has_queries(args.valid_mixtures)
+        for path, _, _ in path_name_type(args.valid_mixtures, tuple(args.conditions), queries):
             if not Path(path).is_file():
                 raise TSXError(f"--valid_mixtures: {path}: no such file; run mix again")
         for name, path in read_table(mixtures).items():
@@ -286,6 +211,8 @@ def sampling_rate(args: argparse.Namespace) -> Optional[int]:
     """The rate of the training data in Hz; None if there is none (a dry run)."""
     if args.train_clips is not None:
         table = Path(args.train_clips) / "wav.scp"
+    elif args.train_streams is not None:
+        table = Path(args.stream_confs[0]["clips"]) / "wav.scp"
     elif args.train_data_path_and_name_and_type:
         table = Path(args.train_data_path_and_name_and_type[0][0])
     else:

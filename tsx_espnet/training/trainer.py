@@ -18,7 +18,7 @@ from tsx_espnet.training.mid_epoch import Learner
 from tsx_espnet.training.preemption import PREEMPTION, REQUEUE
 
 
-class TSXTrainer(Trainer):
+class ReliableTrainer(Trainer):
     """Trains as ESPnet does, and resumes runs that ended early.
 
     A killed run resumes after its last complete epoch, a preempted one after its last batch. To be
