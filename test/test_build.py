@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import small_parts
 import torch
 
 from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
@@ -154,3 +155,123 @@ def test_a_wrapper_that_permutes_is_refused():
 def test_an_option_amiss_is_named(tiny_config, vocabulary, change, message):
     with pytest.raises(TSXError, match=message):
         build_model({**tiny_config, **change}, vocabulary)
+
+
+@pytest.fixture
+def more_parts(monkeypatch):
+    small_parts.register(monkeypatch)
+
+
+TIMED = {"energy": {"conditioner": "envelopes"}}
+TOKENS = {"text": {"conditioner": "words"}}
+SPEAKERBEAM = {
+    "extractor": "td_speakerbeam",
+    "extractor_conf": {"use_spk_emb": True, "spk_emb_dim": 6},
+}
+ATTENTION = {
+    "extractor": "conv_tasnet",
+    "extractor_conf": {"fusion": "attention", "bottleneck_dim": 8, "layer": 1, "stack": 1},
+}
+ONE = {"unconditional": {"conditioner": "loudness"}}
+
+
+def hears(*signals, kind="loudness"):
+    options = {"hears": signals, "number": len(signals)} if signals else {}
+    return {"unconditional": {"conditioner": kind, **options}}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"conditions": TOKENS},
+            r"--extractor sudormrf takes vector or timed, .* text \(Words\) gives tokens",
+        ),
+        (
+            {"conditions": TIMED, **ATTENTION},
+            r"--extractor conv_tasnet takes vector or tokens, .* energy \(Envelopes\) gives timed",
+        ),
+        (
+            {"conditions": TIMED, **SPEAKERBEAM},
+            r"--extractor td_speakerbeam takes vector, .* energy \(Envelopes\) gives timed",
+        ),
+        (
+            {"conditions": {**TIMED, "order": {}}},
+            "--conditions: expected all timed or none: energy is, order is not",
+        ),
+        (
+            {"conditions": hears("estimates")},
+            r"unconditional \(Loudness\): expected one that hears mixture or sources .* estimates",
+        ),
+        (
+            {"conditions": ONE, "later": [{"conditions": hears("noise")}]},
+            "hears mixture or estimates or sources in this pass, found noise",
+        ),
+        ({"later": [SPEAKERBEAM]}, "td_speakerbeam of --later: it cannot see estimates"),
+        (
+            {"later": [{"extractor_conf": {"num_outputs": 3}}]},
+            "sudormrf of --later: expected 2 outputs as in the first pass, found 3",
+        ),
+        ({"later": [{"objective": "pit"}]}, "--later: no option 'objective'"),
+        (
+            {"later": [{"conditions": ONE}]},
+            "--later conditions: expected the only condition of the model, found unconditional",
+        ),
+        (
+            {"conditions": ONE, "later": [{"conditions": {"unconditional": {}}}]},
+            "--later conditions: unconditional is queried by, expected one heard",
+        ),
+        (
+            {"conditions": ONE, "later": [{**ATTENTION, "conditions": hears(kind="envelopes")}]},
+            r"--extractor conv_tasnet takes .* unconditional \(Envelopes\) gives timed",
+        ),
+        (
+            {"mixture_criterions": [{"name": "snr", "wrapper": "pit"}]},
+            "--mixture_criterions snr: expected wrapper fixed_order .* found pit",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_by_their_names(
+    tiny_config, vocabulary, more_parts, change, message
+):
+    conditions = change.get("conditions", tiny_config["conditions"])
+    objective = "pit" if "unconditional" in conditions else "single"
+    conf = {} if objective == "pit" else {"condition": next(iter(conditions))}
+    config = {**tiny_config, "objective": objective, "objective_conf": conf, **change}
+    with pytest.raises(TSXError, match=message):
+        build_model(config, vocabulary)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conditions": TIMED},
+        {"conditions": TOKENS, **ATTENTION},
+        {"conditions": {**TOKENS, "order": {}}, **ATTENTION},
+        {"conditions": hears("mixture", "sources")},
+        {"conditions": ONE, "later": [{"conditions": hears("mixture", "estimates")}, {}]},
+        {"conditions": {"order": {}}, "later": [{"consistency": None, "stop_gradient": True}]},
+    ],
+)
+def test_parts_that_fit(tiny_config, vocabulary, more_parts, change):
+    model = build_model({**tiny_config, **change}, vocabulary, training=False)
+    assert len(model.later) == len(change.get("later", []))
+    assert model.is_oracle == ("sources" in str(change))
+    assert all(pass_.extractor.further_dim == 2 * 16 for pass_ in model.later)
+
+
+def test_a_later_pass_has_the_options_of_the_first_or_its_own(tiny_config, vocabulary):
+    conf = {**tiny_config["encoder_conf"], "kernel_size": 12}
+    own = {"encoder_conf": conf, "decoder_conf": conf, "consistency": None, "stop_gradient": True}
+    first, second = build_model({**tiny_config, "later": [{}, own]}, vocabulary).later
+    assert (first.encoder.kernel_size, second.encoder.kernel_size) == (9, 12)
+    assert first.consistency.kind == "uniform" and second.consistency is None
+    assert (first.stop_gradient, second.stop_gradient) == (False, True)
+    assert not first.conditioners and len(first.extractor.network.blocks) == 2
+
+
+def test_a_distance_from_the_mixture(tiny_config, vocabulary):
+    assert build_model(tiny_config, vocabulary).mixture_criterions is None
+    specs = [{"name": "snr", "wrapper_conf": {"weight": 0.5}}]
+    model = build_model({**tiny_config, "mixture_criterions": specs}, vocabulary)
+    assert model.mixture_criterions.weights == [0.5]

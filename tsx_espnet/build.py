@@ -1,7 +1,7 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import torch
 
@@ -120,18 +120,23 @@ def build_later(
         TSXError: naming the option, if the extractor cannot see estimates or a condition is asked.
     """
     passes = []
+    num_outputs = max(2, extractor.num_outputs)  # of one, the rest is the second
     for overrides in config.get("later") or ():
         check_names(overrides, LATER, "--later")
         own = {**config, "conditions": {}, "stop_gradient": False, **overrides}
         encoder = make("encoder", own["encoder"], own["encoder_conf"])
-        num_estimates = max(2, extractor.num_outputs)  # of the pass before
         extractor = build_extractor(
             own["extractor"],
             encoder.output_dim,
             own["embedding_dim"],
             own["extractor_conf"],
-            further_dim=num_estimates * encoder.output_dim,
+            further_dim=num_outputs * encoder.output_dim,
         )
+        if max(2, extractor.num_outputs) != num_outputs:
+            raise TSXError(
+                f"--extractor {own['extractor']} of --later: expected {num_outputs} outputs as in "
+                f"the first pass, found {extractor.num_outputs}"
+            )
         heard = build_conditioners(own, vocabulary, networks)
         if heard and (len(conditioners) > 1 or heard.keys() != conditioners.keys()):
             raise TSXError(
@@ -141,7 +146,7 @@ def build_later(
         for name, conditioner in heard.items():
             if not conditioner.hears:
                 raise TSXError(f"--later conditions: {name} is queried by, expected one heard")
-        check_fit(own, extractor, heard or conditioners)
+        check_fit(own, extractor, heard or conditioners, ("mixture", "estimates", "sources"))
         passes.append(
             Pass(
                 encoder,
@@ -174,8 +179,20 @@ def check_fit(
     config: Mapping[str, Any],
     extractor: AbsTSXExtractor,
     conditioners: Mapping[str, AbsConditioner],
+    signals: Sequence[str] = ("mixture", "sources"),
 ) -> None:
-    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives."""
+    """Raise ``TSXError`` if an extractor cannot take what a conditioner gives.
+
+    Args:
+        signals: those that there are to hear.
+    """
+    for name, conditioner in conditioners.items():
+        for signal in conditioner.hears:
+            if signal not in signals:
+                raise TSXError(
+                    f"conditioner of {name} ({type(conditioner).__name__}): expected one that "
+                    f"hears {' or '.join(signals)} in this pass, found {signal}"
+                )
     gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
     for name, given in gives.items():
         if given not in extractor.accepts:

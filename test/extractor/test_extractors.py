@@ -118,6 +118,23 @@ def test_silence_gives_no_nan(make):
     assert outputs.isfinite().all() and feature.grad.isfinite().all()
 
 
+def test_further_channels_are_seen_and_not_given_back():
+    """Beside the features of the mixture there may be those of earlier estimates."""
+    feature, lengths, condition = batch()
+    for name in sorted(OURS["extractor"]):
+        torch.manual_seed(0)
+        sizes = SMALL.get(name, {})
+        extractor = find("extractor", name)(
+            NUM_BASES, condition_dim=DIM, further_dim=2 * NUM_BASES, **sizes
+        ).eval()
+        further = [torch.cat([feature, scale * feature.flip(1), feature], 2) for scale in (1, 2)]
+        one, two = (extractor.extract(each, lengths, condition) for each in further)
+        assert one.shape == (3, extractor.num_outputs, *feature.shape[1:]), name
+        assert (one - two).abs().max() > 1e-4, name
+        silent = torch.cat([0 * feature, feature, feature], dim=2)
+        assert not extractor.extract(silent, lengths, condition).any(), name
+
+
 def test_espnets_interface_gives_the_same_target(make):
     """In stock ``enh_tse`` the embedding comes as (B, D), or padded as (B, L, D) with lengths."""
     feature, lengths, condition = batch(length=2)
