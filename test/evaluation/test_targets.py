@@ -165,7 +165,7 @@ def test_a_mixture_of_one_source_has_nothing_to_be_separated(corpus, tmp_path):
     tables = {}, {}
     for name in mixtures.ids:
         tables[0][name] = sum(sources_of(mixtures, name).reshape(mixtures.count(name), -1))
-        tables[1][name] = 0 * tables[0][name]
+        tables[1][name] = 0.5 * tables[0][name]
     write(out, UNCONDITIONAL, tables)
     Scores(mixtures, out).write()
     silent = {row.mixture: row.silent for row in read_scores(out / FILE)}
