@@ -63,3 +63,29 @@ def test_what_a_method_says_goes_over_the_rest_of_the_configuration(run, data, t
     assert found["objective"] == "hct"  # method, not --config
     assert found["embedding_dim"] == 24  # the command line, not method
     assert found["encoder_conf"]["channel"] == given["encoder_conf"]["channel"]
+
+
+def test_a_model_of_two_passes_trains_resumes_infers_and_scores(
+    run, start, data, train_args, tmp_path
+):
+    exp, estimates = tmp_path / "exp", tmp_path / "exp" / "infer" / "test"
+    method = {
+        "later": [{"stop_gradient": True}],
+        "mixture_criterions": [{"name": "snr", "wrapper_conf": {"weight": 0.1}}],
+        "consistency": None,
+    }
+    (tmp_path / "method.yaml").write_text(yaml.safe_dump(method))
+    args = (*train_args, "--output_dir", exp, "--method_config", tmp_path / "method.yaml")
+    run("tsx_espnet.bin.train", *args, "--max_epoch", 1)
+    run("tsx_espnet.bin.train", *args, "--max_epoch", 2, "--resume", "true")
+    run("tsx_espnet.bin.infer", *("--exp", exp, "--mixtures", data.mixtures, "--out", estimates))
+    run("tsx_espnet.bin.score", *("--mixtures", data.mixtures, "--estimates", estimates))
+    assert all(score.si_sdr is not None for score in read_scores(estimates / "scores.csv"))
+    model = load_experiment(exp).model
+    (later,) = model.later
+    assert later.stop_gradient and later.extractor.further_dim == 2 * model.encoder.output_dim
+    method["later"] = []
+    (tmp_path / "method.yaml").write_text(yaml.safe_dump(method))
+    more = ("--max_epoch", 3, "--resume", "true")
+    refused = start("tsx_espnet.bin.train", *args, *more)
+    assert refused.wait() == 1 and "begun with later" in refused.err
