@@ -79,6 +79,20 @@ def test_a_whole_recording(tmp_path):
     np.testing.assert_array_equal(samples, NOISE[:, 0])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_channels_come_back(tmp_path, channels):
+    samples = np.random.default_rng(0).normal(size=(500, channels)).astype(np.float32)
+    (tmp_path / "a.wav").write_bytes(wav_bytes(samples, FS))
+    np.testing.assert_array_equal(
+        soundfile.read(tmp_path / "a.wav", dtype="float32", always_2d=True)[0], samples
+    )
+    found, fs = read_audio(tmp_path / "a.wav", fs=FS, length=500, channels=channels)
+    assert fs == FS and found.dtype == np.float32
+    np.testing.assert_array_equal(found, samples)
+    with pytest.raises(AudioError, match=f"expected 3 channels, found {channels}"):
+        read_audio(tmp_path / "a.wav", channels=3)
+
+
 def cut(data):
     return data[:-2000]
 

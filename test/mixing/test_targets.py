@@ -13,12 +13,13 @@ from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing import mixture_set as sets
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.plan import read_plans
+from tsx_espnet.mixing.plan import read_plans, write_plans
 from tsx_espnet.mixing.query import from_json, target_name
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import read_table, write_table
 
 NUMBER = 6
+UNKNOWN = {"component": 3, "part": 0, "condition": "text", "value": "a dog"}  # of three
 COMMON = "duration: 0.6, min_overlap: 0.1"
 OPTIONS = {
     "all": f"{{{COMMON}, num_sources: 3, num_targets: all, enrollments: 2}}",
@@ -236,6 +237,9 @@ def test_faults_of_a_set_are_named(command):
     write_table(out / "utt2queries", {**table, "mix00002": '[{"part": 0}]'})
     with pytest.raises(TSXError, match=r"utt2queries: mix00002: queries\[0\]: missing: component"):
         sets.MixtureSet(out).applicable("text")
+    write_table(out / "utt2queries", {**table, "mix00002": f"[{json.dumps(UNKNOWN)}]"})
+    with pytest.raises(TSXError, match=r"component: expected an integer in \[0, 2\], found 3"):
+        sets.MixtureSet(out).applicable("text")
     del table["mix00003"]
     write_table(out / "utt2queries", table)
     with pytest.raises(TSXError, match=r"utt2queries: .*1 of 6 ids missing \(first 'mix00003'\)"):
@@ -249,3 +253,12 @@ def test_only_what_can_be_the_target_is_queried(corpus):
     for index in range(10):
         assert {query.component for query in seen.draw(0, 0, index).all_queries()} == {1, 2}
         assert {query.component for query in new.draw(0, 0, index).all_queries()} == {0}
+
+
+def test_a_mixture_named_as_the_target_of_another(written, corpus_dir, tmp_path):
+    one, two, *_ = read_plans(written["noisy"] / "mixtures.jsonl")
+    name = target_name(one.id, 1 - one.target, one.target)
+    write_plans(tmp_path / "mixtures.jsonl", [one, two.renamed(name)])
+    main(["--rebuild", str(tmp_path), "--clips", str(corpus_dir), "--out", str(tmp_path / "out")])
+    with pytest.raises(TSXError, match=f"{name} is a mixture and a target of another"):
+        sets.MixtureSet(tmp_path / "out").label(one.id)

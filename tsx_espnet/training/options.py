@@ -228,8 +228,10 @@ def expand_data_options(args: argparse.Namespace) -> None:
             config, class_level=args.class_level, text_variants=args.text_variants
         ).to_dict()
         classes = Path(args.train_clips) / "classes.txt"
-        if args.class_list is None and (classes.is_file() or "class" in args.conditions):
+        if args.class_list is None and classes.is_file():
             args.class_list = str(classes)
+        elif args.class_list is None and "class" in args.conditions and not args.dry_run:
+            raise TSXError(f"condition class: expected labels of --train_clips, found no {classes}")
     if args.valid_mixtures is not None:
         args.valid_data_path_and_name_and_type = path_name_type(
             args.valid_mixtures, tuple(args.conditions)
