@@ -224,8 +224,8 @@ def check_text(block: Block, results: Sequence[Result], marked: bool) -> Iterato
                 used += found
     for verdict in sorted(verdicts ^ said if markers else ()):
         yield f"{verdict!r} is in the {'text' if verdict in said else 'comment'} alone"
-    if not markers and (marked or stated):
-        yield "is what this is to rest on: expected a comment (claim, rows or no claim)"
+    if not markers and (marked or stated or said):
+        yield "no comment says what this rests on (claim, rows or no claim)"
         return
     numbers = frozenset().union(*(result.numbers for result in used))
     missing = sorted(number for number in stated if lacks(number, numbers))
