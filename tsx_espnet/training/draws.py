@@ -16,6 +16,7 @@ from tsx_espnet.mixing.render import Draws
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.streams import Streams
 from tsx_espnet.tables import digest, read_yaml
+from tsx_espnet.vocabulary import takes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,8 @@ def expand_draw_options(args: argparse.Namespace) -> None:
             config = config.with_interference(args.interference)
         args.mixing_conf = _mixing_conf(args, config)
     if args.class_list is None:
-        args.class_list = _class_list(directories, "class" in args.conditions)
+        by_index = takes_of(args.conditions).get("class") == "index"
+        args.class_list = _class_list(directories, by_index)
 
 
 def open_draws(args: argparse.Namespace) -> Draws:
