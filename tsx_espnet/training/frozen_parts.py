@@ -68,7 +68,7 @@ def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
     if isinstance(classes, str):
         path = Path(classes)
         if not path.is_file():
-            raise TSXError(f"--class_list {path}: no such file; format makes it")
+            raise TSXError(f"--class_list {path}: no such file; format writes that of labels")
         classes = path.read_text(encoding="utf-8").split()
     takes = takes_of(args.conditions)
     if takes.get("class") == "index" and not classes:
