@@ -208,6 +208,10 @@ def hears(*signals, kind="loudness"):
             "hears mixture or estimates or sources in this pass, found noise",
         ),
         ({"later": [SPEAKERBEAM]}, "td_speakerbeam of --later: it cannot see estimates"),
+        (
+            {"later": [{"extractor_conf": {"num_outputs": 3}}]},
+            "sudormrf of --later: expected 2 outputs as in the first pass, found 3",
+        ),
         ({"later": [{"objective": "pit"}]}, "--later: no option 'objective'"),
         (
             {"later": [{"conditions": ONE}]},

@@ -120,18 +120,23 @@ def build_later(
         TSXError: naming the option, if the extractor cannot see estimates or a condition is asked.
     """
     passes = []
+    num_outputs = max(2, extractor.num_outputs)  # of one, the rest is the second
     for overrides in config.get("later") or ():
         check_names(overrides, LATER, "--later")
         own = {**config, "conditions": {}, "stop_gradient": False, **overrides}
         encoder = make("encoder", own["encoder"], own["encoder_conf"])
-        num_estimates = max(2, extractor.num_outputs)  # of the pass before
         extractor = build_extractor(
             own["extractor"],
             encoder.output_dim,
             own["embedding_dim"],
             own["extractor_conf"],
-            further_dim=num_estimates * encoder.output_dim,
+            further_dim=num_outputs * encoder.output_dim,
         )
+        if max(2, extractor.num_outputs) != num_outputs:
+            raise TSXError(
+                f"--extractor {own['extractor']} of --later: expected {num_outputs} outputs as in "
+                f"the first pass, found {extractor.num_outputs}"
+            )
         heard = build_conditioners(own, vocabulary, networks)
         if heard and (len(conditioners) > 1 or heard.keys() != conditioners.keys()):
             raise TSXError(

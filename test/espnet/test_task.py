@@ -114,6 +114,21 @@ def test_init_param(run, train_args, tmp_path):
     assert "extractor.network.bottleneck.1.weight" not in same
 
 
+class Ear(torch.nn.Module):
+    takes, hears = "index", ("mixture",)
+
+
+def test_a_condition_that_is_heard_has_no_array(monkeypatch):
+    from tsx_espnet.parts import OURS
+    from tsx_espnet.training.task import TSXTask
+
+    monkeypatch.setitem(OURS["conditioner"], "ear", f"{__name__}:Ear")
+    args = TSXTask.get_parser().parse_args([])
+    args.conditions = {"energy": {}, "unconditional": {"conditioner": "ear"}}
+    preprocess = TSXTask.build_preprocess_fn(args, True)
+    assert set(preprocess("mix1", {"energy": "high"})) == {"energy"}
+
+
 def test_options_of_the_iterator(run, train_args, tmp_path):
     """Seven mixtures are two batches of four, or one if the smaller one is dropped."""
     epoch = ["--max_epoch", 1, "--mixtures_per_epoch", 7, "--log_interval", 1]

@@ -48,7 +48,7 @@ def iterate(model, mixture, condition=None, sources=None):
     [
         ({}, [{}]),
         (THREE, [{}, {}]),
-        (THREE, [{"extractor_conf": SMALL}]),
+        (THREE, [{**STFT, "stop_gradient": True}]),
         (CONV_TASNET, [{}, {"extractor": "sudormrf", "extractor_conf": SMALL}]),
         ({**STFT, **CONV_TASNET}, [{}]),
         ({**STFT, **THREE}, [STFT]),

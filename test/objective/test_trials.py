@@ -3,7 +3,7 @@ import torch
 from espnet2.enh.loss.criterions.time_domain import SNRLoss, TimeDomainMSE
 
 from tsx_espnet.criterion.distance import Distance
-from tsx_espnet.objective.references import References
+from tsx_espnet.objective.references import Queries, References
 from tsx_espnet.objective.trials import Trials
 
 
@@ -58,10 +58,11 @@ def test_nothing_to_try_calls_nobody(table):
     assert table.calls == []
 
 
-def test_without_a_reference_nothing_is_tried(table):
+def test_a_query_without_a_reference_is_not_tried(table):
     sources = table.references.sources.clone()
     sources[1] = 0
-    references = References.of(sources, table.references.mixture)
+    queries = Queries.of(torch.zeros(6, 3).long(), torch.ones(6))
+    references = References.of(sources, table.references.mixture, queries)
     assert references.active.tolist() == [[True] * 2, [False] * 2, *[[True] * 2] * 4]
     trials = Trials(table.separate, table.conditions, references, table.criterion)
     assert trials.applicable.int().sum(dim=0).tolist() == [3, 0, 2, 1, 1, 0]

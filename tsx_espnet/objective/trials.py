@@ -47,8 +47,9 @@ class Trials:
         padded = [condition.padded(length) for condition in conditions.values()]
         self._embedding = torch.stack([condition.embedding for condition in padded])
         self._mask = torch.stack([condition.mask for condition in padded])
-        # (C, B); without a reference nothing can be learnt
-        self.applicable = self._mask.any(dim=-1) & references.active.any(dim=-1)
+        self.applicable = self._mask.any(dim=-1)  # (C, B)
+        if references.queries is not None:  # some may have no reference to learn from
+            self.applicable = self.applicable & references.active.any(dim=-1)
         self.loss = references.sources.new_full(self.applicable.shape, float("nan"))
         self.si_sdr = self.loss.clone()
         self.extra: Dict[str, torch.Tensor] = {}  # what an objective adds to the statistics

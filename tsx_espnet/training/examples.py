@@ -98,7 +98,8 @@ class TSXPreprocessor(AbsPreprocessor):
         self.vocabulary = vocabulary
 
     def __call__(self, uid: str, data: Mapping[str, Any]) -> Dict[str, np.ndarray]:
-        """
+        """The arrays of an example.
+
         Args:
             data: values by name, ``sources`` (T, C) and ``queries`` (JSON, or what is ``Wanted``)
                 among them if the mixture has further queries.
@@ -117,7 +118,7 @@ class TSXPreprocessor(AbsPreprocessor):
         if isinstance(wanted, str):
             wanted = wanted_by(query.from_json(wanted, uid, QUERIES.file))
             wanted = wanted or [Wanted(0, 0, 1.0, {})]
-        wanted = sorted(wanted, key=lambda one: one[:3])  # in no matter which order they were made
+        wanted = sorted(wanted, key=lambda one: one[:3])  # the same from a table and from a plan
         sources = data[SOURCES.name]
         encoded = {
             MIXTURE.name: data[MIXTURE.name],

@@ -56,10 +56,12 @@ class TSXTask(ReliableTask):
         for choices in cls.class_choices_list:
             choices.add_arguments(model)
         # mixtures have one length, so batches need no sorting; a condition may apply to no mixture
-        # of a batch, which leaves its parameters without gradient
+        # of a batch, which leaves its parameters without gradient; ESPnet plots the weights of its
+        # own attentions, and only of batches with one row a mixture
         parser.set_defaults(
             batch_type="unsorted",
             unused_parameters=True,
+            num_att_plot=0,
             encoder="conv",
             decoder="conv",
             extractor="sudormrf",
