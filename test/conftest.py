@@ -21,6 +21,7 @@ from formatted_clips import (  # noqa: E402, F401
     superclasses,
 )
 from hypothesis import settings  # noqa: E402
+from pretrained_networks import panns, tiny_ast, tiny_clap  # noqa: E402, F401
 
 from tsx_espnet.conditions import CONDITIONS  # noqa: E402
 

@@ -16,7 +16,10 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import Estimates, batches_of_equal_length, write_lossless
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import add_classes, average_embedding
-from tsx_espnet.mixing.mixture_set import MixtureSet
+from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.mixture_set import MIXTURE, MixtureSet
+from tsx_espnet.mixing.sampler import Sampler
+from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.tables import read_table, write_table
 
@@ -152,6 +155,79 @@ def test_a_model_that_is_asked_for_nothing_separates_every_mixture(
     for name, path in mixture_set.wavs.items():
         outputs = sum(soundfile.read(table[name])[0] for table in (first, second))
         np.testing.assert_allclose(outputs, soundfile.read(path)[0], atol=1e-5)
+
+
+@pytest.fixture
+def several(corpus, tmp_path):
+    """Mixtures of three sources, each of which is a target."""
+    config = MixingConfig(duration=0.4, num_sources=3, num_targets="all")
+    write_mixtures(Sampler(corpus, config), 4, 0, tmp_path / "several")
+    return MixtureSet(tmp_path / "several")
+
+
+def test_a_mixture_is_encoded_once_for_all_of_its_targets(
+    experiment, several, tmp_path, monkeypatch
+):
+    encode, sizes = experiment.model.encode, []
+    monkeypatch.setattr(
+        experiment.model, "encode", lambda x, *rest: sizes.append(len(x)) or encode(x, *rest)
+    )
+    asked = ("energy", "harmonicity", "order")
+    out = tmp_path / "infer"
+    Estimates(experiment, several, asked, out, batch_size=3).write()
+    assert sizes == [3, 1]
+    names = set()
+    for condition in asked:
+        tables = [read_table(out / condition / f"spk{n}.scp") for n in (1, 2)]
+        assert list(tables[0]) == list(tables[1]) == list(several.applicable(condition))
+        for name, value in several.applicable(condition).items():
+            mixture = several.read(MIXTURE, several.mixture_of(name))
+            embedding = embed(experiment, condition, value)
+            with torch.no_grad():
+                expected = experiment.model.extract(torch.from_numpy(mixture)[None], embedding)[0]
+            for table, samples in zip(tables, expected):
+                found = soundfile.read(table[name], dtype="float32")[0]
+                np.testing.assert_allclose(found, samples.numpy(), atol=1e-6)
+            names.add(name)
+    assert names - set(several.ids), "targets that are not the plan's"
+
+
+def sudormrf(tiny_config, num_outputs):
+    return {"extractor_conf": {**tiny_config["extractor_conf"], "num_outputs": num_outputs}}
+
+
+def test_all_outputs_without_a_query_are_written(make_experiment, tiny_config, several, tmp_path):
+    options = {"conditions": {"unconditional": {}}, "objective": "pit", "objective_conf": {}}
+    three, two = (
+        load_experiment(make_experiment(tmp_path / f"{k}", **options, **sudormrf(tiny_config, k)))
+        for k in (3, 2)
+    )
+    out = tmp_path / "infer"
+    Estimates(three, several, ("unconditional",), out).write()
+    tables = [read_table(out / "unconditional" / f"spk{k}.scp") for k in (1, 2, 3)]
+    for mixture in several.ids:
+        outputs = np.stack([soundfile.read(table[mixture])[0] for table in tables])
+        with torch.no_grad():
+            audio = torch.from_numpy(several.read(MIXTURE, mixture))[None]
+            nothing = ConditionEmbedding.null(audio, tiny_config["embedding_dim"])
+            expected = three.model.extract(audio, nothing)[0]
+        np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    assert all(list(table) == several.ids for table in tables)
+    # of a model with fewer outputs none is left that score would take for one of its own
+    Estimates(two, several, ("unconditional",), out).write()
+    assert sorted(path.name for path in out.glob("*/*.scp")) == ["spk1.scp", "spk2.scp"]
+
+
+def test_of_many_outputs_the_rest_is_all_but_the_first(
+    make_experiment, tiny_config, mixture_set, tmp_path
+):
+    made = make_experiment(tmp_path / "exp", **sudormrf(tiny_config, 4))
+    out = estimate(load_experiment(made), mixture_set, tmp_path / "infer")
+    assert {path.name for path in out.glob("*/*.scp")} == {"spk1.scp", "spk2.scp"}
+    target, rest = (read_table(out / "class" / f"spk{k}.scp") for k in (1, 2))
+    for name in target:
+        total = sum(soundfile.read(table[name])[0] for table in (target, rest))
+        np.testing.assert_allclose(total, soundfile.read(mixture_set.wavs[name])[0], atol=1e-5)
 
 
 def test_jobs_give_the_same_files_byte_for_byte(experiment, mixture_set, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,9 @@ from tsx_espnet.audio import write_float_wav
 from tsx_espnet.conditions import CONDITIONS, NOT_APPLICABLE, find
 from tsx_espnet.conditions.condition import unknown_value
 from tsx_espnet.errors import TSXError
-from tsx_espnet.vocabulary import Vocabulary
+from tsx_espnet.pretrained.loading import Tokenizer
+from tsx_espnet.pretrained.store import Networks
+from tsx_espnet.vocabulary import Vocabulary, find_tokenizer, takes_of
 
 
 @pytest.mark.parametrize(
@@ -111,3 +114,82 @@ def test_nearest_labels_are_found_by_a_part_of_the_name_and_in_words():
 def test_an_unknown_condition_is_named(vocabulary):
     with pytest.raises(TSXError, match="no condition 'loudness': expected one of energy"):
         vocabulary.encode("loudness", "high")
+
+
+def test_what_conditioners_take():
+    conditions = {"energy": None, "class": {"conditioner": "text"}, "text": {"activation": "relu"}}
+    assert takes_of(conditions) == {"energy": "index", "class": "vector", "text": "vector"}
+    assert takes_of({"enrollment": {}}) == {"enrollment": "samples"}
+    with pytest.raises(TSXError, match="--conditioner: expected one of .* found 'clap'"):
+        takes_of({"text": {"conditioner": "clap"}})
+
+
+def tokenize(phrase):
+    return np.array([len(word) for word in phrase.split()])
+
+
+def test_a_class_is_an_index_to_one_conditioner_and_a_phrase_to_another(vocabulary):
+    def encode(takes, value):
+        given = {"takes": {"class": takes, "text": takes}, "tokenize": tokenize}
+        return dataclasses.replace(vocabulary, **given).encode("class", value)
+
+    assert encode("index", "Rain").tolist() == [2]
+    np.testing.assert_array_equal(encode("vector", "Rain"), vocabulary.text_table["rain"][None])
+    assert encode("tokens", "Chirp_and_tweet").tolist() == [5, 3, 5]  # of "chirp and tweet"
+    assert encode("vector", NOT_APPLICABLE).shape == (0, 8)
+    found = encode("tokens", NOT_APPLICABLE)
+    assert found.shape == (0,) and found.dtype == np.int64
+
+
+def test_the_same_phrase_by_text_and_by_class_is_the_same_array(vocabulary):
+    for takes in ("vector", "tokens"):
+        given = {"takes": {"class": takes, "text": takes}, "tokenize": tokenize}
+        both = dataclasses.replace(vocabulary, **given)
+        np.testing.assert_array_equal(both.encode("class", "Bark"), both.encode("text", "bark"))
+
+
+@pytest.mark.parametrize(
+    "condition, takes, given",
+    [
+        ("energy", "vector", "index"),
+        ("text", "index", "vector or tokens"),
+        ("text", "samples", "vector or tokens"),
+        ("class", "samples", "index or vector or tokens"),
+        ("enrollment", "vector", "samples"),
+    ],
+)
+def test_what_a_condition_cannot_give_is_refused(vocabulary, condition, takes, given):
+    other = dataclasses.replace(vocabulary, takes={condition: takes}, tokenize=tokenize)
+    message = (
+        f"condition {condition}: expected a conditioner that takes {given}, "
+        f"found a conditioner that takes {takes}"
+    )
+    for value in ("low", NOT_APPLICABLE):
+        with pytest.raises(TSXError) as error:
+            other.encode(condition, value)
+        assert str(error.value) == message
+
+
+def test_tokens_without_a_tokenizer(vocabulary):
+    with pytest.raises(TSXError, match="tokens of a text: expected a pretrained tokenizer, found"):
+        dataclasses.replace(vocabulary, takes={"text": "tokens"}).encode("text", "rain")
+
+
+def test_the_tokenizer_is_that_of_the_network_that_the_conditioners_name(tiny_clap, tiny_bert):
+    networks = Networks({"clap": tiny_clap, "bert": tiny_bert}, {})
+    tokens = {"conditioner": "tokens", "pretrained": "bert"}
+    config = {"conditions": {"energy": {}, "text": tokens, "class": tokens}}
+    expected = Tokenizer(tiny_bert).one("a dog")
+    np.testing.assert_array_equal(find_tokenizer(config, networks)("a dog"), expected)
+    usual = {
+        "conditions": {"text": {"conditioner": "tokens"}},
+        "conditioner_conf": {"tokens": {"pretrained": "clap"}},
+    }
+    expected = Tokenizer(tiny_clap).one("a dog")
+    np.testing.assert_array_equal(find_tokenizer(usual, networks)("a dog"), expected)
+    assert find_tokenizer({"conditions": {"text": {}, "energy": None}}, networks) is None
+    config["conditions"]["class"] = {**tokens, "pretrained": "clap"}
+    with pytest.raises(TSXError, match="of one pretrained network, found bert for text, clap for"):
+        find_tokenizer(config, networks)
+    with pytest.raises(TSXError, match="expected the directory of 'bert', found those of none"):
+        find_tokenizer({"conditions": {"text": tokens}}, Networks({}, {}))

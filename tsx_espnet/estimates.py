@@ -1,9 +1,11 @@
-"""Estimates for a mixture set: target and other for every mixture and every applicable condition.
+"""Estimates for a mixture set: target and other for every target and every applicable condition.
 
 Written to the output directory:
 
-- ``<condition>/wav/<id>_target.wav``, ``<id>_other.wav``, as estimated: no clipping, no rescaling
-- ``<condition>/spk1.scp``, ``spk2.scp``: target and other
+- ``<condition>/wav/<name>_target.wav``, ``<name>_other.wav``, as estimated: no clipping, no
+  rescaling; ``<name>`` is that of the target, see ``MixtureSet.targets``
+- ``<condition>/spk1.scp``, ``spk2.scp``: target and other; of a model without queries all of its
+  outputs, in any order: ``spk1.scp`` to ``spkM.scp``, one name a mixture
 - ``.done``: how they were made
 """
 
@@ -30,19 +32,20 @@ import torch
 from tsx_espnet.audio import HEADER_BYTES, write_audio, write_float_wav
 from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
-from tsx_espnet.conditions import ASKED
+from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, DataEntry, MixtureSet
+from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, SOURCES, DataEntry, MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
 from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
 
 CACHE = 2048  # embeddings
+ORACLE = "oracle"  # a fact of estimates by a model that heard the sources
 
 
 class Estimates(Output):
-    """What a model extracts from a whole mixture set.
+    """What a model extracts from a whole mixture set; an oracle model hears the sources of the set.
 
     Args:
         num_enrollments: K, query by the first K enrollments of each mixture; None: by all.
@@ -73,10 +76,17 @@ class Estimates(Output):
         }
         if num_enrollments is not None:
             facts["num_enrollments"] = num_enrollments
+        if experiment.model.is_oracle:
+            facts[ORACLE] = True
         super().__init__(out, facts, mixtures.ids)
         self.experiment = experiment
         self.mixtures = mixtures
         self.queries = mixtures.queries(conditions, num_enrollments)
+        self.by_mixture: Dict[str, Dict[str, Dict[str, str]]] = {}
+        for condition, values in self.queries.items():
+            grouped = self.by_mixture[condition] = defaultdict(dict)
+            for name, value in values.items():
+                grouped[mixtures.mixture_of(name)][name] = value
         self.fs = int(experiment.config["fs"])
         self.lengths = mixtures.lengths(self.fs)
         self.batch_size = batch_size
@@ -90,14 +100,15 @@ class Estimates(Output):
         for batch in progress(list(batches), f"extract {title}"):
             length = self.lengths[batch[0]]
             audio = {n: self.mixtures.read(MIXTURE, n, fs=self.fs, length=length) for n in batch}
-            found = extract_batch(self.experiment.model, audio, self.queries, embed)
-            for condition, name, *estimates in found:
-                for row, samples in zip(ESTIMATES, estimates):
+            sources = self._sources(batch, length) if ORACLE in self.facts else None
+            found = extract_batch(self.experiment.model, audio, self.by_mixture, embed, sources)
+            for condition, name, estimates in found:
+                for row, samples in zip(self._rows(condition), estimates):
                     write_lossless(self._path(condition, name, row), samples, self.fs)
 
     def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
         for condition, values in self.queries.items():
-            for row in ESTIMATES:
+            for row in self._rows(condition):
                 paths = {name: self._path(condition, name, row) for name in values}
                 write_table(self.directory / condition / row.file, paths)
         return {}
@@ -105,12 +116,13 @@ class Estimates(Output):
     def expected_files(self, where: Path, items: Sequence[str]) -> Mapping[Path, Optional[int]]:
         """The size of a FLAC file does not tell its length."""
         files: Dict[Path, Optional[int]] = {}
-        wanted = set(items)
+        sizes = {name: HEADER_BYTES + 4 * length for name, length in self.lengths.items()}
         for condition, values in self.queries.items():
-            for row in ESTIMATES:
-                for name in wanted & values.keys():
-                    size = HEADER_BYTES + 4 * self.lengths[name] if self.suffix == "wav" else None
-                    files[self._path(condition, name, row)] = size
+            for row in self._rows(condition):
+                for mixture in items:
+                    size = sizes[mixture] if self.suffix == "wav" else None
+                    for name in self.by_mixture[condition].get(mixture, ()):
+                        files[self._path(condition, name, row)] = size
                 table = self.directory / condition / row.file
                 if where == self.directory:
                     if read_table(table).keys() != values.keys():
@@ -126,16 +138,45 @@ class Estimates(Output):
         """Earlier estimates, maybe by more conditions, must not be scored as these."""
         super().withdraw()
         for name in ASKED:
-            for row in ESTIMATES:
-                (self.directory / name / row.file).unlink(missing_ok=True)
+            for table in output_tables(self.directory / name).values():
+                table.unlink(missing_ok=True)
 
     def clean(self, files: Collection[Path]) -> None:
         super().clean(files)
         for name in set(ASKED) - set(self.queries):
             shutil.rmtree(self.directory / name, ignore_errors=True)  # of an earlier model
 
-    def _path(self, condition: str, mixture: str, row: DataEntry) -> Path:
-        return self.directory / condition / "wav" / f"{mixture}_{row.kind}.{self.suffix}"
+    def _sources(self, batch: Sequence[str], length: int) -> np.ndarray:
+        """(B, S, T), of fewer sources zeros; target and other, if that is all that the set has."""
+        rows = [SOURCES] if (self.mixtures.directory / SOURCES.file).is_file() else ESTIMATES
+        sources = [
+            np.column_stack(
+                [self.mixtures.read(row, name, fs=self.fs, length=length) for row in rows]
+            ).T
+            for name in batch
+        ]
+        padded = np.zeros((len(batch), max(map(len, sources)), length), dtype=np.float32)
+        for row, found in zip(padded, sources):
+            row[: len(found)] = found
+        return padded
+
+    def _rows(self, condition: str) -> Tuple[DataEntry, ...]:
+        """What is written under a condition, a row for each of the estimates."""
+        if find(condition).queried:
+            return ESTIMATES
+        last = [self.experiment.model, *self.experiment.model.later][-1]
+        numbers = range(len(ESTIMATES) + 1, last.extractor.num_outputs + 1)
+        more = (DataEntry(f"spk{k}.scp", f"speech_ref{k}", "sound", f"output{k}") for k in numbers)
+        return (*ESTIMATES, *more)
+
+    def _path(self, condition: str, name: str, row: DataEntry) -> Path:
+        return self.directory / condition / "wav" / f"{name}_{row.kind}.{self.suffix}"
+
+
+def output_tables(directory: PathLike) -> Dict[str, Path]:
+    """``spk<k>`` -> table of the estimates of each output in a directory, in their order."""
+    tables = [path for path in Path(directory).glob("spk*.scp") if path.stem[3:].isdecimal()]
+    return {path.stem: path for path in sorted(tables, key=lambda path: int(path.stem[3:]))}
 
 
 def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterator[List[str]]:
@@ -151,37 +192,46 @@ def batches_of_equal_length(lengths: Dict[str, int], batch_size: int) -> Iterato
 def extract_batch(
     model: ESPnetTSXModel,
     audio: Mapping[str, np.ndarray],
-    queries: Mapping[str, Mapping[str, str]],
+    queries: Mapping[str, Mapping[str, Mapping[str, str]]],
     embed: Callable[[str, str], ConditionEmbedding],
-) -> Iterator[Tuple[str, str, np.ndarray, np.ndarray]]:
-    """(condition, mixture, target (T,), other (T,)) for all queries that apply in a batch.
+    sources: Optional[np.ndarray] = None,
+) -> Iterator[Tuple[str, str, np.ndarray]]:
+    """(condition, name, estimates (M, T)) for all queries of a batch, each mixture encoded once.
+
+    M = 2, target and other, for a condition that is queried; else the outputs of the model.
 
     Args:
         audio: mixture -> (T,), T the same for all.
-        queries: condition -> mixture -> value, of any mixtures.
+        queries: condition -> mixture -> name of the target -> value, of any mixtures.
         embed: (condition, value) -> its embedding, a batch of one.
+        sources: (B, S, T), for a model that hears them.
     """
     device = next(model.parameters()).device
-    names = list(audio)
     waveforms = torch.from_numpy(np.stack(list(audio.values()))).to(device)
-    lengths = torch.full((len(names),), waveforms.shape[1], device=device)
+    lengths = torch.full((len(audio),), waveforms.shape[1], device=device)
+    known = None if sources is None else torch.from_numpy(sources).to(device)
     with torch.no_grad():
-        encoded = model.encode(waveforms, lengths)
-        for condition, values in queries.items():
-            rows = [row for row, name in enumerate(names) if name in values]
-            if not rows:
+        encoded = model.encode(waveforms, lengths, known)
+        for condition, mixtures in queries.items():
+            asked = [
+                (row, name, value)
+                for row, mixture in enumerate(audio)
+                for name, value in mixtures.get(mixture, {}).items()
+            ]
+            if not asked:
                 continue
+            rows, names, values = zip(*asked)
             chosen = torch.tensor(rows, device=device)
             if condition in model.heard:
                 embedding = model.hear(encoded, condition).select(chosen)
             else:
-                embedding = ConditionEmbedding.cat(
-                    [embed(condition, values[names[row]]) for row in rows]
-                )
+                embedding = ConditionEmbedding.cat([embed(condition, value) for value in values])
             embedding = model.refine(encoded, embedding, chosen)
-            estimates = model.separate(encoded, embedding, chosen)
-            for row, (target, other) in zip(rows, estimates[:, :2].cpu().numpy()):
-                yield condition, names[row], target, other
+            outputs = model.separate(encoded, embedding, chosen)
+            if find(condition).queried and outputs.shape[1] > len(ESTIMATES):
+                outputs = torch.stack([outputs[:, 0], outputs[:, 1:].sum(dim=1)], dim=1)
+            for name, estimates in zip(names, outputs.cpu().numpy()):
+                yield condition, name, estimates
 
 
 def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:

@@ -177,16 +177,17 @@ def check_same_texts(directory: PathLike, texts: TextTable) -> None:
     """Refuse to resume a run that was begun with texts of another language model.
 
     Raises:
-        TSXError: naming both models and their pooling.
+        TSXError: naming both models and their pooling, or their digests.
     """
     directory = Path(directory)
     if not (_is_begun(directory) and (directory / TEXT_TABLE).is_file()):
         return
-    old, new = (
-        f"{table.language_model} (pooling {table.pooling})"
-        for table in (TextTable.read(directory / TEXT_TABLE), texts)
-    )
+    tables = (TextTable.read(directory / TEXT_TABLE), texts)
+    old, new = (f"{table.language_model} (pooling {table.pooling})" for table in tables)
     _check_same(directory, "text embeddings of", old, new)
+    old, new = (f"{table.language_model} of SHA-256 {table.digest}" for table in tables)
+    if all(table.digest for table in tables):
+        _check_same(directory, "text embeddings of", old, new)
 
 
 def _check_same(directory: Path, what: str, old: str, new: str) -> None:

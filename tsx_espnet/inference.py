@@ -1,7 +1,19 @@
 """Extraction for users: load a model once, extract from many recordings."""
 
 import dataclasses
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -14,9 +26,38 @@ from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
 from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
-from tsx_espnet.segments import Progress, RecordingInSegments
+from tsx_espnet.segments import Progress, RecordingInSegments, check_mixture, in_blocks
 from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
+
+Queries = Sequence[Mapping[str, Any]]  # of one keyword each, as in {"text": "rain"}
+Embedded = Union[ConditionEmbedding, str]  # the name of a condition that is heard
+
+
+class CompoundQuery(NamedTuple):
+    """What is wanted of a recording and what is not: embeddings, each a batch of one."""
+
+    wanted: Tuple[Embedded, ...]
+    unwanted: Tuple[Embedded, ...] = ()
+
+    @property
+    def negative(self) -> bool:
+        """Whether everything is wanted but what is not."""
+        return not self.wanted
+
+    def extract(self, model: ESPnetTSXModel, mixture: torch.Tensor) -> torch.Tensor:
+        """The target, or the rest of a negative query: (T,) -> (T,).
+
+        What is unwanted is removed, one sound after the other. Then what is wanted is extracted,
+        one sound after the other, from what remains, and added.
+        """
+        for condition in () if self.negative else self.unwanted:
+            mixture = mixture - model.extract(mixture[None], condition)[0, 0]
+        total = torch.zeros_like(mixture)
+        for condition in self.wanted or self.unwanted:
+            sound = model.extract(mixture[None], condition)[0, 0]
+            total, mixture = total + sound, mixture - sound
+        return total
 
 
 class TargetSoundExtractor:
@@ -24,11 +65,15 @@ class TargetSoundExtractor:
 
     >>> tsx = TargetSoundExtractor.load("exp/oct")  # doctest: +SKIP
     >>> target, rest = tsx(mixture, 44100, text="a dog barking")  # doctest: +SKIP
+    >>> target, rest = tsx(mixture, 44100, text="a dog", but=[{"text": "rain"}])  # doctest: +SKIP
     >>> tsx.add_class("my_dog", ["dog1.wav", "dog2.wav"])  # doctest: +SKIP
     >>> target, rest = tsx(mixture, 44100, class_label="my_dog")  # doctest: +SKIP
     """
 
     def __init__(self, experiment: Experiment):
+        if experiment.model.is_oracle:
+            where = experiment.model_file.parent
+            raise TSXError(f"{where}: an oracle: it hears the sources, which a recording lacks")
         vocabulary = dataclasses.replace(experiment.vocabulary, embed_phrase=self._embed_phrase)
         self.experiment = experiment._replace(vocabulary=vocabulary)
         self.fs = int(experiment.config["fs"])
@@ -38,7 +83,11 @@ class TargetSoundExtractor:
     def load(
         cls, experiment: PathLike, model_file: Optional[str] = None, device: str = "cpu"
     ) -> "TargetSoundExtractor":
-        """From an experiment directory; options as in ``load_experiment``."""
+        """From an experiment directory; options as in ``load_experiment``.
+
+        Raises:
+            TSXError: as ``load_experiment``, and for an oracle model, which hears the sources.
+        """
         return cls(load_experiment(experiment, model_file, device))
 
     def save(self, directory: PathLike) -> None:
@@ -67,21 +116,27 @@ class TargetSoundExtractor:
         mixture: np.ndarray,
         fs: int,
         *,
+        also: Queries = (),
+        but: Queries = (),
         progress: Progress = lambda segments: segments,
         **condition: Any,
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Target and rest of a recording, by exactly one condition.
+        """Target and rest of a recording, by one condition, or by several.
 
         The recording is resampled to the model's rate and back. What the model cannot hear, above
-        half its rate, is in the rest. Channels are processed apart. Recordings longer than 20 s
-        are cut into overlapping segments, each extracted by itself; ``order`` and ``energy`` then
-        mean first and louder within a segment.
+        half its rate, is in the rest (in the target, if ``but`` is all there is). Channels are
+        processed apart. Recordings longer than 20 s are cut into overlapping segments, each
+        extracted by itself; ``order`` and ``energy`` then mean first and louder within a segment.
 
         Args:
             mixture: (T,) or (T, channels), any level.
             fs: sampling rate in Hz.
+            also: further queries, ``[{"text": "rain"}, ...]``, whose sounds join the target.
+            but: queries of sounds that are removed first, one after the other, and so are in the
+                rest; with nothing else to query by, the target is all but these.
             progress: wraps the list of segments while they are worked on.
-            condition: one of these, or of the conditions that plugins register:
+            condition: one of these, or of the conditions that plugins register; optional with
+                ``also`` or ``but``:
 
                 - ``text``: what it sounds like, in words
                 - ``class_label``: a label the model was trained on, or one that was added
@@ -97,18 +152,25 @@ class TargetSoundExtractor:
             target, rest: float32 with the shape of ``mixture``; target + rest = mixture
 
         Raises:
-            TSXError: for no or several conditions, an unknown condition or value, an enrollment
-                that cannot be read, or a mixture that is empty or holds NaN or infinity.
+            TSXError: for no or several conditions where one is expected, an unknown condition or
+                value, an enrollment that cannot be read, or a mixture that is empty or holds NaN
+                or infinity.
         """
-        embedding = self.embed_keywords(condition)
+        query = self._query(condition, also, but)
         mixture = check_mixture(mixture, fs)
         columns = mixture.reshape(len(mixture), -1)
-        recording = self._recording(fs, columns.shape[1], embedding)
+        recording = self._recording(fs, columns.shape[1], query)
         target, rest = recording.push(columns, last=True, progress=progress)
         return target.reshape(mixture.shape), rest.reshape(mixture.shape)
 
     def stream(
-        self, blocks: Iterable[np.ndarray], fs: float, **condition: Any
+        self,
+        blocks: Iterable[np.ndarray],
+        fs: float,
+        *,
+        also: Queries = (),
+        but: Queries = (),
+        **condition: Any,
     ) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         """Target and rest of a recording that arrives in blocks, from a file or a microphone.
 
@@ -122,7 +184,7 @@ class TargetSoundExtractor:
         Args:
             blocks: of shape (n,) or (n, channels) each, of any lengths n.
             fs: sampling rate in Hz.
-            condition: exactly one, as in the call.
+            also, but, condition: as in the call.
 
         Returns:
             an iterator over (target, rest), float32; their lengths add up to that of the blocks
@@ -130,31 +192,8 @@ class TargetSoundExtractor:
         Raises:
             TSXError: as the call does; for what is wrong with a block, once it is reached.
         """
-        return self._stream(blocks, fs, self.embed_keywords(condition))
-
-    def _stream(self, blocks, fs, embedding) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        recording, shape, gathered = None, (), []
-        for block in blocks:
-            block = np.asarray(block)
-            if block.ndim and not len(block):
-                continue
-            block = check_mixture(block, fs)
-            if recording is None:
-                shape = block.shape[1:]
-                recording = self._recording(fs, block[0].size, embedding)
-            if block.shape[1:] != shape:
-                wanted = f"(n, {shape[0]})" if shape else "(n,)"
-                raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
-            gathered.append(block.reshape(len(block), -1))
-            if sum(map(len, gathered)) >= fs:  # a second at a time, however small the blocks
-                target, rest = recording.push(np.concatenate(gathered))
-                gathered = []
-                if len(target):
-                    yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
-        if recording is None:
-            check_mixture(np.zeros(0), fs)  # raises
-        target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
-        yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+        query = self._query(condition, also, but)
+        return in_blocks(blocks, fs, lambda channels: self._recording(fs, channels, query))
 
     def add_class(
         self,
@@ -202,12 +241,7 @@ class TargetSoundExtractor:
         )
         return losses
 
-    def embed_keywords(self, keywords: Mapping[str, Any]) -> Union[ConditionEmbedding, str]:
-        """The embedding of the keywords of a call, of which None and False are ignored."""
-        asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
-        return self.embed({n: v for n, v in asked.items() if v is not None and v is not False})
-
-    def embed(self, asked: Mapping[str, Any]) -> Union[ConditionEmbedding, str]:
+    def embed(self, asked: Mapping[str, Any]) -> Embedded:
         """The embedding of ``{condition: value}``, one entry; the name of one that is heard.
 
         Raises:
@@ -232,38 +266,34 @@ class TargetSoundExtractor:
         if table is None:
             raise TSXError("this experiment has no text_embeddings.safetensors, so no text model")
         if self._language_model is None:
-            self._language_model = LanguageModel(table.language_model, table.pooling)
+            self._language_model = LanguageModel(
+                table.language_model, table.pooling, table.digest
+            )
         return self._language_model.embed([phrase.strip()])
 
-    def _recording(
-        self, fs: float, channels: int, condition: Union[ConditionEmbedding, str]
-    ) -> RecordingInSegments:
+    def _query(self, condition: Mapping[str, Any], also: Queries, but: Queries) -> CompoundQuery:
+        for option, queries in (("also", also), ("but", but)):
+            listed = isinstance(queries, (list, tuple))
+            if not listed or not all(isinstance(query, Mapping) for query in queries):
+                raise TSXError(f'{option}: expected [{{"text": "rain"}}, ...], found {queries!r}')
+        first = [condition] if _by_name(condition) or not (also or but) else []
+        wanted, unwanted = ([*map(_by_name, queries)] for queries in ((*first, *also), but))
+        for name in {name for asked in (*wanted, *unwanted) for name in asked}:
+            if (also or but) and not find(name).queried:
+                raise TSXError(f"{name} names no sound: it goes with neither also nor but")
+        return CompoundQuery(tuple(map(self.embed, wanted)), tuple(map(self.embed, unwanted)))
+
+    def _recording(self, fs: float, channels: int, query: CompoundQuery) -> RecordingInSegments:
         device = next(self.model.parameters()).device
 
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                mixture = torch.from_numpy(part)[None].to(device)
-                return self.model.extract(mixture, condition)[0, 0].cpu().numpy()
+                return query.extract(self.model, torch.from_numpy(part).to(device)).cpu().numpy()
 
-        return RecordingInSegments(extract, self.fs, fs, channels)
+        return RecordingInSegments(extract, self.fs, fs, channels, query.negative)
 
 
-def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
-    """The mixture as float32 (T,) or (T, channels).
-
-    Raises:
-        TSXError: saying what is wrong with it.
-    """
-    mixture = np.asarray(mixture)
-    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
-        raise TSXError(
-            "mixture: expected floating point samples of shape (T,) or (T, channels), "
-            f"found {mixture.dtype} {mixture.shape}"
-        )
-    with np.errstate(over="ignore"):
-        mixture = mixture.astype(np.float32)
-    if not np.isfinite(mixture).all():
-        raise TSXError("mixture: found NaN or infinite samples")
-    if not 0 < fs < np.inf:
-        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
-    return mixture
+def _by_name(keywords: Mapping[str, Any]) -> Dict[str, Any]:
+    """Condition -> value of the keywords of a query; None and False are none."""
+    asked = {by_keyword(keyword).name: value for keyword, value in keywords.items()}
+    return {n: value for n, value in asked.items() if value is not None and value is not False}

@@ -1,9 +1,11 @@
 """Recordings of any length in constant memory: segments, cross-faded."""
 
-from typing import Callable, Iterable, List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import soxr
+
+from tsx_espnet.errors import TSXError
 
 SEGMENT = 20.0  # seconds
 CROSSFADE = 1.0  # seconds
@@ -19,12 +21,19 @@ class RecordingInSegments:
         extract: (n,) -> (n,), for any n up to 20 s at the model's rate.
         model_fs: the model's rate in Hz.
         fs: the recording's.
+        negative: what is extracted is the rest.
     """
 
     def __init__(
-        self, extract: Callable[[np.ndarray], np.ndarray], model_fs: int, fs: float, channels: int
+        self,
+        extract: Callable[[np.ndarray], np.ndarray],
+        model_fs: int,
+        fs: float,
+        channels: int,
+        negative: bool = False,
     ):
         self.extract = extract
+        self.negative = negative
         self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
         self.resample = fs != model_fs
         if self.resample:
@@ -50,7 +59,8 @@ class RecordingInSegments:
         self.target = target[ready:]
         missing = np.zeros_like(mixture[: max(0, ready - len(target))])  # resampling may round down
         target = _join(target[:ready], missing)
-        return target, mixture - target
+        parts = target, mixture - target
+        return parts[::-1] if self.negative else parts
 
     def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
         heard = _join(self.heard, heard)
@@ -71,6 +81,63 @@ class RecordingInSegments:
             self.tail = target[hop:]
             targets.append(target if last and start == starts[-1] else target[:hop])
         return np.concatenate(targets)
+
+
+def in_blocks(
+    blocks: Iterable[np.ndarray], fs: float, start: Callable[[int], RecordingInSegments]
+) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """Target and rest of a recording of blocks (n,) or (n, channels), as soon as they are ready.
+
+    Args:
+        start: the number of channels -> the recording.
+
+    Raises:
+        TSXError: for a block that ``check_mixture`` refuses or of another shape than the first, or
+            no samples at all.
+    """
+    recording, shape, gathered = None, (), []
+    for block in blocks:
+        block = np.asarray(block)
+        if block.ndim and not len(block):
+            continue
+        block = check_mixture(block, fs)
+        if recording is None:
+            shape = block.shape[1:]
+            recording = start(block[0].size)
+        if block.shape[1:] != shape:
+            wanted = f"(n, {shape[0]})" if shape else "(n,)"
+            raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
+        gathered.append(block.reshape(len(block), -1))
+        if sum(map(len, gathered)) >= fs:  # a second at a time, however small the blocks
+            target, rest = recording.push(np.concatenate(gathered))
+            gathered = []
+            if len(target):
+                yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+    if recording is None:
+        check_mixture(np.zeros(0), fs)  # raises
+    target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
+    yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+
+
+def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:
+    """The mixture as float32 (T,) or (T, channels).
+
+    Raises:
+        TSXError: saying what is wrong with it.
+    """
+    mixture = np.asarray(mixture)
+    if mixture.dtype.kind != "f" or mixture.ndim not in (1, 2) or mixture.size == 0:
+        raise TSXError(
+            "mixture: expected floating point samples of shape (T,) or (T, channels), "
+            f"found {mixture.dtype} {mixture.shape}"
+        )
+    with np.errstate(over="ignore"):
+        mixture = mixture.astype(np.float32)
+    if not np.isfinite(mixture).all():
+        raise TSXError("mixture: found NaN or infinite samples")
+    if not 0 < fs < np.inf:
+        raise TSXError(f"fs: expected a sampling rate in Hz, found {fs}")
+    return mixture
 
 
 def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -71,6 +71,13 @@ queried_by() {
     [[ $'\n'${found}$'\n' == *$'\n'"$1"$'\n'* ]]
 }
 
+# takes_vectors OPTIONS...: whether a model trained with these options takes vectors of phrases.
+takes_vectors() {
+    local found
+    found=$(${python} -m tsx_espnet.bin.train --print_takes "$@") || exit 1
+    [[ $'\n'${found}$'\n' == *$'\nvector\n'* ]]
+}
+
 # follow LOG... -- COMMAND: run it and show the progress lines of its logs; it ends with this script,
 # however that ends (see utils/follow.py).
 follow() { ${python} utils/follow.py "$@"; }

@@ -110,18 +110,18 @@ if stage_on 4 "text embeddings: ${text}"; then
         require_file "${clips}/${set}/.done" --stage 2
         sets+=("${clips}/${set}")
     done
-    if queried_by text "${training[@]}"; then
+    if takes_vectors "${training[@]}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
             --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}"
     else
-        log "${method} is not queried by text"
+        log "${method} takes no vectors of texts"
     fi
 fi
 
 if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
     require_file "${clips}/${train_set}/.done" --stage 2
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
-    if queried_by text "${training[@]}"; then
+    if takes_vectors "${training[@]}"; then
         require_file "${text}" --stage 4
         training+=(--text_embeddings "${text}")
     fi

@@ -1,15 +1,18 @@
 """The command embed_text: which phrases, and that a complete table is left alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tsx_espnet.bin.embed_text import main, phrases_in
 from tsx_espnet.conditions import words
 from tsx_espnet.errors import TSXError
 from tsx_espnet.pretrained.language_model import LanguageModel
+from tsx_espnet.pretrained.store import digest_of
 from tsx_espnet.pretrained.text_table import TextTable
 
 
@@ -87,6 +90,38 @@ def test_a_table_that_lacks_a_phrase_or_has_another_pooling_is_made_again(embed,
     assert "water" not in embed(data=data[:1])
     assert "water" in embed()
     assert embed("--pooling", "first").pooling == "first"
+
+
+def test_of_a_model_that_was_trained_again_the_vectors_are_made_again(data, tiny_bert, tmp_path):
+    """Its directory, and so its name, are those of before."""
+    model = shutil.copytree(tiny_bert, tmp_path / "model")
+    out = tmp_path / "table.safetensors"
+    words = ["--data", *data, "--out", str(out), "--language_model", str(model)]
+    main(words)
+    first = TextTable.read(out)
+    assert first.digest == digest_of(tiny_bert)
+    state = load_file(model / "model.safetensors")
+    state = {name: tensor + 0.1 for name, tensor in state.items()}
+    save_file(state, model / "model.safetensors", {"format": "pt"})
+    main(words)
+    second = TextTable.read(out)
+    assert second.digest == digest_of(model) != first.digest
+    assert np.abs(second["rain"] - first["rain"]).max() > 1e-3
+    with pytest.raises(TSXError, match="expected that of the text vectors, with SHA-256 .*, found"):
+        LanguageModel(str(model), "mean", first.digest)
+    LanguageModel(str(model), "mean", second.digest)
+
+
+def test_a_table_of_before_is_left_alone(data, tiny_bert, tmp_path, monkeypatch):
+    """It does not say which files it was made from."""
+    out = tmp_path / "table.safetensors"
+    words = ["--data", *data, "--out", str(out), "--language_model", str(tiny_bert)]
+    main(words)
+    table = TextTable.read(out)
+    TextTable(list(table), table.embeddings, table.language_model, table.pooling).write(out)
+    monkeypatch.setattr(LanguageModel, "__init__", None)
+    main(words)
+    assert TextTable.read(out).digest is None
 
 
 @pytest.mark.parametrize("num_jobs", [2, 3, 9])

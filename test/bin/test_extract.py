@@ -1,5 +1,6 @@
 """``tsx-extract``: files in, files out, and one line for every mistake."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,53 @@ def test_enrollments(run, fails, tiny_experiment, mixture, capsys):
     assert said == "cat two.wav: would overwrite an enrollment"
     said = fails("--enrollment", *examples, "--energy", "low", "-o", "new.wav")
     assert "not allowed with argument --enrollment" in said
+
+
+def test_several_sounds_in_any_order_of_options(run, tiny_experiment, mixture):
+    """Only the order among ``--also`` and that among ``--but`` counts."""
+    write_float_wav("cat.wav", 0.1 * np.random.default_rng(1).standard_normal(900), 11025)
+    options = [
+        ["--class_label", "Bark"],
+        ["--also", "text=a dog barking", "--also", "enrollment=cat.wav"],
+        ["--but", "energy=low"],
+        ["-o", "out.wav", "--rest", "rest.wav", "--force"],
+    ]
+    samples, fs = soundfile.read(mixture, dtype="float32")
+    also = [{"text": "a dog barking"}, {"enrollment": "cat.wav"}]
+    tsx = TargetSoundExtractor.load(tiny_experiment)
+    expected = tsx(samples, fs, class_label="Bark", also=also, but=[{"energy": "low"}])
+    for order in itertools.islice(itertools.permutations(options), 0, None, 5):
+        run(*itertools.chain.from_iterable(order))
+        for name, part in zip(("out.wav", "rest.wav"), expected):
+            np.testing.assert_array_equal(soundfile.read(name, dtype="float32")[0], part)
+
+
+def test_everything_but_a_sound(run):
+    run("--class_label", "Rain", "-o", "rain.wav", "--rest", "others.wav")
+    run("--but", "class_label=Rain", "-o", "no rain.wav", "--rest", "all rain.wav")
+    for one, same in (("no rain.wav", "others.wav"), ("all rain.wav", "rain.wav")):
+        np.testing.assert_array_equal(soundfile.read(one)[0], soundfile.read(same)[0])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--also", "rain"], "--also, --but: expected CONDITION=VALUE as in text=rain, found 'r"),
+        (["--but", "=rain"], "unknown condition ''"),
+        (["--but", "txt=rain"], "unknown condition 'txt'; nearest known: 'text'"),
+        (["--but", "energy=loud"], "unknown energy 'loud'; expected low or high"),
+        (["--but", "unconditional=1"], "argument --unconditional: ignored explicit argument '1'"),
+        (["--also", "text=rain", "--unconditional"], "unconditional names no sound"),
+    ],
+)
+def test_what_is_no_further_query(fails, options, message):
+    assert fails(*options, "-o", "out.wav").startswith(message)
+
+
+def test_a_further_enrollment_is_not_overwritten(fails):
+    write_float_wav("cat.wav", 0.1 * np.random.default_rng(1).standard_normal(900), 11025)
+    said = fails("--but", "enrollment=cat.wav", "-o", "cat.wav", "--force")
+    assert said == "cat.wav: would overwrite an enrollment"
 
 
 def test_flac_and_stereo(run, tmp_path):

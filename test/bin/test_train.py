@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tsx_espnet.bin.train import conditions_of
+from tsx_espnet.bin.train import conditions_of, main
 from tsx_espnet.errors import TSXError
 
 
@@ -24,15 +24,17 @@ def config(tmp_path):
 def test_the_method_goes_over_the_configuration(config):
     method = config("conditions:\n  class: {conditioner: onehot}\n")
     sizes = config("conditions: {text: {}, energy: {}}\nmax_epoch: 3\n", "train.yaml")
-    assert conditions_of(["--config", sizes, "--method_config", method]) == ("class",)
-    assert conditions_of(["--config", sizes]) == ("text", "energy")
+    assert conditions_of(["--config", sizes, "--method_config", method]) == {
+        "class": {"conditioner": "onehot"}
+    }
+    assert tuple(conditions_of(["--config", sizes])) == ("text", "energy")
 
 
 def test_those_of_a_configuration_that_names_none(config):
     from tsx_espnet.training.options import DEFAULT_CONDITIONS
 
-    assert conditions_of(["--config", config("max_epoch: 3\n")]) == DEFAULT_CONDITIONS
-    assert conditions_of([]) == DEFAULT_CONDITIONS
+    assert tuple(conditions_of(["--config", config("max_epoch: 3\n")])) == DEFAULT_CONDITIONS
+    assert tuple(conditions_of([])) == DEFAULT_CONDITIONS
 
 
 @pytest.mark.parametrize("text", ["- 1", "conditions: text", "conditions:", "a: [", ""])
@@ -57,3 +59,17 @@ def test_as_a_recipe_asks(config):
     failed = subprocess.run([*command, "nowhere.yaml"], capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1].startswith("error: nowhere.yaml: ")
+
+
+@pytest.mark.parametrize(
+    "conditions, takes",
+    [
+        ("{energy: {}, text: {}}", "index\nvector\n"),
+        ("{class: {conditioner: text}}", "vector\n"),
+        ("{text: {conditioner: tokens, pretrained: clap}}", "tokens\n"),
+        ("{enrollment: {}, unconditional: {}}", "index\nsamples\n"),
+    ],
+)
+def test_what_its_conditioners_take(config, capsys, conditions, takes):
+    main(["--print_takes", "--config", config(f"conditions: {conditions}\n")])
+    assert capsys.readouterr().out == takes

@@ -7,6 +7,8 @@ import torch
 
 from tsx_espnet.conditioner.embedding import AbsConditioner
 from tsx_espnet.parts import OURS, find
+from tsx_espnet.pretrained.frozen import Frozen
+from tsx_espnet.pretrained.joint import AbsTextEncoder, EncodedText
 
 DIM = 6
 
@@ -27,8 +29,35 @@ def enrollment_batch():
     return sizes, value, torch.tensor([90, 0, 3, 41])
 
 
+def tokens_batch():
+    value = torch.tensor([[3, 5, 2], [0, 0, 0], [6, 7, 8], [4, 2, 0]])
+    return {"pretrained": Frozen(States())}, value, torch.tensor([3, 0, 3, 2])
+
+
+class States(AbsTextEncoder):
+    """A text encoder that looks its states up."""
+
+    state_dim = 5
+    tokenizer = None
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(9, 5)
+
+    def text(self, tokens):
+        mask = tokens >= 0
+        states = self.table(tokens.clamp(min=0))
+        return EncodedText(states, mask, states.mean(dim=1))
+
+
 # options and a batch of four, the second of which is not applicable
-BATCHES = {"onehot": onehot_batch, "text": text_batch, "enrollment": enrollment_batch}
+BATCHES = {
+    "onehot": onehot_batch,
+    "text": text_batch,
+    "enrollment": enrollment_batch,
+    "tokens": tokens_batch,
+}
 ONE_VECTOR_OF_ALL = {"enrollment"}  # whatever the length of the value
 
 

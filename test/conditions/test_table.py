@@ -108,6 +108,8 @@ def changed(condition, **changes):
         ({"name": "../x"}, "condition '../x': expected small letters"),
         ({"keyword": "progress"}, "condition 'length': .* none of .*progress.*; found 'progress'"),
         ({"name": "oracle"}, "condition 'oracle': .* none of .*oracle"),
+        ({"name": "sound", "keyword": "also"}, "condition 'sound': .* none of .*; found 'also'"),
+        ({"name": "but"}, "condition 'but': .* none of .*; found 'but'"),
         ({"values": ("short",)}, "condition 'length': expected at least two different values"),
         ({"values": ("short", "short")}, "expected at least two different values"),
         ({"values": ("n/a", "long")}, "expected at least two different values"),

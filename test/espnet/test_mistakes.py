@@ -54,6 +54,7 @@ def test_no_output_dir(start, train_args):
     [
         (["--mixing_config", "no/such.yaml"], "no/such.yaml: no such mixing config"),
         (["--background_noise", "a/b"], "noise a/b: the mixing config has no background"),
+        (["--interference", "a/b"], "interference: a/b: no formatted clips there; run format"),
         (["--train_clips", "no/clips"], "--train_clips no/clips: no such directory; run format"),
         (["--valid_mixtures", "no/mix"], "--valid_mixtures: no/mix/wav.scp: no such file; run mix"),
         (["--text_embeddings", "no/table"], "no/table: no such file; embed_text"),

@@ -45,9 +45,9 @@ def test_a_signal_shorter_than_the_window_has_a_spectrogram():
 
 def test_bars_with_losses_and_empty_conditions(tmp_path):
     rows = [
-        Summary("energy", 3, 0, {"si_sdri": -2.0}, (-3.0, -1.0)),
-        Summary("order", 0, 4, {}),
-        Summary("text", 90, 1, {"si_sdri": 8.0}, (7.5, 8.5)),
+        Summary("energy", 3, 3, 0, {"si_sdri": -2.0}, (-3.0, -1.0)),
+        Summary("order", 0, 0, 4, {}),
+        Summary("text", 90, 90, 1, {"si_sdri": 8.0}, (7.5, 8.5)),
     ]
     draw_conditions(tmp_path / "bars.png", rows)
     narrow = size(tmp_path / "bars.png")
@@ -69,7 +69,7 @@ def test_spectrograms_of_silence_do_not_fail(tmp_path):
 
 
 def test_a_figure_is_the_same_twice(tmp_path):
-    rows = [Summary("text", 9, 0, {"si_sdri": 8.0}, (7.5, 8.5))]
+    rows = [Summary("text", 9, 9, 0, {"si_sdri": 8.0}, (7.5, 8.5))]
     for name in "ab":
         draw_conditions(tmp_path / name, rows)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -81,7 +81,7 @@ def test_every_condition_has_a_colour_of_its_own():
 
 
 def test_panels_of_groups_and_of_classes(tmp_path):
-    mean = Mean(2.0, 9, (1.0, 3.0))
+    mean = Mean(2.0, 9, 9, (1.0, 3.0))
     means = {"Random": {"H": mean, "T": mean}, "Same": {"T": mean}}
     groups = Bars("a", means, names=["H", "O", "T"])
     classes = Bars("b", {f"Some_class_{n}": {"": mean} for n in range(9)}, (5.0, "above 5 dB"))

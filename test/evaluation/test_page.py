@@ -139,6 +139,27 @@ EASY = "## Table 1: input SNR U[0, 5] dB, at least 60 % overlap"
 BARS = "## Figure 2 (a): input SNR U[0, 2.5] dB, at least 80 % overlap"
 
 
+def test_models_that_hear_the_sources_are_marked_in_every_table(oct_exp):
+    name = "small_text_sbert_random_hard"
+    out = oct_exp / name / "infer" / "test_random_hard"
+    mark_done(out, mixtures="one", model=name, oracle=True)
+    text = run(oct_exp)
+    for head, label in (
+        (HARD, "Text only (ours) (oracle)"),
+        (BARS, "Text (T) (oracle)"),
+        (BARS, "Oracle ensemble (oracle)"),
+        ("## Runs: SI-SDR", "Text only (ours) (oracle), Random"),
+    ):
+        assert rows(section(text, head), label)
+    assert not rows(section(text, HARD), "Text only (ours)")
+    for label in ("Energy (E)", "OCT (no φ and g)", "(Oracle) PIT [8]"):
+        assert rows(text, label) and not rows(text, f"{label} (oracle)")
+    claims = re.findall(r"^\| (.* - .*?) \|.*\|$", section(text, "## Claims: SI-SDR"), re.M)
+    assert any("OCT" in claim and "Text" not in claim for claim in claims)
+    for claim in claims:
+        assert claim.endswith("(oracle)") == ("Text" in claim or "ensemble" in claim)
+
+
 def test_every_number_of_oct_by_hand(oct_exp, capsys):
     text = run(oct_exp, "--data_kind", "recordings", "--title", "Ours and theirs")
     printed = capsys.readouterr().out

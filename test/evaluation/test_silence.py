@@ -44,5 +44,5 @@ def test_a_constant_is_silence_at_any_level(level):
 
 def test_silent_outputs_stay_in_their_order():
     noise, nothing = make("noise", 1.0, 0), np.zeros(LENGTH)
-    assert not metrics.is_swapped([noise, nothing], [nothing, nothing])
-    assert metrics.is_swapped([noise, nothing], [nothing, noise])
+    assert metrics.fitting_outputs([noise, nothing], [nothing, nothing]) == [0, 1]
+    assert metrics.fitting_outputs([noise, nothing], [nothing, noise]) == [1, 0]

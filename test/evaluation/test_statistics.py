@@ -1,10 +1,14 @@
 """Means, intervals and shares against scipy and hand-made scores."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsx_espnet.evaluation.answers import of_one_run
+from tsx_espnet.evaluation.markdown import NONE, interval
 from tsx_espnet.evaluation.scores import Score
 from tsx_espnet.evaluation.statistics import (
     bootstrap_interval,
@@ -104,3 +108,59 @@ def test_the_width_of_the_interval_over_clusters_is_that_of_their_means():
     groups = random.normal(0, 1, size=(40, 1)) + random.normal(0, 3, size=(40, 10))
     low, high = cluster_interval(groups.ravel(), np.repeat(np.arange(40), 10).tolist())
     assert (high - low) / (2 * 1.96) == pytest.approx(np.sqrt(groups.mean(1).var() / 40), rel=0.05)
+
+
+def targets_of(gains, copies):
+    """Scores of mixtures with ``copies`` targets each, all of one gain, in clips of their own."""
+    return [
+        make(
+            name := f"m{number}" + (f"-{copy + 1}" if copy else ""),
+            gain,
+            label=("Bark", "Rain")[copy],
+            clip=f"{name}.clip",
+            in_mixture=f"m{number}" if copy else "",
+        )
+        for number, gain in enumerate(gains)
+        for copy in range(copies)
+    ]
+
+
+def answers_of(scores):
+    table = {score.mixture: score for score in scores}
+    return of_one_run("ours", "text", {name: one.si_sdri for name, one in table.items()}, table)
+
+
+def test_targets_of_a_mixture_that_go_together_are_no_more_evidence_than_one():
+    """Two targets a mixture, fully correlated: every interval is as wide as with one."""
+    gains = np.random.default_rng(3).normal(1, 4, size=60).tolist()
+    one, two = (targets_of(gains, copies) for copies in (1, 2))
+    assert len(two) == 2 * len(one)
+    alone, both = summarize("text", one), summarize("text", two)
+    assert both.interval == alone.interval
+    assert (both.count, both.num_mixtures) == (2 * alone.count, alone.count)
+    answers = [answers_of(scores) for scores in (one, two)]
+    nothing = [
+        dataclasses.replace(each, values=dict.fromkeys(each.values, 0.0)) for each in answers
+    ]
+    for of_mean in (lambda k: answers[k], lambda k: answers[k].minus(nothing[k])):
+        assert of_mean(1).mean.interval == of_mean(0).mean.interval
+        # each target has a clip of its own, but what is known of one is known of the other
+        assert of_mean(1).evidence.clips == of_mean(0).evidence.clips
+    low, high = bootstrap_interval([score.si_sdri for score in two])
+    assert high - low < 0.8 * (both.interval[1] - both.interval[0])
+
+
+def test_few_mixtures_say_nothing_however_many_their_targets():
+    scores = targets_of([1.0, 2.0, 3.0, 4.0], 2)
+    answers = answers_of(scores)
+    assert answers.evidence.clips is None
+    assert interval(answers.mean) == interval(summarize("text", scores)) == NONE
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=40))
+def test_of_one_target_a_mixture_it_is_the_bootstrap_of_values_to_the_bit(gains):
+    random = np.random.default_rng(0)
+    means = np.array(gains)[random.integers(len(gains), size=(10_000, len(gains)))].mean(1)
+    low, high = np.quantile(means, [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    assert summarize("text", targets_of(gains, 1)).interval == (low, high)

@@ -10,7 +10,7 @@ from torchmetrics.functional.audio import permutation_invariant_training
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from tsx_espnet.conditions import UNCONDITIONAL
-from tsx_espnet.evaluation.metrics import is_swapped
+from tsx_espnet.evaluation.metrics import fitting_outputs
 from tsx_espnet.evaluation.report import report
 from tsx_espnet.evaluation.score import Scores
 from tsx_espnet.evaluation.scores import ORACLE, read_scores
@@ -77,6 +77,18 @@ def test_the_report_shows_the_output_that_was_taken_for_the_target(separated):
 def test_silence_decides_nothing():
     rng = np.random.default_rng(0)
     one, two, silence = rng.standard_normal(100), rng.standard_normal(100), np.zeros(100)
-    assert is_swapped([one, two], [two, one]) and not is_swapped([one, two], [one, two])
-    assert is_swapped([one, silence], [two, one])
-    assert not is_swapped([one, two], [silence, silence])
+    assert fitting_outputs([one, two], [two, one]) == [1, 0]
+    assert fitting_outputs([one, two], [one, two]) == [0, 1]
+    assert fitting_outputs([one, silence], [two, one]) == [1, 0]
+    assert fitting_outputs([one, two], [silence, silence]) == [0, 1]
+    assert fitting_outputs([one, silence], [silence, two, one]) == [2, 0]
+
+
+@pytest.mark.parametrize("num_outputs", [3, 6])
+def test_outputs_that_are_the_sources_in_another_order_are_found(num_outputs):
+    rng = np.random.default_rng(0)
+    sources = rng.standard_normal((3, 200))
+    outputs = np.concatenate([sources, 1e-3 * rng.standard_normal((num_outputs - 3, 200))])
+    order = rng.permutation(num_outputs)
+    expected = [int(np.flatnonzero(order == number)[0]) for number in range(3)]
+    assert fitting_outputs(sources, 2 * outputs[order]) == expected

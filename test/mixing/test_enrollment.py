@@ -270,6 +270,19 @@ class TestOfTheSameClip:
         with pytest.raises(TSXError, match="enrollments: 1 needs 2 clips of each class"):
             Sampler(clips, dataclasses.replace(config, enrollment_from="other"))
 
+    def test_every_target_has_its_own(self, corpus):
+        config = dataclasses.replace(self.CONFIG, num_sources=(2, 3), num_targets="all")
+        sampler = Sampler(corpus, config)
+        for index in range(100):
+            plan = sampler.draw(0, 0, index)
+            assert len(plan.enrollments) == len(plan.sources)
+            for one in plan.enrollments:
+                number = plan.target if one.component is None else one.component
+                source = plan.sources[number]
+                assert one.clip == source.clip
+                first, second = sorted([source, one], key=lambda x: x.start)
+                assert first.start + first.length <= second.start
+
     def test_a_set_on_disk(self, command, corpus):
         out = command("cut", "strategy: clips, enrollments: 1, enrollment_from: same")
         values = read_table(out / "utt2enrollment")

@@ -69,6 +69,18 @@ def test_each_number_is_as_likely(samplers):
     assert scipy.stats.chisquare(list(numbers.values())).pvalue > 0.01
 
 
+def test_components_of_several_sources_stay_whole(corpus):
+    config = MixingConfig(duration=1.0, min_overlap=0, num_sources=(2, 6), component_sources=2)
+    sampler = Sampler(corpus, config)
+    plans = [sampler.draw(0, 0, index) for index in range(200)]
+    assert {len(plan.sources) for plan in plans} == {2, 4, 6}
+    for plan in plans:
+        assert [number for own in plan.components for number in own] == [*range(len(plan.sources))]
+        assert (plan.snr is None) == (len(plan.components) == 1)
+    with pytest.raises(TSXError, match="num_sources: expected a multiple with component_sources 2"):
+        MixingConfig(num_sources=(2, 3), component_sources=2)
+
+
 def test_a_set_of_single_sources_can_be_written_and_made_again(corpus_dir, corpus, tmp_path):
     (tmp_path / "mix.yaml").write_text("{duration: 1.0, num_sources: 1}")
     words = ["--clips", str(corpus_dir), "--config", str(tmp_path / "mix.yaml")]

@@ -138,6 +138,11 @@ class TestInterference:
         of_rain = Counter(p.sources[1].clip for p in plans if p.conditions["class"] == "Rain")
         assert chi_square(of_rain, 5)
 
+    def test_it_is_never_a_target(self, speech, music):
+        config = dataclasses.replace(CLIPS, num_targets="all", interference=str(music))
+        plan = Sampler(ClipSet(speech), config).draw(0, 0, 0)
+        assert plan.target == 0 and not plan.queries
+
     def test_known_classes_are_those_of_targets(self, speech, music):
         """The second set is mixed whole, whatever the model knows."""
         clips = ClipSet(speech, ["Rain"]).with_interference(music)
@@ -166,6 +171,8 @@ class TestInterference:
             sample(make({"x": ("X",)}), num_sources=3)
         with pytest.raises(TSXError, match="interference: expected strategy random or clips"):
             MixingConfig(strategy="different", interference="x")
+        with pytest.raises(TSXError, match="interference: expected component_sources 1, found 2"):
+            MixingConfig(component_sources=2, interference="x")
 
 
 class TestCommand:

@@ -127,6 +127,13 @@ def test_members():
     assert [one.clip for one in plan.members(0)] == ["b"]
 
 
+def test_what_goes_beyond_the_target():
+    two = (Enrollment("300", 0, 4000), Enrollment("301", 0, 4000, component=0))
+    assert not PLAN.further and Plan(**{**vars(PLAN), "queries": WHOLE.queries[1:2]}).further
+    assert not Plan(**{**vars(PLAN), "enrollments": two[:1]}).further
+    assert Plan(**{**vars(PLAN), "enrollments": two}).further
+
+
 def test_level_and_overlap_may_not_be_known():
     plan = Plan(**{**vars(PLAN), "snr": None, "overlap": None})
     assert Plan.from_json(plan.to_json()) == plan

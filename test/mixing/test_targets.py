@@ -19,6 +19,7 @@ from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import read_table, write_table
 
 NUMBER = 6
+UNKNOWN = {"component": 3, "part": 0, "condition": "text", "value": "a dog"}  # of three
 COMMON = "duration: 0.6, min_overlap: 0.1"
 OPTIONS = {
     "all": f"{{{COMMON}, num_sources: 3, num_targets: all, enrollments: 2}}",
@@ -235,6 +236,9 @@ def test_faults_of_a_set_are_named(command):
     table = read_table(out / "utt2queries")
     write_table(out / "utt2queries", {**table, "mix00002": '[{"part": 0}]'})
     with pytest.raises(TSXError, match=r"utt2queries: mix00002: queries\[0\]: missing: component"):
+        sets.MixtureSet(out).applicable("text")
+    write_table(out / "utt2queries", {**table, "mix00002": f"[{json.dumps(UNKNOWN)}]"})
+    with pytest.raises(TSXError, match=r"component: expected an integer in \[0, 2\], found 3"):
         sets.MixtureSet(out).applicable("text")
     del table["mix00003"]
     write_table(out / "utt2queries", table)

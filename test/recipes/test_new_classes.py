@@ -52,7 +52,7 @@ def test_every_stage_ran(finished):
 
 def test_a_model_without_texts_has_no_text_embeddings(finished):
     mini, result = finished
-    assert "mixed_el is not queried by text" in result.stdout
+    assert "mixed_el takes no vectors of texts" in result.stdout
     assert not (mini / "dump/soundbeam/text").exists()
     assert load_experiment(mini / EXP).config["text_embeddings"] is None
 

@@ -20,9 +20,10 @@ def options(tmp_path):
     def make(**others):
         given = {
             **dict.fromkeys(("valid_mixtures", "text_embeddings", "class_list")),
-            **dict.fromkeys(("train_streams", "train_mixtures", "interference")),
+            **dict.fromkeys(("train_streams", "train_mixtures")),
+            **dict.fromkeys(("background_noise", "interference")),
             **{"train_clips": str(tmp_path), "mixing_config": str(tmp_path / "mixing.yaml")},
-            **{"class_level": "any", "text_variants": False, "background_noise": None},
+            **{"class_level": "any", "text_variants": False},
             **{"conditions": {}, "fs": 8000, "mixtures_per_epoch": 1, "dry_run": True},
         }
         for mode in ("train", "valid"):
@@ -40,6 +41,29 @@ def test_recorded_noise_changes_where_the_background_comes_from_and_nothing_else
     papers = MixingConfig.from_yaml(generated.mixing_config)
     for args, config in ((generated, papers), (recorded, papers.with_noise("dump/8k/noise"))):
         assert args.mixing_conf == dataclasses.replace(config, class_level="any").to_dict()
+
+
+def test_interference_changes_where_the_other_sources_come_from(options):
+    args = options(interference="dump/8k/music")
+    expand_data_options(args)
+    config = MixingConfig.from_yaml(args.mixing_config).with_interference("dump/8k/music")
+    assert args.mixing_conf == dataclasses.replace(config, class_level="any").to_dict()
+    with pytest.raises(TSXError, match="--interference is for mixtures of --train_clips"):
+        expand_data_options(options(interference="music", train_clips=None))
+
+
+def test_clips_without_labels_have_no_list_of_classes(options, tmp_path):
+    args = options(conditions={"text": {}})
+    expand_data_options(args)
+    assert args.class_list is None
+    with pytest.raises(TSXError, match="condition class: expected labels .* no .*/classes.txt"):
+        valid = [(str(tmp_path), "speech_mix", "sound")]
+        others = {"valid_data_path_and_name_and_type": valid, "dry_run": False}
+        expand_data_options(options(conditions={"class": {}}, **others))
+    (tmp_path / "classes.txt").write_text("Bark\n")
+    args = options(conditions={"class": {}})
+    expand_data_options(args)
+    assert args.class_list == str(tmp_path / "classes.txt")
 
 
 def test_noise_without_clips_to_mix_is_refused(options):

@@ -1,7 +1,7 @@
 """Train a target sound extractor: ESPnet's training command for our task."""
 
 import sys
-from typing import Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
 from tsx_espnet.errors import TSXError, run_command
@@ -16,12 +16,13 @@ Train a target sound extractor. Every option of ESPnet's training commands works
   --help_all          lists them, with ours (takes some seconds)
   --print_config      prints the configuration and stops
   --print_conditions  prints what --config and --method_config have a model queried by, and stops
+  --print_takes       prints what its conditioners take: index, vector, tokens, samples, and stops
   --dry_run true      builds the model and stops
 """
 
 
-def conditions_of(argv: Sequence[str]) -> Tuple[str, ...]:
-    """The conditions that ``--method_config``, or else ``--config``, gives a model.
+def conditions_of(argv: Sequence[str]) -> Dict[str, Any]:
+    """The conditions, with their options, that ``--method_config``, or else ``--config``, gives.
 
     Read from the yaml alone, without ESPnet's imports, as recipes ask before several stages.
 
@@ -30,6 +31,7 @@ def conditions_of(argv: Sequence[str]) -> Tuple[str, ...]:
     """
     parser = CommandParser()
     parser.add_argument("--print_conditions", action="store_true")
+    parser.add_argument("--print_takes", action="store_true")
     parser.add_argument("--config")
     parser.add_argument("--method_config")
     args = parser.parse_args(argv)
@@ -37,12 +39,12 @@ def conditions_of(argv: Sequence[str]) -> Tuple[str, ...]:
         options = read_yaml(path)
         conditions = options.get("conditions") if isinstance(options, dict) else None
         if isinstance(conditions, dict):
-            return tuple(conditions)
+            return conditions
         if not isinstance(options, dict) or "conditions" in options:
             raise TSXError(f"{path}: expected 'conditions: {{name: options, ...}}'")
     from tsx_espnet.training.options import DEFAULT_CONDITIONS
 
-    return DEFAULT_CONDITIONS
+    return {name: {} for name in DEFAULT_CONDITIONS}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -52,6 +54,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     if "--print_conditions" in argv:
         print("\n".join(conditions_of(argv)))
+        return
+    if "--print_takes" in argv:
+        from tsx_espnet.vocabulary import takes_of
+
+        print("\n".join(sorted(set(takes_of(conditions_of(argv)).values()))))
         return
     if "--help_all" in argv:
         argv = ["--help"]

@@ -49,9 +49,9 @@ __all__ = [
 PLUGINS = "TSX_PLUGINS"
 # words with another meaning in tables, batches and commands
 RESERVED = (
-    *("any", "best", "blocks", "device", "force", "fs", "help", "loss", "mixture", "model"),
-    *("model_file", "oracle", "out", "progress", "queries", "query_weight", "rest", "self"),
-    *("sources", "speech_mix", "speech_ref1", "speech_ref2"),
+    *("also", "any", "best", "blocks", "but", "device", "force", "fs", "help", "loss", "mixture"),
+    *("model", "model_file", "oracle", "out", "progress", "queries", "query_weight", "rest"),
+    *("self", "sources", "speech_mix", "speech_ref1", "speech_ref2"),
 )
 
 

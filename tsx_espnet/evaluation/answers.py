@@ -1,4 +1,4 @@
-"""What is compared: the scores of an experiment on a test set, and answers in dB a mixture."""
+"""What is compared: the scores of an experiment on a test set, and answers in dB a target."""
 
 import dataclasses
 import functools
@@ -56,13 +56,15 @@ class ScoredExperiment:
 
     Attributes:
         path: its ``scores.csv``.
-        table: mixture -> condition -> its row.
+        table: target -> condition -> its row.
         mixture_set: digest of the marker of the mixtures, as infer noted it; None if it did not.
+        oracle: whether the model hears the sources; tables say so beside its name.
     """
 
     path: Path
     table: Mapping[str, Mapping[str, Score]]
     mixture_set: Optional[str]
+    oracle: bool = False
 
     @property
     def conditions(self) -> Tuple[str, ...]:
@@ -71,22 +73,22 @@ class ScoredExperiment:
         return tuple(condition for condition in ORDER if condition in present)
 
     def rows(self, condition: str) -> Dict[str, Score]:
-        """Mixture -> row, of the mixtures that ``condition`` is applicable to."""
+        """Target -> row, of the targets that ``condition`` is applicable to."""
         return {name: rows[condition] for name, rows in self.table.items() if condition in rows}
 
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """One way to answer the mixtures of a test set, or the difference of two.
+    """One way to answer the queries of a test set, or the difference of two.
 
     Attributes:
         name: as tables call it.
         condition: what it was queried by.
-        values: mixture -> dB, of the mixtures that the condition applies to and that are audible.
-        targets: mixture -> its row, of these mixtures at least, for class and clip of the target;
-            of a mean or a difference, that of the first.
-        silent: mixtures left out as a reference or the estimate is silent.
-        run_means: mean in dB of each run, over its own mixtures.
+        values: target -> dB, of the targets that the condition applies to and that are audible.
+        targets: target -> its row, of these targets at least, for its mixture, class and clip; of a
+            mean or a difference, that of the first.
+        silent: targets left out as a reference or the estimate is silent.
+        run_means: mean in dB of each run, over its own targets.
     """
 
     name: str
@@ -99,17 +101,17 @@ class Answers:
     @functools.cached_property
     def mean(self) -> Optional[Mean]:
         """The mean and its interval over the mixtures; None without any."""
-        return mean_of(list(self.values.values()))
+        mixtures = [self.targets[name].mixture_id for name in self.values]
+        return mean_of(list(self.values.values()), mixtures)
 
     @property
     def evidence(self) -> Evidence:
         """What the mean rests on."""
         targets = [self.targets[name] for name in self.values]
-        clips, labels = [score.clip for score in targets], [score.label for score in targets]
-        return weigh(list(self.values.values()), clips, labels, self.run_means)
+        return weigh(list(self.values.values()), targets, self.run_means)
 
     def minus(self, other: "Answers") -> "Answers":
-        """The difference, mixture by mixture, over those that both have.
+        """The difference, target by target, over those that both have.
 
         The interval of its mean is the paired one: both keep their answers to the mixtures drawn.
         """
@@ -118,7 +120,7 @@ class Answers:
         return of_one_run(f"{self.name} - {other.name}", self.condition, values, self.targets)
 
     def by_label(self) -> Dict[str, "Answers"]:
-        """Class of the target -> its mixtures, sorted by class."""
+        """Class -> its targets, sorted by class."""
         groups: Dict[str, Dict[str, float]] = {}
         for name, value in self.values.items():
             groups.setdefault(self.targets[name].label, {})[name] = value
@@ -155,7 +157,7 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     for score in sorted(scores, key=lambda score: score.mixture):
         table.setdefault(score.mixture, {})[score.condition] = score
     facts = read_facts(path.parent) or {}
-    return ScoredExperiment(path, table, facts.get("mixtures"))
+    return ScoredExperiment(path, table, facts.get("mixtures"), facts.get(ORACLE) is True)
 
 
 def ask(
@@ -172,15 +174,25 @@ def ask(
             f"{experiment.path}: no scores under {condition!r}; expected one of "
             f"{', '.join(experiment.conditions)}"
         )
-    found = {mixture: metric.of(score) for mixture, score in rows.items()}
-    values = {mixture: value for mixture, value in found.items() if value is not None}
+    found = {target: metric.of(score) for target, score in rows.items()}
+    values = {target: value for target, value in found.items() if value is not None}
+    name = mark(name, experiment.oracle)
     return of_one_run(name, condition, values, rows, len(rows) - len(values))
 
 
-def ensemble(members: Sequence[Answers]) -> Answers:
-    """For every mixture the best of ``members`` [OCT paper, Fig. 2: "their oracle ensemble"].
+def mark(name: str, oracle: bool) -> str:
+    """The name of a system in tables; one that hears the sources says so.
 
-    It takes the references to know which one that is. Its mixtures are those that any has.
+    >>> mark("tdcn", True), mark("tdcn", False)
+    ('tdcn (oracle)', 'tdcn')
+    """
+    return f"{name} ({ORACLE})" if oracle else name
+
+
+def ensemble(members: Sequence[Answers]) -> Answers:
+    """For every target the best of ``members`` [OCT paper, Fig. 2: "their oracle ensemble"].
+
+    It takes the references to know which one that is. Its targets are those that any has.
     """
     values: Dict[str, float] = {}
     targets: Dict[str, Score] = {}
@@ -192,9 +204,9 @@ def ensemble(members: Sequence[Answers]) -> Answers:
 
 
 def average(runs: Sequence[Answers]) -> Optional[Answers]:
-    """For every mixture that all of ``runs`` have, their mean: several seeds or draws as one.
+    """For every target that all of ``runs`` have, their mean: several seeds or draws as one.
 
-    None without such a mixture.
+    None without such a target.
     """
     every = runs[0].values if runs else ()
     common = [name for name in every if all(name in run.values for run in runs)]

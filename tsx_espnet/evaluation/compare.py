@@ -14,7 +14,7 @@ from tsx_espnet.evaluation.answers import (
 )
 from tsx_espnet.evaluation.markdown import NONE, bullets, markdown, number, plain, spread
 from tsx_espnet.evaluation.scores import FILE, ORDER, shown_condition
-from tsx_espnet.evaluation.statistics import RESAMPLES
+from tsx_espnet.evaluation.statistics import RESAMPLES, counted
 from tsx_espnet.tables import PathLike, atomic_write
 
 
@@ -109,8 +109,8 @@ def _name_systems(systems: Sequence[Tuple[Path, str]], given: Sequence[bool]) ->
 def _comparison_table(systems: Sequence[Answers]) -> List[List[str]]:
     """Header, a row a system, and last their oracle ensemble."""
     table = [
-        ["system", "condition", "mixtures", "SI-SDR (dB)", "95 % interval (dB)", "SI-SDRi (dB)"]
-        + ["shared", "difference (dB)", "95 % interval (dB)", "best (%)"]
+        ["system", "condition", _counted(systems), "SI-SDR (dB)", "95 % interval (dB)"]
+        + ["SI-SDRi (dB)", "shared", "difference (dB)", "95 % interval (dB)", "best (%)"]
     ]
     whole = ensemble(systems)
     for system in (*systems, whole):
@@ -125,6 +125,10 @@ def _comparison_table(systems: Sequence[Answers]) -> List[List[str]]:
     return table
 
 
+def _counted(systems: Sequence[Answers]) -> str:
+    return counted(system.mean for system in systems if system.mean)
+
+
 def mean_gain(system: Answers) -> Optional[float]:
     """The mean SI-SDRi in dB; None without any mixture."""
     gains = [system.targets[name].si_sdri for name in system.values]
@@ -133,18 +137,19 @@ def mean_gain(system: Answers) -> Optional[float]:
 
 def _notes(systems: Sequence[Answers], test_set: str) -> List[str]:
     queried = len({name for system in systems for name in system.values})
+    items = _counted(systems)
     notes = [
-        f"{queried} mixtures of {test_set}. SI-SDR and SI-SDRi: means over the mixtures that the "
-        'condition is applicable to ("mixtures"), which differ from row to row.',
-        f'"difference": SI-SDR minus that of {systems[0].name}, mixture by mixture, over the '
-        '"shared" mixtures that both conditions are applicable to.',
+        f"{queried} {items} of {test_set}. SI-SDR and SI-SDRi: means over the {items} that the "
+        f'condition is applicable to ("{items}"), which differ from row to row.',
+        f'"difference": SI-SDR minus that of {systems[0].name}, {items[:-1]} by {items[:-1]}, over '
+        f'the "shared" {items} that both conditions are applicable to.',
         f"Intervals: bootstrap over the mixtures ({RESAMPLES:,} resamples); those of differences "
         "are paired, and one that contains 0 does not tell the two apart. They are of these "
         "trained models and these clips: they do not cover other seeds, and clips that recur in "
         "several mixtures make them somewhat narrow.",
-        '"oracle ensemble": for every mixture the best of the systems above, chosen by the '
+        f'"oracle ensemble": for every {items[:-1]} the best of the systems above, chosen by the '
         "reference (in the OCT paper's Fig. 2, of single-condition models).",
-        f'"best": share of the {queried} mixtures in which no other system is better; ties count '
+        f'"best": share of the {queried} {items} in which no other system is better; ties count '
         "for each.",
     ]
     silent = {system.name: system.silent for system in systems if system.silent}

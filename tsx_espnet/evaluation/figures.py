@@ -11,7 +11,7 @@ from tsx_espnet.conditions import ASKED
 from tsx_espnet.evaluation.markdown import number
 from tsx_espnet.evaluation.provenance import History
 from tsx_espnet.evaluation.scores import ORACLE
-from tsx_espnet.evaluation.statistics import Mean, Summary
+from tsx_espnet.evaluation.statistics import Mean, Summary, counted
 from tsx_espnet.tables import PathLike, atomic_write
 
 # Okabe and Ito's palette: distinct under every common colour blindness
@@ -50,7 +50,8 @@ def draw_conditions(path: PathLike, summaries: Sequence[Summary]) -> None:
         axes = figure.subplots()
         colors = [COLORS[summary.name] for summary in summaries]
         draw_bars(axes, np.arange(len(summaries)), means, bounds, colors)
-        names = [f"{summary.name}\n{summary.count} mixtures" for summary in summaries]
+        word = counted(summaries)
+        names = [f"{summary.name}\n{summary.count} {word}" for summary in summaries]
         axes.set_xticks(range(len(summaries)), names)
         axes.set_ylabel("SI-SDRi (dB)")
 

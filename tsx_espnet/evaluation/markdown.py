@@ -2,7 +2,7 @@
 
 from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
-from tsx_espnet.evaluation.statistics import MIN_FOR_INTERVAL, Interval, Mean, Summary
+from tsx_espnet.evaluation.statistics import MIN_FOR_INTERVAL, Interval, Mean, Summary, counted
 
 NONE = "\N{EN DASH}"
 NOT_RUN = "not run"  # a cell that a paper has and we do not
@@ -22,8 +22,8 @@ def summary_table(
     known = () if brief else METRIC_COLUMNS
     metrics = [metric for metric in known if any(metric in s.means for s in summaries)]
     heads = [METRIC_COLUMNS[metric] for metric in metrics]
-    table = [[first, "mixtures", "silent", "SI-SDR (dB)", "SI-SDRi (dB)", "95 % interval (dB)"]]
-    table[0] += [*heads, "worse (%)"]
+    table = [[first, counted(summaries), "silent", "SI-SDR (dB)", "SI-SDRi (dB)"]]
+    table[0] += ["95 % interval (dB)", *heads, "worse (%)"]
     for summary in summaries:
         si_sdr, si_sdri, *others = (
             number(summary.means.get(metric)) for metric in ("si_sdr", "si_sdri", *metrics)
@@ -48,7 +48,7 @@ def number(value: Optional[float], digits: int = 2) -> str:
 def spread(mean: Optional[Mean]) -> Tuple[str, str]:
     """The cells of a mean and its interval.
 
-    >>> spread(Mean(2.5, 100, (2.25, 2.75)))
+    >>> spread(Mean(2.5, 100, 100, (2.25, 2.75)))
     ('2.50', '2.25 to 2.75')
     """
     return (number(mean.value), interval(mean)) if mean else (NONE, NONE)
@@ -67,8 +67,10 @@ def signed(value: Optional[float], digits: int = 2) -> str:
 def value_and_interval(mean: Optional[Mean]) -> str:
     """Both in one cell.
 
-    >>> value_and_interval(Mean(2.5, 100, (2.25, 2.75))), value_and_interval(Mean(2, 1, (2, 2)))
-    ('2.50 (2.25 to 2.75)', '2.00')
+    >>> value_and_interval(Mean(2.5, 100, 100, (2.25, 2.75)))
+    '2.50 (2.25 to 2.75)'
+    >>> value_and_interval(Mean(2.0, 6, 2, (1.5, 2.5)))  # of two mixtures
+    '2.00'
     """
     value, between = spread(mean)
     return value if between == NONE else f"{value} ({between})"
@@ -76,7 +78,7 @@ def value_and_interval(mean: Optional[Mean]) -> str:
 
 def interval(summary: Union[Summary, Mean]) -> str:
     """The interval of a mean, or a dash where there are too few mixtures."""
-    return bounds(None if summary.count < MIN_FOR_INTERVAL else summary.interval)
+    return bounds(None if summary.num_mixtures < MIN_FOR_INTERVAL else summary.interval)
 
 
 def bounds(interval: Optional[Interval]) -> str:

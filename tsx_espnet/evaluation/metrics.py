@@ -5,10 +5,12 @@ has an infinite ratio that rounding turns into some large number, and one such m
 the mean of a test set. A silent signal (``is_silent``) has no ratio at all: ask first.
 """
 
-from typing import NamedTuple, Sequence
+from typing import List, NamedTuple, Sequence
 
 import numpy as np
+import torch
 
+from tsx_espnet.criterion.assignment import assign
 from tsx_espnet.errors import TSXError
 
 LIMIT = 100.0  # dB; float32 audio resolves about 140 dB
@@ -48,20 +50,19 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     return -float(loss[0])
 
 
-def is_swapped(references: Sequence[np.ndarray], estimates: Sequence[np.ndarray]) -> bool:
-    """Whether two estimates fit two references better in the other order, by mean SI-SDR.
+def fitting_outputs(references: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> List[int]:
+    """The output that fits each reference, all different: those of the highest mean SI-SDR.
 
-    Shape: twice ``(T,)``, twice ``(T,)``; a silent signal fits nothing and is passed over.
+    Shape: S times ``(T,)``, M >= S times ``(T,)``; a silent signal fits nothing and is passed over.
     """
-    given, swapped = (
-        sum(
-            si_sdr(reference, estimate)
-            for reference, estimate in zip(references, order)
-            if not is_silent(reference) and not is_silent(estimate)
-        )
-        for order in (estimates, estimates[::-1])
-    )
-    return swapped > given
+    pairs = [
+        [
+            0.0 if is_silent(reference) or is_silent(output) else -si_sdr(reference, output)
+            for output in outputs
+        ]
+        for reference in references
+    ]
+    return assign(torch.tensor(pairs, dtype=torch.float64)).tolist()
 
 
 def snr(reference: np.ndarray, estimate: np.ndarray) -> float:

@@ -23,7 +23,7 @@ from tsx_espnet.evaluation.markdown import (
 )
 from tsx_espnet.evaluation.paper import Claim, Panel, Paper, Table
 from tsx_espnet.evaluation.provenance import DATA_KINDS, common_setup, describe_environment
-from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, unprocessed
+from tsx_espnet.evaluation.statistics import MIN_RUNS, RESAMPLES, counted, unprocessed
 from tsx_espnet.evaluation.study import Study
 from tsx_espnet.tables import PathLike, atomic_write
 
@@ -125,7 +125,7 @@ def _sets_table(study: Study) -> Text:
     """What each set is of, and the level of its mixtures without any processing."""
     metrics = list(dict.fromkeys(METRICS[name.rstrip("i")] for name in study.paper.metrics))
     beside = any(one.mixture is not None for one in study.paper.sets.values())
-    found: Text = [["set", "mixtures", "clips", "classes"]]
+    found: Text = [["set", study.counted, "clips", "classes"]]
     found[0] += [f"{metrics[0].name}: paper (dB)"] if beside else []
     found[0] += [f"{metric.name}{': ours' if beside else ''} (dB)" for metric in metrics]
     for key, one in study.paper.sets.items():
@@ -168,7 +168,7 @@ def _filled(table: Text) -> str:
 
 
 def _gaps(study: Study, table: Table) -> Iterator[str]:
-    """Mixtures that a cell does not measure (silent, not applicable); runs that its row lacks."""
+    """Targets that a cell does not measure (silent, not applicable); runs that its row lacks."""
     few, left_out = [], []
     for name, row, cell, answers in study.measured(table):
         total, common = len(study.targets(cell.set)), study.common_runs(row.cells, study.metric)
@@ -177,13 +177,14 @@ def _gaps(study: Study, table: Table) -> Iterator[str]:
         lone = [str(run) for run in study.runs(cell, study.metric) if run not in common]
         if lone:
             left_out.append(f"{name}: {' and '.join(lone)}")
-    yield f"Mixtures that could be measured, where not all: {'; '.join(few)}." if few else ""
+    items = study.counted.capitalize()
+    yield f"{items} that could be measured, where not all: {'; '.join(few)}." if few else ""
     yield f"Left out, as not all cells of a row have it: {'; '.join(left_out)}." if left_out else ""
 
 
 def _claims_tables(study: Study, metric: Metric) -> Dict[str, Text]:
     """Heading -> a row for each claim that was run; no heading without any."""
-    header = ["difference", "mixtures", "paper (dB)", "ours (dB)", "over clips (dB)"]
+    header = ["difference", study.counted, "paper (dB)", "ours (dB)", "over clips (dB)"]
     header += ["over classes (dB)", "over runs (dB)", "runs above 0", "verdict"]
     tables = {}
     for name, claims in study.paper.all_claims().items():
@@ -203,8 +204,9 @@ def _claim_row(study: Study, claim: Claim, metric: Metric) -> Optional[List[str]
     seeds = len({run.seed for run in study.shared_runs(claim, metric)})
     runs = f"{evidence.num_above} of {evidence.num_runs} ({seeds} seed{'s' * (seeds > 1)})"
     ours = sum(answers.values.values()) / len(answers.values)
+    name = study.mark(claim.name, claim.above, claim.below)
     return [
-        *(claim.name, str(len(answers.values)), signed(claim.printed, 1), signed(ours)),
+        *(name, str(len(answers.values)), signed(claim.printed, 1), signed(ours)),
         *map(bounds, (evidence.clips, evidence.classes, evidence.runs)),
         runs if seeds else NONE,
         "tie" if claim.printed == 0 else evidence.verdict,
@@ -241,7 +243,8 @@ def _by_class(study: Study) -> List[str]:
 
 
 def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
-    table = [["class", "mixtures", *(f"{name} (dB)" for name in columns)]]
+    items = counted(one.mean for groups in columns.values() for one in groups.values())
+    table = [["class", items, *(f"{name} (dB)" for name in columns)]]
     for label in sorted(set().union(*columns.values())):
         means = [groups[label].mean if label in groups else None for groups in columns.values()]
         count = max(mean.count for mean in means if mean)
@@ -250,8 +253,7 @@ def _class_table(columns: Dict[str, Dict[str, Answers]]) -> Text:
 
 
 def _runs(study: Study) -> List[str]:
-    parts: List[str] = []
-    known = set()
+    parts, known = [], set()
     for table in study.paper.tables:
         found: Text = [["system", "runs", "seeds", "draws", "lowest (dB)", "highest (dB)"]]
         found[0] += ["over clips (dB)", "over classes (dB)"]
@@ -285,13 +287,14 @@ def _bars(study: Study, panel: Panel) -> Bars:
             if answers:
                 means[column][row.name] = answers.mean
     means = {column: group for column, group in means.items() if group}
-    return Bars(panel.title, means, line, [row.name for row in panel.table.rows])
+    names = [study.mark(row.name, *row.cells) for row in panel.table.rows]
+    return Bars(panel.title, means, line, names)
 
 
 def _class_bars(bars: Bars) -> Optional[Text]:
     """The numbers of a panel that no table has: those of classes."""
     if any("" not in group for group in bars.means.values()):
         return None
-    means = ((label, group[""]) for label, group in bars.means.items())
-    rows = [[label, str(mean.count), *spread(mean)] for label, mean in means]
-    return [["class", "mixtures", "mean (dB)", "95 % interval (dB)"], *rows]
+    means = {label: group[""] for label, group in bars.means.items()}
+    rows = [[label, str(mean.count), *spread(mean)] for label, mean in means.items()]
+    return [["class", counted(means.values()), "mean (dB)", "95 % interval (dB)"], *rows]

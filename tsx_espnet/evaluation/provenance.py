@@ -128,7 +128,7 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
     """The sets with their sizes, and how the test mixtures were made, measured where possible."""
     plans = mixtures.plans.values()
     sources = [source for plan in plans for source in plan.sources]
-    clips, labels = {s.clip for s in sources}, {s.labels[0] for s in sources}
+    clips, labels = {s.clip for s in sources}, {x for s in sources for x in s.labels[:1]}
     first = mixtures.plans[mixtures.ids[0]]
     levels = [abs(plan.snr) for plan in plans if plan.snr is not None]
     overlaps = [100 * plan.overlap for plan in plans if plan.overlap is not None]

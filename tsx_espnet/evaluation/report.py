@@ -9,7 +9,8 @@ import numpy as np
 from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
-from tsx_espnet.evaluation.answers import read_experiment
+from tsx_espnet.estimates import output_tables
+from tsx_espnet.evaluation.answers import mark, read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -32,7 +33,14 @@ from tsx_espnet.evaluation.provenance import (
 )
 from tsx_espnet.evaluation.score import read_estimate
 from tsx_espnet.evaluation.scores import ORACLE, Score, shown_condition
-from tsx_espnet.evaluation.statistics import RESAMPLES, Summary, by_condition, by_label, unprocessed
+from tsx_espnet.evaluation.statistics import (
+    RESAMPLES,
+    Summary,
+    by_condition,
+    by_label,
+    counted,
+    unprocessed,
+)
 from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
 from tsx_espnet.tables import DONE, PathLike, atomic_write, mark_done, read_table, remove_leftovers
 
@@ -41,19 +49,20 @@ BARS = "figures/conditions.png"
 CURVES = "figures/learning_curves.png"
 EXAMPLES = "examples"
 PICTURE = "spectrogram.png"
+HEARS = "**Oracle**: the conditions of this model are made from the true sources."
 _LEGEND = (
-    (None, "Means over the mixtures in which the condition tells the target apart, which differ "
-     "from row to row."),
+    (None, "Means over the {items} that the condition is applicable to, which differ from row to "
+     "row."),
     ("mixture", '"mixture": no processing at all.'),
-    (ORACLE, '"oracle": the condition of highest SI-SDR for each mixture, by the reference.'),
+    (ORACLE, '"oracle": the condition of highest SI-SDR for each {item}, by the reference.'),
     (UNCONDITIONAL, '"unconditional": no query; the references decide which of the two outputs is '
      "the target (oracle PIT)."),
     ("si_sdr", "SI-SDR: scale-invariant, means removed. SI-SDRi: its gain over the mixture, with "
-     f"the 95 % bootstrap interval of the mean ({RESAMPLES:,} resamples)."),
+     f"the 95 % bootstrap interval of the mean ({RESAMPLES:,} resamples of the mixtures)."),
     ("snr", "SNR: 10 log10(|target|² / |estimate - target|²), not scale-invariant."),
     ("sir", "SDR, SIR, SAR: BSS-eval with a 512-tap filter."),
-    (None, '"worse": share of mixtures whose estimate is worse than the mixture (SI-SDRi < 0).'),
-    (None, '"silent": mixtures whose target, other sound or estimate is silent; they have no '
+    (None, '"worse": share of {items} whose estimate is worse than the mixture (SI-SDRi < 0).'),
+    (None, '"silent": {items} whose target, other sound or estimate is silent; they have no '
      "metrics and are left out of all means."),
 )  # fmt: skip
 
@@ -72,7 +81,7 @@ def report(
         exp: the experiment; scores are those of ``<exp>/infer/<test_set>``.
         mixtures_dir: the mixtures that were scored.
         test_set: name of the set; that of ``mixtures_dir`` by default.
-        num_examples: number of mixtures to listen to.
+        num_examples: number of targets to listen to.
         data_kind: "synthetic" or "recordings".
         out: where to write; ``exp`` by default.
 
@@ -85,7 +94,7 @@ def report(
     test_set = test_set or mixtures.directory.resolve().name
     config = read_config(exp)
     experiment = read_experiment(exp, test_set)
-    unknown = sorted(experiment.table.keys() - set(mixtures.ids))
+    unknown = sorted(experiment.table.keys() - mixtures.targets.keys())
     if unknown:
         raise TSXError(
             f"{experiment.path}: scores of other mixtures than {mixtures.directory}: "
@@ -110,15 +119,18 @@ def report(
         write_example(out / EXAMPLES / name, mixtures, experiment.path.parent, rows, shown)
 
     tag = exp.resolve().name
+    title = f"{mark(tag, experiment.oracle)} on {test_set}"
     rows = [unprocessed(scores), *present]
+    items = counted(rows)
     kind = f"Data: {DATA_KINDS[data_kind]}."
     keys = {None, *(metric for row in rows for metric in row.means), *(row.name for row in rows)}
     parts = [
-        f"# {tag} on {test_set}",
+        f"# {title}",
         f"{_headline(present, shown, test_set)} {kind}",
+        HEARS if experiment.oracle else "",
         "## Conditions",
         markdown(summary_table(rows, "condition")),
-        bullets(text for key, text in _LEGEND if key in keys),
+        bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),
         image("Mean SI-SDRi of each condition with its 95 % interval", bars),
         f"## Classes, by {shown}",
         f"Class of the target (its most specific label); condition: {shown}.",
@@ -140,7 +152,7 @@ def report(
         stream.write("\n\n".join(part for part in parts if part) + "\n")
     for directory in (out, out / "figures"):
         remove_leftovers(directory)
-    lines = [f"{tag} on {test_set}", "", plain(summary_table(rows, "condition", brief=True))]
+    lines = [title, "", plain(summary_table(rows, "condition", brief=True))]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
         lines += [f"  {out / EXAMPLES / name}" for name in examples]
@@ -148,7 +160,7 @@ def report(
 
 
 def choose_examples(scores: Sequence[Score], condition: str, count: int) -> List[str]:
-    """Ids of ``count`` mixtures spread over the ranking by SI-SDRi, worst first.
+    """Names of ``count`` targets spread over the ranking by SI-SDRi, worst first.
 
     They are the k / (count + 1) quantiles: the median for one, the quartiles for three. Ties are
     broken by id, so the choice is always the same.
@@ -178,16 +190,17 @@ def write_example(
     scores: Sequence[Score],
     shown: str,
 ) -> None:
-    """Write the sounds of one mixture and one picture of them into ``directory``.
+    """Write the sounds of one target and one picture of them into ``directory``.
 
     ``mixture.wav``, ``target.wav``, ``estimate_<condition>.wav`` for each of ``scores`` (all of the
-    same mixture), and ``rest.wav`` and ``spectrogram.png`` of the condition ``shown``. 16 bits, all
+    same target), and ``rest.wav`` and ``spectrogram.png`` of the condition ``shown``. 16 bits, all
     at the same gain, which is below 1 only where a sample would clip.
     """
     directory, name = Path(directory), scores[0].mixture
     # first, so that the next report removes what is left of one that was killed
     mark_done(directory, mixture=name)
-    plan = mixtures.plans[name]
+    mixture = mixtures.mixture_of(name)
+    plan = mixtures.plans[mixture]
     signals = {
         row.kind: mixtures.read(row, name, "float64", fs=plan.fs, length=plan.num_samples)
         for row in (MIXTURE, TARGET)
@@ -195,16 +208,17 @@ def write_example(
 
     def estimate(condition: str, stream: str) -> np.ndarray:
         scp = Path(estimates_dir) / condition / f"{stream}.scp"
-        paths = read_table(scp)
-        if name not in paths:
-            raise TSXError(f"{scp}: no {name!r}; run stages 6 (infer) and 7 (score) again")
-        return read_estimate(paths[name], plan)
+        paths, key = read_table(scp), mixture if condition == UNCONDITIONAL else name
+        if key not in paths:
+            raise TSXError(f"{scp}: no {key!r}; run stages 6 (infer) and 7 (score) again")
+        return read_estimate(paths[key], plan)
 
     table = {score.condition: score for score in scores if score.condition != ORACLE}
     streams = {c: score.value if c == UNCONDITIONAL else "spk1" for c, score in table.items()}
     for condition, stream in streams.items():
         signals[f"estimate_{condition}"] = estimate(condition, stream)
-    signals["rest"] = estimate(shown, "spk1" if streams[shown] == "spk2" else "spk2")
+    others = [one for one in output_tables(Path(estimates_dir) / shown) if one != streams[shown]]
+    signals["rest"] = sum(estimate(shown, stream) for stream in others or ["spk2"])
 
     gain = min(1.0, 0.999 / max(float(np.abs(signal).max()) for signal in signals.values()))
     for kind, signal in signals.items():
@@ -224,11 +238,11 @@ def write_example(
 def _headline(rows: Sequence[Summary], shown: str, test_set: str) -> str:
     row = next(row for row in rows if row.name == shown)
     if not row.count:
-        return f"No mixture of {test_set} could be scored by {shown}."
+        return f"No {counted(rows)[:-1]} of {test_set} could be scored by {shown}."
     return (
         f"Queried by {shown}, the estimates have a mean SI-SDRi of "
         f"**{number(row.means['si_sdri'])} dB** (95 % interval {interval(row)} dB) over "
-        f"{row.count} mixtures; {number(100 * row.worse, 1)} % are worse than the mixture."
+        f"{row.count} {counted(rows)}; {number(100 * row.worse, 1)} % are worse than the mixture."
     )
 
 

@@ -10,22 +10,23 @@ from tsx_espnet.audio import read_audio
 from tsx_espnet.cli import progress
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
+from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
-from tsx_espnet.evaluation.scores import FILE, Score, add_oracle, read_scores, write_scores
+from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, add_oracle, read_scores, write_scores
 from tsx_espnet.mixing.mixture_set import (
+    FURTHER,
     INFER,
-    OTHER,
     PLANS,
     SOUNDS,
+    SOURCES,
     TARGET,
-    DataEntry,
     MixtureSet,
     describe_difference,
     made_by,
 )
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output
-from tsx_espnet.tables import PathLike, read_table
+from tsx_espnet.tables import PathLike, read_facts, read_table
 
 Table = Dict[str, str]
 
@@ -45,25 +46,32 @@ class Scores(Output):
 
     def __init__(self, mixtures: MixtureSet, directory: PathLike, skip_bss: bool = False):
         self.mixtures = mixtures
-        ids = sorted(mixtures.plans)
+        self.names: Dict[str, List[str]] = {name: [] for name in sorted(mixtures.plans)}
+        for name, (mixture, _) in mixtures.targets.items():
+            self.names[mixture].append(name)
         self.estimates = find_estimates(directory, mixtures)
-        self.second: Table = {}
+        self.outputs: List[Table] = []  # of a model without queries
         if UNCONDITIONAL in self.estimates:
-            self.second = find_estimates(directory, mixtures, OTHER)[UNCONDITIONAL]
+            count = max(2, len(output_tables(Path(directory) / UNCONDITIONAL)))
+            files = (f"spk{number}.scp" for number in range(1, count + 1))
+            tables = (find_estimates(directory, mixtures, file) for file in files)
+            self.outputs = [table[UNCONDITIONAL] for table in tables]
         self.skip_bss = skip_bss
         # stages 3 and 6 rewrite these files whenever they run
-        paths = [mixtures.directory / name for name in (*(row.file for row in SOUNDS), PLANS)]
+        self.further = [row for row in FURTHER if (mixtures.directory / row.file).is_file()]
+        rows = (*SOUNDS, *self.further)
+        paths = [mixtures.directory / name for name in (*(row.file for row in rows), PLANS)]
         paths += [Path(directory) / condition / TARGET.file for condition in self.estimates]
         stamps = {str(path): path.stat().st_mtime_ns for path in paths}
         facts = {"skip_bss": skip_bss, "made_from": stamps}
-        super().__init__(directory, facts, ids)
+        if (read_facts(directory) or {}).get(ORACLE):
+            facts[ORACLE] = True
+        super().__init__(directory, facts, list(self.names))
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
         scores: List[Score] = []
-        for name in progress(items, f"score {title}"):
-            paths = {c: table[name] for c, table in self.estimates.items() if name in table}
-            second = self.second.get(name)
-            scores += score_mixture(self.mixtures, name, paths, self.skip_bss, second)
+        for mixture in progress(items, f"score {title}"):
+            scores += self._score_mixture(mixture)
         write_scores(part / FILE, scores)
 
     def merge(self, parts: Sequence[Path]) -> Dict[str, Any]:
@@ -74,21 +82,69 @@ class Scores(Output):
     def expected_files(self, where: Path, items: Sequence[str]) -> Mapping[Path, Optional[int]]:
         """The table, with a row for each estimate of ``items``."""
         found = Counter(score.condition for score in read_scores(where / FILE))
-        for condition, table in self.estimates.items():
-            number, expected = found[condition], sum(name in table for name in items)
+        for condition in self.estimates:
+            expected = sum(len(self._asked(condition, mixture)) for mixture in items)
+            number = found[condition]
             if number != expected:
                 raise TSXError(f"{where / FILE}: {condition}: expected {expected}, found {number}")
         return {where / FILE: None}
 
     def summary(self, facts: Mapping[str, Any]) -> str:
         counts = ", ".join(f"{name} {len(table)}" for name, table in self.estimates.items())
-        return f"{FILE} of {len(self.items)} mixtures ({counts})"
+        mark = f", {ORACLE}: the model hears the sources" if facts.get(ORACLE) else ""
+        return f"{FILE} of {len(self.items)} mixtures ({counts}){mark}"
+
+    def _asked(self, condition: str, mixture: str) -> List[str]:
+        """The targets of a mixture that there are estimates of."""
+        table = self.estimates[condition]
+        if condition == UNCONDITIONAL:
+            return self.names[mixture] if mixture in table else []
+        return [name for name in self.names[mixture] if name in table]
+
+    def _score_mixture(self, mixture: str) -> List[Score]:
+        """The scores of all estimates that were made of a mixture.
+
+        The outputs of a model without queries are assigned to the sources that they fit best
+        (section 3.4 of the OCT paper: the oracle permutation). If the set does not have these, or
+        they are more than the outputs, it is to the target and all the rest.
+        """
+        plan = self.mixtures.plans[mixture]
+        expected = {"dtype": "float64", "fs": plan.fs, "length": plan.num_samples}
+        outputs = [read_estimate(table[mixture], plan) for table in self.outputs]
+        fitting: List[int] = []  # of each component
+        if SOURCES in self.further and len(plan.partition) <= len(outputs):
+            sources = self.mixtures.read(SOURCES, mixture, **expected)
+            fitting = metrics.fitting_outputs(sources.T, outputs)
+        scores: List[Score] = []
+        for name in self.names[mixture]:
+            conditions = [c for c in self.estimates if name in self._asked(c, mixture)]
+            if not conditions:
+                continue
+            sounds = [self.mixtures.read(row, name, **expected) for row in SOUNDS]
+            estimates, values = {}, {}
+            for condition in conditions:
+                if condition == UNCONDITIONAL:
+                    fits = fitting or metrics.fitting_outputs(sounds[1:], outputs)
+                    number = fits[self.mixtures.targets[name][1] if fitting else 0]
+                    estimates[condition], values[condition] = outputs[number], f"spk{number + 1}"
+                else:
+                    estimates[condition] = read_estimate(self.estimates[condition][name], plan)
+                    values[condition] = self.mixtures.applicable(condition)[name]
+            about = {
+                "mixture": name,
+                "label": self.mixtures.label(name),
+                "clip": self.mixtures.clip(name),
+                "in_mixture": "" if name == mixture else mixture,
+            }
+            for condition, found in measure(*sounds, estimates, self.skip_bss).items():
+                scores.append(Score(condition=condition, value=values[condition], **about, **found))
+        return scores
 
 
 def find_estimates(
-    directory: PathLike, mixtures: MixtureSet, row: DataEntry = TARGET
+    directory: PathLike, mixtures: MixtureSet, file: str = TARGET.file
 ) -> Dict[str, Table]:
-    """Condition -> id -> path of the estimate of ``row``, for the conditions that were extracted.
+    """Condition -> name -> path of the estimate in ``file``, for those that were extracted.
 
     Raises:
         TSXError: if there is none ("run infer"), or one is not of these mixtures.
@@ -96,7 +152,7 @@ def find_estimates(
     directory = Path(directory)
     estimates: Dict[str, Table] = {}
     for condition in mixtures.conditions:
-        path = directory / condition / row.file
+        path = directory / condition / file
         if not path.parent.is_dir():
             continue
         if not path.is_file():
@@ -122,38 +178,21 @@ def read_estimate(path: PathLike, plan: Plan) -> np.ndarray:
         return read_audio(path, plan.fs, plan.num_samples, "float64")[0]
 
 
-def score_mixture(
-    mixtures: MixtureSet,
-    name: str,
-    paths: Mapping[str, str],
+def measure(
+    mixture: np.ndarray,
+    target: np.ndarray,
+    other: np.ndarray,
+    estimates: Mapping[str, np.ndarray],
     skip_bss: bool = False,
-    second: Optional[str] = None,
-) -> List[Score]:
-    """The scores of the estimates in ``paths`` (condition -> WAV) of mixture ``name``.
+) -> Dict[str, Dict[str, Any]]:
+    """Condition -> the fields of its ``Score`` that are measured, of each estimate of a target.
 
-    A model without queries has a ``second`` output; the better order of the two tells
-    which of them is the target (section 3.4 of the OCT paper: the oracle permutation).
+    Shape: all sounds (T,).
     """
-    if not paths:
-        return []
-    plan = mixtures.plans[name]
-    mixture, target, other = (
-        mixtures.read(row, name, dtype="float64", fs=plan.fs, length=plan.num_samples)
-        for row in SOUNDS
-    )
-    estimates = {condition: read_estimate(path, plan) for condition, path in paths.items()}
-
-    values = {condition: mixtures.applicable(condition)[name] for condition in estimates}
-    if second is not None:
-        outputs = [estimates[UNCONDITIONAL], read_estimate(second, plan)]
-        stream = int(metrics.is_swapped([target, other], outputs))
-        estimates[UNCONDITIONAL] = outputs[stream]
-        values[UNCONDITIONAL] = Path((TARGET, OTHER)[stream].file).stem
-
     references = {"target": target, "other": other, "mixture": mixture}
     silent = next((kind for kind, signal in references.items() if metrics.is_silent(signal)), "")
     audible = [] if silent else [c for c, e in estimates.items() if not metrics.is_silent(e)]
-    before: Dict[str, float] = {}
+    before: Dict[str, Any] = {}
     after: Dict[str, Dict[str, float]] = {c: {} for c in estimates}
     if not silent:
         before["si_sdr_mixture"] = metrics.si_sdr(target, mixture)
@@ -168,16 +207,11 @@ def score_mixture(
         before["sdr_mixture"] = float(bss.sdr[0])
         for index, condition in enumerate(audible, start=1):
             after[condition].update({m: float(v[index]) for m, v in bss._asdict().items()})
-    return [
-        Score(
-            mixture=name,
-            condition=condition,
-            value=values[condition],
-            label=mixtures.label(name),
-            clip=mixtures.clip(name),
-            silent=silent or ("" if condition in audible else "estimate"),
+    return {
+        condition: {
+            "silent": silent or ("" if condition in audible else "estimate"),
             **before,
             **after[condition],
-        )
+        }
         for condition in estimates
-    ]
+    }

@@ -1,4 +1,4 @@
-"""``scores.csv``: one row per mixture and condition, and the oracle that picks among them."""
+"""``scores.csv``: one row per target and condition, and the oracle that picks among them."""
 
 import csv
 import dataclasses
@@ -20,7 +20,11 @@ _AGAIN = "run score again"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well one mixture was answered under one condition; all metrics in dB or None.
+    """How well one target was extracted under one condition; all metrics in dB or None.
+
+    ``mixture`` is the name of the target, which is that of its mixture. The further targets of a
+    mixture that is queried for several have names of their own, and ``in_mixture`` is the mixture;
+    files without such targets do not have this column.
 
     ``silent`` names the signal that leaves nothing to measure (target, other, mixture, estimate),
     and is empty if all are audible. ``value`` is that of the condition; of the oracle, the
@@ -45,18 +49,25 @@ class Score:
     sir: Optional[float] = None
     sar: Optional[float] = None
     clip: str = ""
+    in_mixture: str = ""
+
+    @property
+    def mixture_id(self) -> str:
+        """The mixture of the target; targets that share one are not independent."""
+        return self.in_mixture or self.mixture
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
-METRICS = COLUMNS[5:-1]
+METRICS = COLUMNS[5:-2]
+OPTIONAL = COLUMNS[-2:]
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
-    """The scores with an ``oracle`` row for each mixture: that of the condition of highest SI-SDR.
+    """The scores with an ``oracle`` row for each target: that of the condition of highest SI-SDR.
 
     That is the "(Oracle) OCT" of the OCT paper. Ties go to the condition that comes first in
-    ``CONDITIONS``; a mixture without any SI-SDR keeps a row that says what is silent.
-    ``unconditional`` is never picked. Sorted by mixture, then in the order of the conditions.
+    ``CONDITIONS``; a target without any SI-SDR keeps a row that says what is silent.
+    ``unconditional`` is never picked. Sorted by target, then in the order of the conditions.
     """
     scores = sorted((score for score in scores if score.condition != ORACLE), key=_place)
     best: Dict[str, Score] = {}
@@ -85,11 +96,13 @@ def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str
 
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
     """Write ``scores`` in the given order, atomically; decibels with four decimals."""
+    scores = list(scores)
+    columns = COLUMNS if any(score.in_mixture for score in scores) else COLUMNS[:-1]
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         for score in scores:
-            writer.writerow([_cell(getattr(score, column)) for column in COLUMNS])
+            writer.writerow([_cell(getattr(score, column)) for column in columns])
 
 
 def read_scores(path: PathLike) -> List[Score]:
@@ -105,7 +118,8 @@ def read_scores(path: PathLike) -> List[Score]:
     try:
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            missing = [name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())]
+            needed = (name for name in COLUMNS if name not in OPTIONAL)
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
             if missing:
                 raise TSXError(f"{path}: missing column {', '.join(missing)}; {_AGAIN}")
             return [_score(row, f"{path}:{reader.line_num}") for row in reader]
@@ -116,7 +130,7 @@ def read_scores(path: PathLike) -> List[Score]:
 def check_scores(scores: Sequence[Score], path: PathLike) -> None:
     """Refuse ``scores`` of ``path`` that score cannot have written.
 
-    Of every mixture: one row a condition, one label and one SI-SDR of the mixture itself in all of
+    Of every target: one row a condition, one label and one SI-SDR of the mixture itself in all of
     them, SI-SDRi = SI-SDR - the mixture's; an oracle that is the row of the condition it names and
     no worse than any (so that oracle OCT is at least what text gives, wherever text is applicable).
 
@@ -144,7 +158,7 @@ def _score(row: Dict[str, str], where: str) -> Score:
             f"{', '.join(ORDER)}; {_AGAIN}"
         )
     fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
-    fields["clip"] = row.get("clip", "")
+    fields.update({column: row.get(column, "") for column in OPTIONAL})
     for column in METRICS:
         try:
             fields[column] = float(row[column]) if row[column] else None
@@ -171,7 +185,7 @@ def _rank(score: Score) -> float:
 def _faults(rows: Mapping[str, Score]) -> Iterator[str]:
     first = next(iter(rows.values()))
     for name, score in rows.items():
-        for column in ("label", "clip", "si_sdr_mixture"):
+        for column in ("label", "clip", "in_mixture", "si_sdr_mixture"):
             found, expected = getattr(score, column), getattr(first, column)
             if found != expected:
                 yield f"{column} is {found!r} under {name} and {expected!r} under {first.condition}"

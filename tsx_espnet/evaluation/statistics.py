@@ -1,7 +1,11 @@
-"""Means of scores, and how sure they are."""
+"""Means of scores, and how sure they are.
+
+What is averaged are targets. A mixture may have several, which are not independent: whatever makes
+one of them hard to extract makes the others so too. The bootstrap draws whole mixtures.
+"""
 
 import dataclasses
-from typing import Dict, Hashable, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Hashable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -16,19 +20,21 @@ Interval = Tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """One row of a table: the mean of every metric over the mixtures that could be measured.
+    """One row of a table: the mean of every metric over the targets that could be measured.
 
     Attributes:
         name: a condition, a class, or "mixture" (no processing).
-        count: mixtures with all signals audible; the means are over these.
-        silent: mixtures left out because a reference, the mixture or the estimate is silent.
+        count: targets with all signals audible; the means are over these.
+        num_mixtures: that they are in.
+        silent: targets left out because a reference, the mixture or the estimate is silent.
         means: metric -> mean in dB, only for the metrics that were computed.
-        interval: 95 % bootstrap interval of the mean SI-SDRi in dB.
-        worse: share in [0, 1] of mixtures whose estimate is worse than the mixture (SI-SDRi < 0).
+        interval: 95 % bootstrap interval of the mean SI-SDRi in dB, over the mixtures.
+        worse: share in [0, 1] of targets whose estimate is worse than the mixture (SI-SDRi < 0).
     """
 
     name: str
     count: int
+    num_mixtures: int
     silent: int
     means: Dict[str, float]
     interval: Optional[Interval] = None
@@ -37,10 +43,11 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """A mean in dB over ``count`` mixtures, and its 95 % bootstrap interval."""
+    """A mean in dB over ``count`` targets, and its 95 % bootstrap interval over their mixtures."""
 
     value: float
     count: int
+    num_mixtures: int
     interval: Interval
 
 
@@ -50,7 +57,8 @@ class Evidence:
 
     Attributes:
         clips: 95 % interval over the clips of the targets, which mixtures share; None if there are
-            too few, or scores do not say which they are.
+            too few, or scores do not say which they are. Where mixtures have several targets, it
+            takes in the interval over mixtures.
         classes: the same over the classes of the targets; None with fewer than two.
         runs: the lowest and the highest mean of a run (seed, draw of recordings); None with one.
         num_runs, num_above: the runs, and those of them with a mean above 0.
@@ -77,13 +85,27 @@ class Evidence:
         return "reversed" if all(round(high, 2) < 0 for _, high in intervals) else "open"
 
 
-def weigh(
-    values: Sequence[float], clips: Sequence[str], labels: Sequence[str], runs: Sequence[float]
-) -> Evidence:
-    """The evidence in ``values`` of mixtures, by clip and class of their targets, and in runs."""
-    known = all(clips) and len(set(clips)) >= MIN_FOR_INTERVAL
+def counted(means: Iterable[Union[Summary, Mean]]) -> str:
+    """What tables count: "targets" where a mixture has several of them, else "mixtures".
+
+    >>> counted([Mean(2.5, 100, 100, (2.25, 2.75)), Mean(2.5, 90, 60, (2.25, 2.75))])
+    'targets'
+    """
+    return "targets" if any(mean.num_mixtures < mean.count for mean in means) else "mixtures"
+
+
+def weigh(values: Sequence[float], targets: Sequence[Score], runs: Sequence[float]) -> Evidence:
+    """The evidence in ``values`` of ``targets``, by their clips and classes, and in runs."""
+    clips, labels = [score.clip for score in targets], [score.label for score in targets]
+    mixtures = [score.mixture_id for score in targets]
+    over_clips = None
+    if all(clips) and min(len(set(clips)), len(set(mixtures))) >= MIN_FOR_INTERVAL:
+        over_clips = cluster_interval(values, clips)
+        if len(set(mixtures)) < len(mixtures):
+            low, high = zip(over_clips, cluster_interval(values, mixtures))
+            over_clips = min(low), max(high)
     return Evidence(
-        clips=cluster_interval(values, clips) if known else None,
+        clips=over_clips,
         classes=cluster_interval(values, labels) if len(set(labels)) > 1 else None,
         runs=(min(runs), max(runs)) if len(runs) > 1 else None,
         num_runs=len(runs),
@@ -97,8 +119,7 @@ def bootstrap_interval(values: Sequence[float], resamples: int = RESAMPLES) -> I
     >>> bootstrap_interval([3.0, 3.0, 3.0])
     (3.0, 3.0)
     """
-    data = np.asarray(values, dtype=np.float64)
-    return _quantiles(data[drawn].mean(1) for drawn in _resamples(len(data), resamples))
+    return cluster_interval(values, range(len(values)), resamples)
 
 
 def cluster_interval(
@@ -132,23 +153,29 @@ def _quantiles(means: Iterable[np.ndarray]) -> Interval:
     return float(low), float(high)
 
 
-def mean_of(values: Sequence[float]) -> Optional[Mean]:
-    """The mean of ``values`` with its interval; None if there are none."""
+def mean_of(values: Sequence[float], mixtures: Sequence[str]) -> Optional[Mean]:
+    """The mean of ``values`` with its interval; None if there are none.
+
+    Args:
+        mixtures: the one that each value is of.
+    """
     if not values:
         return None
-    return Mean(float(np.mean(values)), len(values), bootstrap_interval(values))
+    interval = cluster_interval(values, mixtures)
+    return Mean(float(np.mean(values)), len(values), len(set(mixtures)), interval)
 
 
 def summarize(name: str, scores: Sequence[Score]) -> Summary:
     """The summary of ``scores``, which are of one condition (and perhaps of one class)."""
     heard = [score for score in scores if score.si_sdri is not None]
-    gains = [score.si_sdri for score in heard]
+    gains, mixtures = [s.si_sdri for s in heard], [s.mixture_id for s in heard]
     return Summary(
         name=name,
         count=len(heard),
+        num_mixtures=len(set(mixtures)),
         silent=len(scores) - len(heard),
         means=_means(heard, METRICS),
-        interval=bootstrap_interval(gains) if gains else None,
+        interval=cluster_interval(gains, mixtures) if gains else None,
         worse=float(np.mean(np.less(gains, 0))) if gains else None,
     )
 
@@ -173,14 +200,15 @@ def by_label(scores: Sequence[Score], condition: str) -> List[Summary]:
 
 
 def unprocessed(scores: Sequence[Score]) -> Summary:
-    """What the mixtures themselves score, each counted once whatever its conditions."""
+    """What the mixtures themselves score, each target counted once whatever its conditions."""
     first: Dict[str, Score] = {}
     for score in scores:
         first.setdefault(score.mixture, score)
     heard = [score for score in first.values() if score.si_sdr_mixture is not None]
     found = _means(heard, ("si_sdr_mixture", "snr_mixture", "sdr_mixture"))
     means = {metric.replace("_mixture", ""): value for metric, value in found.items()}
-    return Summary("mixture", len(heard), len(first) - len(heard), means)
+    mixtures = {score.mixture_id for score in heard}
+    return Summary("mixture", len(heard), len(mixtures), len(first) - len(heard), means)
 
 
 def _means(scores: Sequence[Score], metrics: Sequence[str]) -> Dict[str, float]:

@@ -15,6 +15,7 @@ from tsx_espnet.evaluation.answers import (
     check_same_set,
     check_same_targets,
     ensemble,
+    mark,
     read_experiment,
 )
 from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper, Row, Table
@@ -110,7 +111,7 @@ class Study:
     def answers(
         self, cell: Cell, metric: Metric, runs: Optional[FrozenSet[Run]] = None
     ) -> Optional[Answers]:
-        """The mean over ``runs`` (all by default), mixture by mixture; None without any."""
+        """The mean over ``runs`` (all by default), target by target; None without any."""
         key = (cell, metric, runs)
         if key not in self._means:  # its interval is a bootstrap
             found = self.runs(cell, metric).items()
@@ -124,7 +125,7 @@ class Study:
         return [run for run in above if run in below]
 
     def difference(self, claim: Claim, metric: Metric) -> Optional[Answers]:
-        """Paired, mixture by mixture; None if one was not run or they share no mixture.
+        """Paired, target by target; None if one was not run or they share no target.
 
         The mean over the runs that both have; where they have none in common, that of the means.
         """
@@ -143,7 +144,7 @@ class Study:
             common = self.common_runs(row.cells, metric)
             found = [cell and self.answers(cell, metric, common) for cell in row.cells]
             if row.has_numbers or any(found):
-                yield row, found
+                yield row._replace(name=self.mark(row.name, *row.cells)), found
 
     def measured(self, table: Table) -> Iterator[Tuple[str, Row, Cell, Answers]]:
         """Name, row, cell and answers of each cell that was run."""
@@ -153,13 +154,26 @@ class Study:
                     yield f"{row.name}, {column}", row, cell, answers
 
     def targets(self, test_set: str) -> Dict[str, Score]:
-        """Mixture -> one of its rows, of every mixture of a set."""
+        """Target -> one of its rows, of every target of a set."""
         return {
             name: next(iter(rows.values()))
             for experiments in self._sets.get(test_set, {}).values()
             for scored in experiments
             for name, rows in scored.table.items()
         }
+
+    def mark(self, name: str, *cells: Optional[Cell]) -> str:
+        """``name``, marked if a model of ``cells`` is an oracle."""
+        models = (model for cell in cells if cell is not None for model in cell.models())
+        runs = (run for model in models for run in self._experiments.get(model, {}).values())
+        return mark(name, any(run.oracle for run in runs))
+
+    @property
+    def counted(self) -> str:
+        """What the tables count: "targets" if any mixture has several, else "mixtures"."""
+        sets = (self.targets(name).values() for name in self._sets)
+        several = any(score.in_mixture for scores in sets for score in scores)
+        return "targets" if several else "mixtures"
 
     def _find(self, directory: Path, size: str) -> None:
         cells = self.paper.cells()

@@ -21,7 +21,7 @@ PLACEMENTS = ("overlap", "uniform")
 # written only where they are not the default
 _LEFT_OUT = (
     *("margins", "component_sources", "num_targets", "write_sources"),
-    *("interference", "enrollment_from"),
+    *("enrollment_from", "interference"),
 )
 
 
@@ -91,11 +91,11 @@ class MixingConfig:
     enrollments: int = 0
     enrollment_duration: float = 10.0
     margins: Optional[Mapping[str, float]] = None
+    enrollment_from: str = "other"
+    interference: Optional[str] = None
     component_sources: int = 1
     num_targets: Union[int, str] = 1
     write_sources: bool = False
-    enrollment_from: str = "other"
-    interference: Optional[str] = None
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -134,32 +134,33 @@ class MixingConfig:
             raise TSXError("snr: null needs a background that levels are over, found none")
         fields.integer("enrollments", 0, 100)
         fields.number("enrollment_duration", self.min_sounding, 600.0)
-        fields.choice("enrollment_from", ENROLLMENTS_FROM)
-        if self.enrollment_from == "same" and self.enrollments > 1:
-            raise TSXError(f"enrollments: at most 1 from the same clip, found {self.enrollments}")
-        fields.file_name("interference")
-        if self.interference is not None and self.strategy in ("different", "same"):
-            raise TSXError(
-                f"interference: expected strategy random or clips, found {self.strategy}"
-            )
         self._check_components(fields)
+        self._check_second_set(fields)
         self._check_margins(fields)
 
     def _check_components(self, fields: Fields) -> None:
         fields.integer("component_sources", 1, MAX_SOURCES)
         if self.component_sources > 1:
             where = f"with component_sources {self.component_sources}"
-            counts = set(self.source_counts)
-            if len(counts) > 1 or max(counts) % self.component_sources:
-                found = self.num_sources
-                raise TSXError(f"num_sources: expected a multiple {where}, found {found}")
+            if any(number % self.component_sources for number in self.source_counts):
+                fields.refuse("num_sources", f"a multiple {where}")
             if self.enrollments:
                 raise TSXError(f"enrollments: expected 0 {where}, found {self.enrollments}")
-            if self.interference is not None:
-                raise TSXError(f"interference: expected none {where}, found {self.interference}")
         if self.num_targets is True or self.num_targets not in (1, "all"):
             fields.refuse("num_targets", "1 or all")
         fields.flag("write_sources")
+
+    def _check_second_set(self, fields: Fields) -> None:
+        fields.choice("enrollment_from", ENROLLMENTS_FROM)
+        if self.enrollment_from == "same" and self.enrollments > 1:
+            raise TSXError(f"enrollments: at most 1 from the same clip, found {self.enrollments}")
+        fields.file_name("interference")
+        if self.interference is not None:
+            for name, fitting in (("strategy", ("random", "clips")), ("component_sources", (1,))):
+                found = getattr(self, name)
+                if found not in fitting:
+                    expected = " or ".join(map(str, fitting))
+                    raise TSXError(f"interference: expected {name} {expected}, found {found}")
 
     def _check_margins(self, fields: Fields) -> None:
         if self.margins is None:
@@ -201,6 +202,11 @@ class MixingConfig:
         background = dataclasses.replace(self.background, noise=str(directory))
         return dataclasses.replace(self, background=background)
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether the components and all queries are written to a mixture set."""
+        return self.write_sources or self.num_targets == "all" or self.component_sources > 1
+
     def with_interference(self, directory: PathLike) -> "MixingConfig":
         """The same with all sources but the first from the clips in ``directory``."""
         return dataclasses.replace(self, interference=str(directory))
@@ -212,7 +218,7 @@ class MixingConfig:
         return (number, number) if isinstance(number, int) else number
 
     @property
-    def cuts_clips(self) -> bool:
+    def splits_clips(self) -> bool:
         """Whether a clip gives both a source and its enrollment."""
         return self.enrollments > 0 and self.enrollment_from == "same"
 

@@ -8,11 +8,11 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.conditions import hop_length, sounding
+from tsx_espnet.conditions import hop_length
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.placement import Refused, Region, draw_crop, frames_of
-from tsx_espnet.mixing.plan import Enrollment
+from tsx_espnet.mixing.crop import Refused, Region, draw_crop
+from tsx_espnet.mixing.elements import Enrollment
 
 
 def check_enrollments(
@@ -45,40 +45,6 @@ def check_enrollments(
             f"enrollments: {config.enrollments} needs {config.enrollments + 1} clips of each "
             f"class, as no target is its own; found too few of {named}{more}"
         )
-
-
-def split_clip(
-    rng: np.random.Generator, energies: np.ndarray, fs: int, config: MixingConfig
-) -> Tuple[Region, Region]:
-    """Cut a clip in two: what the source is taken from, and what the enrollment is taken from.
-
-    Each sounds for ``min_sounding`` or more. Which of them comes first is drawn, and so is the
-    place of the cut: anywhere that leaves a whole source and a whole enrollment, or, in a clip too
-    short for both, where their lengths have the same ratio.
-
-    Shape: energies (F, 3), of the whole clip
-
-    Raises:
-        Refused: if the clip does not sound long enough for two.
-    """
-    size = len(energies)
-    heard = np.concatenate(([0], np.cumsum(sounding(energies[:, 0], fs))))
-    least = frames_of(config.min_sounding, fs)
-    cuts = np.flatnonzero((heard >= least) & (heard[-1] - heard >= least))
-    if not cuts.size:
-        raise Refused("too short to be cut in two")
-    longest = config.clip_duration[1] if config.clip_duration else config.duration
-    source = min(frames_of(longest, fs), config.num_frames(fs))
-    sizes = [source, frames_of(config.enrollment_duration, fs)]
-    source_first = bool(rng.integers(2))
-    before, after = sizes if source_first else sizes[::-1]
-    low, high = before, size - after
-    if low > high:
-        low = high = round(size * before / (before + after))
-    low, high = np.clip((low, high), cuts[0], cuts[-1])
-    cut = int(rng.integers(low, high + 1))
-    parts = (0, cut), (cut, size)
-    return parts if source_first else parts[::-1]
 
 
 def all_enrollments(examples: ClipSet, label: str) -> Tuple[Enrollment, ...]:

@@ -30,7 +30,7 @@ from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, U
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
-from tsx_espnet.mixing.query import Query, from_json, target_name
+from tsx_espnet.mixing.query import Query, from_json
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
@@ -134,8 +134,7 @@ class MixtureSet:
         names = {name: (name, plan.target) for name, plan in self.plans.items()}
         for query in self._queries:
             if query.whole:
-                target = self.plans[query.mixture].target
-                name = target_name(query.mixture, query.component, target)
+                name = self.plans[query.mixture].target_name(query.component)
                 if names.setdefault(name, (query.mixture, query.component))[0] != query.mixture:
                     where = self.directory / QUERIES.file
                     raise TSXError(f"{where}: {name} is a mixture and a target of another")
@@ -158,17 +157,16 @@ class MixtureSet:
             expected: ``fs`` and ``length``, see ``read_audio``.
         """
         mixture = self.mixture_of(name)
-        if mixture != name and sound is OTHER:
-            sounds = (self.read(row, name, dtype, **expected) for row in (MIXTURE, TARGET))
-            return np.subtract(*sounds)
-        component = None
-        if mixture != name and sound is TARGET:
-            sound, component = SOURCES, self.targets[name][1]
+        if mixture != name and sound in ESTIMATES:
+            sources = self.read(SOURCES, mixture, dtype, **expected)
+            target = sources[:, self.targets[name][1]]
+            if sound is TARGET:
+                return target
+            return self.read(MIXTURE, mixture, dtype, **expected) - target
         channels = len(self.plans[mixture].partition) if sound is SOURCES else None
         with made_by(MIX):
             path = self.paths(sound)[mixture]
-            samples = read_audio(path, dtype=dtype, channels=channels, **expected)[0]
-        return samples if component is None else samples[:, component]
+            return read_audio(path, dtype=dtype, channels=channels, **expected)[0]
 
     def lengths(self, fs: int, sound: DataEntry = MIXTURE) -> Dict[str, int]:
         """Id -> samples of each sound, which must be mono at ``fs`` Hz."""
@@ -207,10 +205,7 @@ class MixtureSet:
         return (UNCONDITIONAL, *there)
 
     def applicable(self, condition: str) -> Dict[str, str]:
-        """Target name -> value of the targets that can be queried by a condition, sorted.
-
-        A mixture that is not queried has one name, its own.
-        """
+        """Target name -> value, sorted; a mixture that is not queried has one name, its own."""
         if condition not in self._values:
             table = dict.fromkeys(self.ids, ANY)
             if condition != UNCONDITIONAL:
@@ -257,7 +252,9 @@ class MixtureSet:
         with made_by(MIX):
             table = self.table(QUERIES.file)
             return tuple(
-                query for name in self.ids for query in from_json(table[name], name, str(path))
+                query
+                for name, plan in self.plans.items()
+                for query in from_json(table[name], name, str(path), len(plan.partition))
             )
 
     def _further_values(self, condition: str) -> Dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which part of a clip is heard, where in the mixture it goes, and how loud.
+"""Where in the mixture a crop goes, and how loud.
 
 All of it happens on the grid of 10 ms frames, from the energies stored with each clip, so that
 levels are exact sums and no audio is read.
@@ -27,12 +27,7 @@ import numpy as np
 
 from tsx_espnet.conditions import hop_length, sounding
 from tsx_espnet.mixing.config import MixingConfig
-
-Region = Tuple[int, int]  # first frame, and the one after the last
-
-
-class Refused(Exception):
-    """Why a draw makes no mixture; another one is tried, and reasons are counted."""
+from tsx_espnet.mixing.crop import Refused, frames_of
 
 
 class Layout(NamedTuple):
@@ -48,38 +43,6 @@ class Layout(NamedTuple):
     noise_gain: float
     tracks: np.ndarray
     overlap: Optional[float]
-
-
-def draw_crop(
-    rng: np.random.Generator,
-    energies: np.ndarray,
-    fs: int,
-    num_frames: int,
-    min_sounding: float,
-    duration: Optional[Tuple[float, float]] = None,
-    region: Optional[Region] = None,
-) -> Tuple[int, int]:
-    """First frame and length of a crop, uniform over those that sound for ``min_sounding`` s.
-
-    Sounding is relative to the clip's loudest frame: background noise between two calls is not a
-    call. The length is uniform within ``duration``, in seconds, or that of the ``region`` (by
-    default the whole clip), and at most ``num_frames``.
-
-    Raises:
-        Refused: if the clip has no such crop.
-    """
-    begin, end = region or (0, len(energies))
-    length = min(num_frames, end - begin)
-    if duration is not None:
-        low, high = (round(bound * fs / hop_length(fs)) for bound in duration)
-        length = min(length, int(rng.integers(low, high + 1)))
-    heard = np.concatenate(([0], np.cumsum(sounding(energies[:, 0], fs))))
-    heard = heard[begin : end + 1]
-    enough = heard[length:] - heard[: len(heard) - length] >= frames_of(min_sounding, fs)
-    starts = begin + np.flatnonzero(enough)
-    if not starts.size:
-        raise Refused("silent crop")
-    return int(starts[rng.integers(starts.size)]), length
 
 
 def lay_out(
@@ -211,11 +174,6 @@ def _draw_shares(rng: np.random.Generator, number: int, config: MixingConfig) ->
         difference = rng.uniform(*config.snr) * (1 if rng.integers(2) else -1)
         share.append(10 ** (-difference / 10))
     return np.array(share)
-
-
-def frames_of(seconds: float, fs: int) -> int:
-    """Frames that cover ``seconds``, at least one."""
-    return max(1, int(np.ceil(seconds * fs / hop_length(fs) - 1e-6)))
 
 
 def _span(crop: np.ndarray, power: float, fs: int) -> Tuple[int, int]:

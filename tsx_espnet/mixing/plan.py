@@ -14,7 +14,7 @@ from tsx_espnet.mixing.elements import (
     Placement,
     background_from_record,
 )
-from tsx_espnet.mixing.query import Query, check_value
+from tsx_espnet.mixing.query import Query, check_value, target_name
 from tsx_espnet.tables import PathLike, atomic_write, check_id
 
 # limits of what is drawn, and of what a plan from a file may ask memory for
@@ -71,10 +71,23 @@ class Plan:
         numbers = self.partition[self.target if component is None else component]
         return tuple(self.sources[number] for number in numbers)
 
+    def target_name(self, component: int) -> str:
+        """The name of a component as a target."""
+        return target_name(self.id, component, self.target)
+
     def all_queries(self) -> Tuple[Query, ...]:
         """Those of ``conditions``, then ``queries``."""
         own = (Query(self.id, self.target, 0, *condition) for condition in self.conditions.items())
         return (*own, *self.queries)
+
+    def component_of(self, enrollment: Enrollment) -> int:
+        """The number of the component that an enrollment queries."""
+        return self.target if enrollment.component is None else enrollment.component
+
+    @property
+    def further(self) -> bool:
+        """Whether more is queried than the whole of the target."""
+        return bool(self.queries) or any(one.component is not None for one in self.enrollments)
 
     def renamed(self, name: str) -> "Plan":
         """The same mixture by another name."""

@@ -103,7 +103,9 @@ def to_json(queries: Iterable[Query]) -> str:
     return json.dumps([query.to_record() for query in queries])
 
 
-def from_json(text: str, mixture: str, where: str = "queries") -> Tuple[Query, ...]:
+def from_json(
+    text: str, mixture: str, where: str = "queries", num_components: int = MAX_COMPONENTS
+) -> Tuple[Query, ...]:
     """The queries of a mixture from what ``to_json`` made.
 
     Raises:
@@ -117,5 +119,6 @@ def from_json(text: str, mixture: str, where: str = "queries") -> Tuple[Query, .
         raise TSXError(f"{where}: {mixture}: expected a list of queries, found {shown(found)}")
     place = f"{where}: {mixture}: queries"
     return tuple(
-        Query.from_record(one, mixture, f"{place}[{number}]") for number, one in enumerate(found)
+        Query.from_record(one, mixture, f"{place}[{number}]", num_components)
+        for number, one in enumerate(found)
     )

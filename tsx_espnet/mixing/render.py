@@ -142,7 +142,7 @@ def render_enrollments(plan: Plan, clips: ClipSet) -> Enrollments:
     """Component -> its enrollments as recorded, each (L,) float32 of its own length."""
     rendered: Enrollments = {}
     for one in plan.enrollments:
-        component = plan.target if one.component is None else one.component
+        component = plan.component_of(one)
         samples = clips.read(one.clip, one.start, one.length)
         rendered[component] = (*rendered.get(component, ()), samples)
     return rendered

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,16 +13,16 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.background import draw_background, open_noise
 from tsx_espnet.mixing.components import Components, consecutive
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.crop import Crop, Refused
 from tsx_espnet.mixing.enrollment import (
     all_enrollments,
     check_enrollments,
     draw_enrollments,
     draw_excerpt,
-    split_clip,
 )
 from tsx_espnet.mixing.pairing import Wanted, collide, open_pairing
-from tsx_espnet.mixing.placement import Refused, Region, draw_crop, lay_out
-from tsx_espnet.mixing.plan import Enrollment, Placement, Plan
+from tsx_espnet.mixing.placement import lay_out
+from tsx_espnet.mixing.plan import Enrollment, Plan
 from tsx_espnet.mixing.query import Query
 from tsx_espnet.mixing.render import Rendered
 from tsx_espnet.mixing.superclasses import load_superclasses
@@ -30,15 +30,6 @@ from tsx_espnet.mixing.superclasses import load_superclasses
 MAX_REFUSED = 1000
 HOLD = 50  # refused draws before another first class is tried
 TARGETS = ("any", "new", "seen")
-
-
-class _Crop(NamedTuple):
-    clip: str
-    label: str
-    labels: Tuple[str, ...]
-    start: int  # frames
-    track: np.ndarray  # (n, 3)
-    rest: Optional[Region] = None  # what its enrollment is taken from
 
 
 class Sampler:
@@ -76,16 +67,16 @@ class Sampler:
         self.target = target
         self.examples = examples
         self._check_target()
-        self._cuts = config.cuts_clips and examples is None
-        least = config.least_samples(clips.fs) * (2 if self._cuts else 1)
+        self._splits = config.splits_clips and examples is None
+        least = config.least_samples(clips.fs) * (2 if self._splits else 1)
         if not len(clips.long_enough(least)):
-            twice = "twice " if self._cuts else ""
+            twice = "twice " if self._splits else ""
             raise TSXError(
                 f"{clips}: all {len(clips.long_enough(0))} clips are shorter than {twice}"
                 f"min_sounding = {config.min_sounding:g} s"
             )
         try:
-            if not self._cuts:
+            if not self._splits:
                 check_enrollments(clips, config, examples)
             self.superclasses: Optional[Dict[str, Sequence[str]]] = None
             if config.strategy in ("different", "same"):
@@ -115,8 +106,7 @@ class Sampler:
                 raise TSXError(f"{which}: expected an integer in [0, 2^32), found {number}")
         name = name or f"s{seed}e{epoch}i{index}"
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch, index]))
-        low, high = self.config.source_counts
-        number = low if low == high else int(rng.integers(low, high + 1))
+        number = self._draw_number(rng)
         refused: Counter = Counter()
         for attempt in range(MAX_REFUSED):
             if attempt % HOLD == 0:
@@ -148,32 +138,37 @@ class Sampler:
         if not self._targets(self.config.source_counts[0]):
             raise TSXError("target seen: expected two sources or more, none of the interference")
 
-    def _targets(self, num_sources: int) -> Sequence[int]:
-        """The components that can be the target; a new class, and no interference, comes first."""
-        number = num_sources // self.config.component_sources
-        mixed = 1 if self.config.interference is not None else number
-        return {"any": range(mixed), "new": (0,), "seen": range(1, mixed)}[self.target]
+    def _targets(self, number: int) -> Sequence[int]:
+        """The components of ``number`` sources that can be the target; a new class comes first."""
+        config = self.config
+        number = 1 if config.interference is not None else number // config.component_sources
+        return {"any": range(number), "new": (0,), "seen": range(1, number)}[self.target]
+
+    def _draw_number(self, rng: np.random.Generator) -> int:
+        """How many sources are mixed."""
+        low, high = self.config.source_counts
+        step = self.config.component_sources
+        return low if low == high else step * int(rng.integers(low // step, high // step + 1))
 
     def _try(
         self, rng: np.random.Generator, first: Wanted, number: int, name: str
     ) -> Dict[str, Any]:
-        """The fields of the plan ``name`` of ``number`` sources, except that and its origin.
+        """The fields of the plan ``name`` of ``number`` sources, except its name and its origin.
 
         Raises:
             Refused: if the draw makes no mixture.
         """
-        clips, config = self.clips, self.config
+        clips, config, targets = self.clips, self.config, self._targets(number)
         wanted = [first]
         while len(wanted) < number:
             wanted.append(self._pairing.next(rng, wanted))
-        names = [self._draw_clip(rng, one) for one in wanted]
+        names = [clips.ids[int(one.clips[rng.integers(len(one.clips))])] for one in wanted]
         labels = tuple(clips.labels(name) for name in names)
         if collide(wanted, labels):
             raise Refused("shared label")
-        targets = self._targets(number)
         crops = [
-            self._draw_crop(rng, name, one.label, own, self._cuts and place in targets)
-            for place, (name, one, own) in enumerate(zip(names, wanted, labels))
+            Crop.draw(rng, clips, clip, one.label, config, self._splits and place in targets)
+            for place, (clip, one) in enumerate(zip(names, wanted))
         ]
         num_samples = config.num_frames(clips.fs) * clips.hop
         background, noise_energy = None, None
@@ -207,7 +202,7 @@ class Sampler:
         return {
             "fs": clips.fs,
             "num_samples": num_samples,
-            "sources": tuple(self._placement(*row) for row in placed),
+            "sources": tuple(crop.place(clips, *row) for crop, *row in placed),
             "target": target,
             "conditions": conditions,
             "snr": None if level is None else float(level[0] - level[1]),
@@ -220,7 +215,7 @@ class Sampler:
     def _draw_queries(
         self,
         rng: np.random.Generator,
-        crops: Sequence[_Crop],
+        crops: Sequence[Crop],
         components: Components,
         target: int,
         conditions: Mapping[str, str],
@@ -240,35 +235,14 @@ class Sampler:
             enrollments += tuple(dataclasses.replace(one, component=number) for one in drawn)
         return {"enrollments": enrollments, "queries": queries}
 
-    def _draw_clip(self, rng: np.random.Generator, wanted: Wanted) -> str:
-        return self.clips.ids[int(wanted.clips[rng.integers(len(wanted.clips))])]
-
-    def _draw_crop(
-        self,
-        rng: np.random.Generator,
-        name: str,
-        label: str,
-        labels: Tuple[str, ...],
-        cut: bool,
-    ) -> _Crop:
-        fs, config = self.clips.fs, self.config
-        energies = self.clips.energies(name)
-        region, rest = split_clip(rng, energies, fs, config) if cut else (None, None)
-        num_frames, duration = config.num_frames(fs), config.clip_duration
-        start, length = draw_crop(
-            rng, energies, fs, num_frames, config.min_sounding, duration, region
-        )
-        label = label or next(iter(labels), "")
-        return _Crop(name, label, labels, start, energies[start : start + length], rest)
-
     def _draw_enrollments(
         self,
         rng: np.random.Generator,
-        crops: Sequence[_Crop],
+        crops: Sequence[Crop],
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is queried by, or the rest of its own clip."""
+        """Of the class that the target is queried by."""
         wanted, clips, config = crops[target], self.clips, self.config
         if wanted.rest is not None:
             return (draw_excerpt(rng, clips, wanted.clip, config, wanted.rest),)
@@ -282,14 +256,3 @@ class Sampler:
         foreign = {x for crop in crops for x in crop.labels}.difference(wanted.labels)
         candidates = clips.clips_of(label, config.least_samples(clips.fs))
         return draw_enrollments(rng, clips, candidates, wanted.clip, foreign, config)
-
-    def _placement(
-        self, crop: _Crop, first: int, length: int, offset: int, gain: float
-    ) -> Placement:
-        hop = self.clips.hop
-        start = int(crop.start + first) * hop
-        # the last frame of a clip may be a short one
-        samples = min(int(length) * hop, self.clips.num_samples(crop.clip) - start)
-        return Placement(
-            crop.clip, crop.label, crop.labels, start, samples, int(offset) * hop, float(gain)
-        )

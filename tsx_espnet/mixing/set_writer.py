@@ -28,7 +28,7 @@ from tsx_espnet.mixing.mixture_set import (
     query_entries,
 )
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
-from tsx_espnet.mixing.query import Query, target_name, to_json
+from tsx_espnet.mixing.query import Query, to_json
 from tsx_espnet.mixing.render import join, mix, render_sources
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.output import Output
@@ -65,8 +65,7 @@ def write_mixtures(
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
     clips = (sampler.clips, sampler.noise, sampler.examples)
-    config = sampler.config
-    further = config.write_sources or config.num_targets == "all" or config.component_sources > 1
+    further = sampler.config.has_sources
     WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
 
 
@@ -93,7 +92,7 @@ def rebuild(
     of_plans = digest("".join(plan.to_json() for plan in plans).encode())
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
     facts: Dict[str, Any] = {"plans": of_plans}
-    further = any(plan.components or plan.queries for plan in plans)
+    further = any(plan.components or plan.further for plan in plans)
     if not further and (path.parent / SOURCES.file).is_file():
         facts["write_sources"] = further = True
     plan_of, number = plans.__getitem__, len(plans)
@@ -200,7 +199,7 @@ class WrittenMixtures(Output):
         """Component -> the paths of its enrollments, as the value of a condition."""
         paths: Dict[int, List[str]] = {}
         for path, one in self._enrollments(plan):
-            paths.setdefault(_component(plan, one), []).append(str(path))
+            paths.setdefault(plan.component_of(one), []).append(str(path))
         return {
             component: json.dumps(own, ensure_ascii=False) if len(own) > 1 else own[0]
             for component, own in paths.items()
@@ -211,7 +210,7 @@ class WrittenMixtures(Output):
         examples, folder = self.examples, self.directory / "wav" / ENROLLMENT
         seen: Counter = Counter()
         for one in plan.enrollments:
-            name = target_name(plan.id, _component(plan, one), plan.target)
+            name = plan.target_name(plan.component_of(one))
             seen[name] += 1
             whole = one.length == examples.num_samples(one.clip)
             path = Path(examples.path(one.clip)) if whole else folder / f"{name}_{seen[name]}.wav"
@@ -242,10 +241,6 @@ class WrittenMixtures(Output):
         for path, one in self._excerpts(plan).items():
             samples = self.examples.read(one.clip, one.start, one.length)
             write_float_wav(path, samples, plan.fs)
-
-
-def _component(plan: Plan, enrollment: Enrollment) -> int:
-    return plan.target if enrollment.component is None else enrollment.component
 
 
 def _read_plans(directory: Path, number: int) -> List[Plan]:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from tsx_espnet.pretrained.base import AbsPretrained, without_autocast
-from tsx_espnet.pretrained.features import kaldi_fbank
+from tsx_espnet.pretrained.features import kaldi_fbank, kaldi_filters
 from tsx_espnet.pretrained.loading import load_extractor, load_transformers
 
 
@@ -91,20 +91,9 @@ class AudioSpectrogramTransformer(WindowClassifier):
     def __init__(self, directory: Path, window: float = 10.24, hop: float = 10.24):
         extractor = load_extractor("ASTFeatureExtractor", directory)
         super().__init__(window, hop, extractor.sampling_rate)
-        from transformers.audio_utils import mel_filter_bank
-
         self.frame, self.step = self.fs // 40, self.fs // 100  # 25 and 10 ms
-        n_fft = 1 << (self.frame - 1).bit_length()
-        filters = mel_filter_bank(
-            num_frequency_bins=n_fft // 2 + 1,
-            num_mel_filters=extractor.num_mel_bins,
-            min_frequency=20,
-            max_frequency=self.fs // 2,
-            sampling_rate=self.fs,
-            mel_scale="kaldi",
-            triangularize_in_mel_space=True,
-        )
-        self.register_buffer("filters", torch.from_numpy(filters).float())
+        filters = kaldi_filters(self.frame, extractor.num_mel_bins, self.fs)
+        self.register_buffer("filters", filters)
         self.num_frames = extractor.max_length
         self.mean, self.scale = 0.0, 1.0
         if extractor.do_normalize:

@@ -1,5 +1,7 @@
 """Spectrograms of pretrained networks, in torch, so that gradients reach the waveform."""
 
+import warnings
+
 import torch
 from torch.nn import functional
 
@@ -47,3 +49,24 @@ def kaldi_fbank(
     spectrum = torch.fft.rfft((frames - preemphasis * before) * hann, n=2 * (len(filters) - 1))
     power = spectrum.real.square() + spectrum.imag.square()
     return (power @ filters).clamp(min=torch.finfo(torch.float32).eps).log()
+
+
+def kaldi_filters(window: int, num_filters: int, fs: int) -> torch.Tensor:
+    """Kaldi's triangular mel filters from 20 Hz to fs / 2, for DFTs of the next power of 2.
+
+    Shape: (n_fft / 2 + 1, K)
+    """
+    from transformers.audio_utils import mel_filter_bank
+
+    with warnings.catch_warnings():  # of 128 filters, the lowest lie between two bins
+        warnings.simplefilter("ignore", UserWarning)
+        filters = mel_filter_bank(
+            num_frequency_bins=(1 << (window - 1).bit_length()) // 2 + 1,
+            num_mel_filters=num_filters,
+            min_frequency=20,
+            max_frequency=fs // 2,
+            sampling_rate=fs,
+            mel_scale="kaldi",
+            triangularize_in_mel_space=True,
+        )
+    return torch.from_numpy(filters).float()

@@ -3,11 +3,13 @@
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Callable, Iterable, List, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence
 
 import numpy as np
 
 from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.base import digest_of_files
+from tsx_espnet.pretrained.loading import TRANSFORMERS_FILES
 
 POOLINGS = ("mean", "first")
 SBERT = "all-MiniLM-L6-v2"
@@ -41,18 +43,25 @@ def find_language_model(name: str) -> str:
     raise TSXError(f"{root}: no model.safetensors in the package {SBERT_PACKAGE}")
 
 
+def digest_of_directory(name: str) -> Optional[str]:
+    """``digest_of_files`` of a language model that is a local directory; else None."""
+    directory = Path(name)
+    return digest_of_files(directory, TRANSFORMERS_FILES) if directory.is_dir() else None
+
+
 class LanguageModel:
     """A frozen transformer with pooling over its tokens.
 
     Args:
         name: hub name, local directory, or ``all-MiniLM-L6-v2``.
         pooling: ``mean`` over the real tokens, or the ``first`` token.
+        digest: ``digest_of_directory`` that is expected, if any.
 
     Raises:
-        TSXError: if the model cannot be loaded.
+        TSXError: if the model cannot be loaded, or is another one.
     """
 
-    def __init__(self, name: str = SBERT, pooling: str = "mean"):
+    def __init__(self, name: str = SBERT, pooling: str = "mean", digest: Optional[str] = None):
         if pooling not in POOLINGS:
             raise TSXError(f"--pooling must be one of {POOLINGS}, found {pooling!r}")
         from safetensors import SafetensorError
@@ -63,6 +72,12 @@ class LanguageModel:
         self.name = name
         self.pooling = pooling
         path = find_language_model(name)
+        found = digest_of_directory(name)
+        if None not in (digest, found) and digest != found:
+            raise TSXError(
+                f"language model {name}: expected that of the text vectors, with SHA-256 {digest}, "
+                f"found {found}"
+            )
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path)
             if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):

@@ -15,7 +15,11 @@ from tsx_espnet.checks import did_you_mean
 from tsx_espnet.cli import progress
 from tsx_espnet.errors import TSXError
 from tsx_espnet.output import Output
-from tsx_espnet.pretrained.language_model import BATCH_SIZE, LanguageModel
+from tsx_espnet.pretrained.language_model import (
+    BATCH_SIZE,
+    LanguageModel,
+    digest_of_directory,
+)
 from tsx_espnet.tables import PathLike, atomic_write, digest, parse_json
 
 
@@ -26,16 +30,23 @@ class TextTable(Mapping):
         phrases: P phrases.
         embeddings: (P, E) float32.
         language_model, pooling: what they were made with.
+        digest: of the language model's files, if it was a local directory.
     """
 
     def __init__(
-        self, phrases: Sequence[str], embeddings: np.ndarray, language_model: str, pooling: str
+        self,
+        phrases: Sequence[str],
+        embeddings: np.ndarray,
+        language_model: str,
+        pooling: str,
+        digest: Optional[str] = None,
     ):
         if embeddings.ndim != 2 or len(embeddings) != len(phrases):
             raise ValueError(f"expected ({len(phrases)}, E) embeddings, found {embeddings.shape}")
         self.embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
         self.language_model = language_model
         self.pooling = pooling
+        self.digest = digest
         self._index = {phrase: row for row, phrase in enumerate(phrases)}
         for row, phrase in enumerate(phrases):
             if self._index[phrase] != row:
@@ -69,6 +80,8 @@ class TextTable(Mapping):
             "language_model": self.language_model,
             "pooling": self.pooling,
         }
+        if self.digest is not None:
+            metadata["digest"] = self.digest
         data = _in_order(save({"embeddings": self.embeddings}, metadata))
         with atomic_write(path, "wb") as stream:
             stream.write(data)
@@ -90,6 +103,7 @@ class TextTable(Mapping):
                     stream.get_tensor("embeddings"),
                     metadata["language_model"],
                     metadata["pooling"],
+                    metadata.get("digest"),
                 )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             found = f"not a table of text embeddings ({error!r:.200})"
@@ -111,6 +125,7 @@ class EmbeddedPhrases(Output):
             "language_model": language_model,
             "pooling": pooling,
             "phrases": digest(json.dumps(list(phrases)).encode()),
+            "digest": digest_of_directory(language_model),
         }
         starts = range(0, len(phrases), BATCH_SIZE)
         batches = [phrases[start : start + BATCH_SIZE] for start in starts]
@@ -129,6 +144,8 @@ class EmbeddedPhrases(Output):
             return None
         table = TextTable.read(self.path)
         made = {"language_model": table.language_model, "pooling": table.pooling}
+        if table.digest is not None:  # tables of before have none
+            made["digest"] = table.digest
         return {**self.facts, **made} if set(self.phrases) <= set(table) else made
 
     def mark(self, findings: Dict[str, Any]) -> None:
@@ -157,8 +174,8 @@ class EmbeddedPhrases(Output):
         return f"{len(self.phrases)} phrases ({facts['language_model']})"
 
     def _write(self, directory: Path, phrases: Sequence[str], vectors: np.ndarray) -> None:
-        table = TextTable(phrases, vectors, self.facts["language_model"], self.facts["pooling"])
-        table.write(directory / self.path.name)
+        made = (self.facts[name] for name in ("language_model", "pooling", "digest"))
+        TextTable(phrases, vectors, *made).write(directory / self.path.name)
 
 
 def _in_order(data: bytes) -> bytes:
