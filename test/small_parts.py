@@ -1,8 +1,10 @@
-"""Conditioners for tests, of kinds that the package itself has none of."""
+"""Parts for tests: conditioners of every kind, and an extractor of three outputs."""
 
 import torch
 
-from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
+from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.layers.fusion import make_fusion
 from tsx_espnet.parts import OURS
 
 HOP = 40  # samples of a frame
@@ -43,22 +45,89 @@ class Loudness(Envelopes):
 
 
 class Words(AbsConditioner):
-    """A trained vector for each token."""
+    """A trained vector for each token; ``pretrained`` is for its tokenizer alone."""
 
     takes = "tokens"
     gives = "tokens"
 
-    def __init__(self, output_dim, number=10):
+    def __init__(self, output_dim, number=32, pretrained=None):
         super().__init__()
         self.table = torch.nn.Embedding(number, output_dim)
 
     def forward(self, value, lengths):
-        mask = torch.arange(value.shape[1], device=value.device) < lengths.unsqueeze(1)
-        return ConditionEmbedding(self.table(value), mask)
+        return ConditionEmbedding(self.table(value), real_positions(value.shape[1], lengths))
+
+
+class Numbers(AbsConditioner):
+    """A trained number for each value, in all D places."""
+
+    takes = "index"
+
+    def __init__(self, output_dim, number=8):
+        super().__init__()
+        self.size = output_dim
+        self.numbers = torch.nn.Parameter(torch.linspace(-1.0, 1.0, number))
+
+    def forward(self, value, lengths):
+        embedding = self.numbers[value.clamp(min=0)].unsqueeze(-1).expand(-1, -1, self.size)
+        return ConditionEmbedding(embedding, value >= 0)
+
+
+class Meanings(AbsConditioner):
+    """The vectors of a phrase, mapped to D."""
+
+    takes = "vector"
+
+    def __init__(self, output_dim, input_dim=6):
+        super().__init__()
+        self.linear = torch.nn.Linear(input_dim, output_dim)
+
+    def forward(self, value, lengths):
+        return ConditionEmbedding(self.linear(value), real_positions(value.shape[1], lengths))
+
+
+class Levels(AbsConditioner):
+    """The level of a recording, mapped to D."""
+
+    takes = "samples"
+
+    def __init__(self, output_dim):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, output_dim)
+
+    def forward(self, value, lengths):
+        level = value.square().sum(dim=1) / lengths.clamp(min=1)
+        return ConditionEmbedding(self.linear(level[:, None, None]), (lengths > 0).unsqueeze(1))
+
+
+class ThreeOutputs(AbsTSXExtractor):
+    """Masks for three outputs, from a convolution and a fusion."""
+
+    num_outputs = 3
+    accepts = ("vector", "timed", "tokens")
+
+    def __init__(self, input_dim, condition_dim, channels=8, fusion="film"):
+        super().__init__()
+        self.first = torch.nn.Conv1d(input_dim, channels, 3, padding=1)
+        self.fusion = make_fusion(fusion, condition_dim, channels)
+        self.last = torch.nn.Conv1d(channels, 3 * input_dim, 1)
+        self.accepts = self.fusion.accepts
+
+    def extract(self, feature, lengths, condition, prepared=None):
+        x = torch.tanh(self.first(feature.abs().transpose(1, 2)))
+        masks = torch.sigmoid(self.last(torch.tanh(self.fusion(x, condition))))
+        return feature.unsqueeze(1) * masks.unflatten(1, (3, -1)).transpose(2, 3)
+
+
+PARTS = {
+    "conditioner": (Envelopes, Loudness, Words, Numbers, Meanings, Levels),
+    "extractor": (ThreeOutputs,),
+}
 
 
 def register(monkeypatch):
-    """Put them into the table of conditioners until the end of a test."""
-    for part in (Envelopes, Loudness, Words):
-        path = f"{part.__module__}:{part.__name__}"
-        monkeypatch.setitem(OURS["conditioner"], part.__name__.lower(), path)
+    """Put them into the tables of the package until the end of a test."""
+    for kind, parts in PARTS.items():
+        for part in parts:
+            path = f"{part.__module__}:{part.__name__}"
+            monkeypatch.setitem(OURS[kind], part.__name__.lower(), path)

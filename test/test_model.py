@@ -277,12 +277,15 @@ def test_embed_reads_the_batch(make_model):
     torch.testing.assert_close(conditions["order"].vector()[1], table[1])
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", ["uniform", "energy", "predicted"])
-def test_every_consistency(make_model, kind):
-    model = make_model(consistency=kind)
+def test_every_consistency(make_model, tiny_config, kind, number):
+    extractor_conf = {**tiny_config["extractor_conf"], "num_outputs": number}
+    model = make_model(consistency=kind, extractor_conf=extractor_conf)
     mixture = noise()
-    target, other = model.extract(mixture, energy(model, 0, 1)).unbind(dim=1)
-    torch.testing.assert_close(target + other, mixture, atol=1e-6, rtol=1e-5)
+    outputs = model.extract(mixture, energy(model, 0, 1))
+    assert outputs.shape == (2, max(2, number), 400)
+    torch.testing.assert_close(outputs.sum(dim=1), mixture, atol=1e-6, rtol=1e-5)
 
 
 def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):

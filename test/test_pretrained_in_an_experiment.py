@@ -23,6 +23,8 @@ def trained(tmp_path_factory, make_experiment, tiny_clap):
     directory = make_experiment(
         tmp_path_factory.mktemp("exp") / "tokens",
         conditions={"text": TOKENS, "class": TOKENS},
+        extractor="conv_tasnet",
+        extractor_conf={"fusion": "attention", "bottleneck_dim": 8, "layer": 1, "stack": 1},
         pretrained={"clap": str(tiny_clap)},
         pretrained_digest={"clap": digest_of(tiny_clap)},
     )
@@ -72,14 +74,18 @@ def test_saved_again_it_takes_its_network_along(directory, tmp_path):
     np.testing.assert_array_equal(extracted(tmp_path / "again", text="rain"), expected)
 
 
-def test_packed_and_unpacked_elsewhere_it_is_the_same(trained, tmp_path):
-    pack.main(["--exp", str(trained), "--out", str(tmp_path / "exp.zip")])
+def test_packed_and_unpacked_elsewhere_it_is_the_same(directory, tmp_path):
+    left = directory / "pretrained" / "clap.tmp0123abcd"  # by a run that was killed
+    left.mkdir()
+    (left / "config.json").write_text("{}")
+    pack.main(["--exp", str(directory), "--out", str(tmp_path / "exp.zip")])
     with zipfile.ZipFile(tmp_path / "exp.zip") as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "unpacked")
-    kept = trained / "pretrained" / "clap"
-    assert {f"pretrained/clap/{path.name}" for path in kept.iterdir()} < names
-    expected = extracted(trained, text="a dog")
+    kept = directory / "pretrained" / "clap"
+    packed = {name for name in names if name.startswith("pretrained/")}
+    assert packed == {f"pretrained/clap/{path.name}" for path in kept.iterdir()}
+    expected = extracted(directory, text="a dog")
     np.testing.assert_array_equal(extracted(tmp_path / "unpacked", text="a dog"), expected)
 
 
@@ -106,6 +112,13 @@ def test_another_network_or_none_is_refused_in_one_line(directory, spoil, messag
     with pytest.raises(TSXError, match=message) as error:
         TargetSoundExtractor.load(directory)
     assert "\n" not in str(error.value)
+
+
+def test_without_its_network_it_is_not_packed(directory, tmp_path):
+    gone(directory)
+    with pytest.raises(TSXError, match="pretrained/clap: no such directory"):
+        pack.main(["--exp", str(directory), "--out", str(tmp_path / "exp.zip")])
+    assert not (tmp_path / "exp.zip").exists()
 
 
 def test_a_network_that_lies_elsewhere_is_not_packed(directory, tmp_path):

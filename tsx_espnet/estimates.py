@@ -164,8 +164,7 @@ class Estimates(Output):
         """What is written under a condition, a row for each of the estimates."""
         if find(condition).queried:
             return ESTIMATES
-        last = [self.experiment.model, *self.experiment.model.later][-1]
-        numbers = range(len(ESTIMATES) + 1, last.extractor.num_outputs + 1)
+        numbers = range(len(ESTIMATES) + 1, self.experiment.model.extractor.num_outputs + 1)
         more = (DataEntry(f"spk{k}.scp", f"speech_ref{k}", "sound", f"output{k}") for k in numbers)
         return (*ESTIMATES, *more)
 

@@ -31,7 +31,7 @@ from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
 Queries = Sequence[Mapping[str, Any]]  # of one keyword each, as in {"text": "rain"}
-Embedded = Union[ConditionEmbedding, str]  # the name of a condition that is heard
+Embedded = Union[ConditionEmbedding, str]  # a condition that is heard has its name only
 
 
 class CompoundQuery(NamedTuple):
@@ -280,7 +280,7 @@ class TargetSoundExtractor:
         wanted, unwanted = ([*map(_by_name, queries)] for queries in ((*first, *also), but))
         for name in {name for asked in (*wanted, *unwanted) for name in asked}:
             if (also or but) and not find(name).queried:
-                raise TSXError(f"{name} names no sound: it goes with neither also nor but")
+                raise TSXError(f"{name} names no sound, so also and but cannot go with it")
         return CompoundQuery(tuple(map(self.embed, wanted)), tuple(map(self.embed, unwanted)))
 
     def _recording(self, fs: float, channels: int, query: CompoundQuery) -> RecordingInSegments:

@@ -109,6 +109,5 @@ def find_tokenizer(
     if len(set(users.values())) > 1:
         found = ", ".join(f"{network} for {name}" for name, network in users.items())
         raise TSXError(f"--conditions: expected tokens of one pretrained network, found {found}")
-    for network in users.values():
-        return networks.tokenizer(network).one
-    return None
+    network = next(iter(users.values()), None)
+    return None if network is None else networks.tokenizer(network).one

@@ -149,6 +149,18 @@ class TestBroken:
         with pytest.raises(TSXError, match="clip 'a' is in only one of wav.scp, utt2num"):
             ClipSet(clip_dir)
 
+    @pytest.mark.parametrize("file", ["utt2labels", "text"])
+    def test_a_clip_in_one_table_only(self, clip_dir, file):
+        with open(clip_dir / file, "a") as stream:
+            stream.write("zz Zebra\n")
+        with pytest.raises(TSXError, match=rf"/{file}: clip 'zz' is not in wav.scp; run format"):
+            ClipSet(clip_dir)
+
+    def test_a_clip_with_neither_label_nor_text(self, clip_dir):
+        edit(clip_dir / "utt2labels", "c Dog\n", "")
+        with pytest.raises(TSXError, match="clip 'c' is neither in utt2labels nor in text; run f"):
+            ClipSet(clip_dir)
+
     @pytest.mark.parametrize("bad", ["0", "-3", "many"])
     def test_bad_length(self, clip_dir, bad):
         edit(clip_dir / "utt2num_samples", "a 4044", f"a {bad}")

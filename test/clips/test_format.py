@@ -70,6 +70,61 @@ def test_everything_is_there_and_agrees(tmp_path):
         np.testing.assert_array_equal(energies, clip_energies(samples, 8000))
 
 
+class TestWithoutLabels:
+    TEXTS = ["[Music] A man, a dog", '["下雨了", "It \\"rains\\".", "n/a"]', "n/a"]
+
+    @pytest.fixture
+    def data(self, tmp_path):
+        data = make(tmp_path, num_clips=3)
+        lines = [f"c{number} {text}\n" for number, text in enumerate(self.TEXTS)]
+        (data / "text").write_text("".join(lines), encoding="utf-8")
+        (data / "utt2phrases").write_text('c0 ["a man", "a dog"]\nz ["not there"]\n')
+        (data / "utt2labels").write_text("c2 Rain\n")
+        return data
+
+    def test_some(self, data, tmp_path):
+        out = tmp_path / "dump"
+        format_set(data, out, 8000)
+        clips = ClipSet(out)
+        assert [clips.labels(name) for name in clips.ids] == [(), (), ("Rain",)]
+        captions = [("[Music] A man, a dog",), ("下雨了", 'It "rains".'), ()]
+        assert [clips.captions(name) for name in clips.ids] == captions
+        assert [clips.phrases(name) for name in clips.ids] == [("a man", "a dog"), (), ()]
+        assert (out / "classes.txt").read_text() == "Rain\n"
+
+    def test_all(self, data, tmp_path):
+        """Nothing is left of the labels that the clips had when they were formatted before."""
+        out = tmp_path / "dump"
+        format_set(data, out, 8000)
+        (data / "utt2labels").unlink()
+        (data / "utt2phrases").unlink()
+        (data / "text").write_text("".join(f"c{n} It is {n}.\n" for n in range(3)))
+        format_set(data, out, 8000)
+        assert not {"utt2labels", "utt2phrases", "classes.txt"} & {x.name for x in out.iterdir()}
+        clips = ClipSet(out)
+        assert clips.classes == [] and not len(clips.clips_of("Rain"))
+        assert clips.captions("c1") == ("It is 1.",) and clips.phrases("c1") == ()
+
+    @pytest.mark.parametrize("file", ["text", "utt2phrases", "utt2labels"])
+    def test_a_table_that_vanished_is_made_again(self, data, tmp_path, file):
+        out = tmp_path / "dump"
+        format_set(data, out, 8000)
+        before = (out / file).read_text()
+        (out / file).unlink()
+        format_set(data, out, 8000)
+        assert (out / file).read_text() == before
+
+    def test_captions_under_their_older_name(self, data, tmp_path, capsys):
+        """Sets that were formatted before stay what they are, and are not made again."""
+        out = tmp_path / "dump"
+        (data / "text").rename(data / "utt2captions")
+        format_set(data, out, 8000)
+        (out / "text").rename(out / "utt2captions")
+        format_set(data, out, 8000)
+        assert "already done" in capsys.readouterr().out and not (out / "text").exists()
+        assert ClipSet(out).captions("c1") == ("下雨了", 'It "rains".')
+
+
 def test_jobs_and_merge_give_what_one_process_gives(tmp_path, capsys):
     data = make(tmp_path)
     format_set(data, tmp_path / "one", 8000)

@@ -18,6 +18,8 @@ def args(data, tiny, tiny_clap, tmp_path):
     tokens = {"conditioner": "tokens", "pretrained": "clap"}
     conditions = {"energy": {}, "text": tokens, "class": tokens}
     config = {**tiny.config, "conditions": conditions, "objective": "hct", "num_workers": 1}
+    sizes = {"bottleneck_dim": 8, "hidden_dim": 8, "layer": 1, "stack": 1}
+    config.update(extractor="conv_tasnet", extractor_conf={"fusion": "attention", **sizes})
     (tmp_path / "tokens.yaml").write_text(yaml.safe_dump(config))
     return [
         *("--config", tmp_path / "tokens.yaml"),

@@ -1,5 +1,6 @@
 """Stage 8 on a made-up experiment."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_the_whole_report(scored, capsys):
     assert all((scored.exp / link).exists() for link in links)
     examples = re.findall(r"^  (.*examples/mix\d+)$", printed, re.MULTILINE)
     assert len(examples) == 3
+
+
+def test_clips_without_labels_have_no_table_of_classes(scored):
+    path = scored.estimates / "scores.csv"
+    assert "## Classes, by text" in run(scored)
+    write_scores(path, [dataclasses.replace(one, label="") for one in read_scores(path)])
+    assert "Classes" not in run(scored)
 
 
 def test_examples_are_the_sounds_of_the_test_set(scored):

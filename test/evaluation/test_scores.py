@@ -29,6 +29,7 @@ score = st.builds(
     *(line, st.sampled_from(["energy", "text"]), line, line),
     **dict.fromkeys(METRICS, number),
     clip=line,
+    in_mixture=st.just("") | line,
 )
 
 

@@ -158,6 +158,21 @@ def test_fewer_outputs_than_sources_are_target_and_all_the_rest(mixtures, tmp_pa
             assert row.value == "spk2" and row.si_sdr > 60
 
 
+def test_a_mixture_of_one_source_has_nothing_to_be_separated(corpus, tmp_path):
+    config = MixingConfig(duration=0.5, num_sources=[1, 2], write_sources=True)
+    write_mixtures(Sampler(corpus, config), NUMBER, 0, tmp_path / "mix")
+    mixtures, out = MixtureSet(tmp_path / "mix"), tmp_path / "infer"
+    tables = {}, {}
+    for name in mixtures.ids:
+        tables[0][name] = sum(sources_of(mixtures, name).reshape(mixtures.count(name), -1))
+        tables[1][name] = 0.5 * tables[0][name]
+    write(out, UNCONDITIONAL, tables)
+    Scores(mixtures, out).write()
+    silent = {row.mixture: row.silent for row in read_scores(out / FILE)}
+    assert silent == {n: "other" if mixtures.count(n) == 1 else "" for n in mixtures.ids}
+    assert len(set(silent.values())) == 2
+
+
 def test_reports_and_comparisons_count_targets_and_draw_mixtures(mixtures, queried, capsys):
     first, second = (queried(*one) for one in (("good", 0.1, 1), ("bad", 0.3, 2)))
     exp = first.parents[1]

@@ -78,6 +78,14 @@ def test_any_process_plays_the_same(planned):
         assert pool.map(_play, [planned] * 2) == [here, here]
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.permutations([(epoch, index) for epoch in range(3) for index in range(10)]))
+def test_nothing_depends_on_what_was_drawn_before(planned, places):
+    alone = PlannedMixtures(planned.plans, planned.clips)
+    drawn = {place: alone.draw(1, *place) for place in places}
+    assert drawn == {place: planned.draw(1, *place) for place in sorted(places)}
+
+
 def test_plans_of_other_clips_are_refused(planned, make_clips, make_noise):
     with pytest.raises(TSXError, match="expected one plan or more, found none"):
         PlannedMixtures([], planned.clips)

@@ -1,5 +1,7 @@
 """Streams: exact shares of every batch, whoever loads it."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +71,16 @@ def test_each_stream_draws_its_own_mixtures_in_order(streams, samplers):
 def test_equal_streams_do_not_draw_alike(streams):
     drawn = [streams.draw(0, 0, index) for index in range(48)]
     assert len({plan.sources for plan in drawn}) == 48 == len({plan.id for plan in drawn})
+
+
+def _draw_some(streams):
+    return [streams.draw(3, 7, index).to_json() for index in (9, 0, 4, 15)]
+
+
+def test_any_process_draws_the_same(streams):
+    here = _draw_some(streams)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(_draw_some, [streams] * 2) == [here, here]
 
 
 def test_given_plans_are_played_once_each(samplers, corpus):

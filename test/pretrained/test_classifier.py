@@ -124,5 +124,5 @@ def test_layers_cover_all_weights_but_none_twice(ast):
 def test_settings_of_something_else_are_refused(tiny_ast, tmp_path):
     directory = shutil.copytree(tiny_ast, tmp_path / "ast")
     (directory / "preprocessor_config.json").unlink()
-    with pytest.raises(TSXError, match="expected the settings of a ASTFeatureExtractor"):
+    with pytest.raises(TSXError, match="expected settings of ASTFeatureExtractor"):
         load(directory)

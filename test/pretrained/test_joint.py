@@ -219,7 +219,7 @@ def truncated(directory):
     "spoil, message",
     [
         (without("vocab.txt"), "expected a tokenizer"),
-        (without("preprocessor_config.json"), "expected the settings of a ClapFeatureExtractor"),
+        (without("preprocessor_config.json"), "expected settings of ClapFeatureExtractor"),
         (without("model.safetensors"), "expected a ClapModel in safetensors"),
         (pickled, "expected a ClapModel in safetensors"),
         (truncated, "expected a ClapModel in safetensors"),

@@ -52,7 +52,7 @@ def about(text):
         (about('{"kind": "cnn15"}'), "expected one of cnn14, .*, found 'cnn15'"),
         (about('{"kind": "cnn14", "hob": 1}'), "no option 'hob'; did you mean hop?"),
         (about('{"kind": "cnn14", "directory": "x"}'), "no option 'directory'"),
-        (about('{"kind": "ast", "hop": "x"}'), "expected the settings of a ASTFeatureExtractor"),
+        (about('{"kind": "ast", "hop": "x"}'), "expected settings of ASTFeatureExtractor"),
     ],
 )
 def test_what_is_no_network_is_refused_in_one_line(tmp_path, spoil, message):

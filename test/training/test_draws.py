@@ -20,7 +20,7 @@ MIXING = {"duration": 0.4, "snr": [0.0, 5.0], "min_overlap": 0.3, "min_sounding"
 OPTIONS = {
     **dict.fromkeys(("train_clips", "train_streams", "train_mixtures", "mixing_config")),
     **dict.fromkeys(("background_noise", "interference", "class_list")),
-    **{"conditions": {"class": {}}, "dry_run": False},
+    "conditions": {"class": {}},
     **{"class_level": "any", "text_variants": False, "batch_size": 4, "mixtures_per_epoch": 10},
 }
 

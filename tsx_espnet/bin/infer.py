@@ -1,4 +1,4 @@
-"""Extract target and rest of every mixture of a set, by each applicable condition."""
+"""Extract every target of a set of mixtures, and its rest, by each applicable condition."""
 
 import argparse
 from typing import Optional, Sequence, Tuple

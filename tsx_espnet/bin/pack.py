@@ -31,15 +31,16 @@ def main(argv: Sequence[str] = None) -> None:
     from espnet2.main_funcs.pack_funcs import pack
 
     from tsx_espnet.experiment import find_model_file, read_config
-    from tsx_espnet.pretrained.store import PRETRAINED
+    from tsx_espnet.pretrained.store import PRETRAINED, files_of
     from tsx_espnet.tables import temporary_name
 
     experiment = Path(args.exp)
-    read_config(experiment)
+    config = read_config(experiment)
     model_file = find_model_file(experiment, args.model_file).name
     packed = [name for name in OPTIONAL if (experiment / name).is_file()]
-    networks = sorted((experiment / PRETRAINED).glob("*/*"))
-    packed += [str(path.relative_to(experiment)) for path in networks]
+    for name in config.get("pretrained") or {}:
+        files = files_of(experiment / PRETRAINED / name)
+        packed += [str(path.relative_to(experiment)) for path in files]
     for name in (model_file, "config.yaml", *packed):
         # ESPnet would name the member after the place that a link leads to
         if experiment.resolve() not in (experiment / name).resolve().parents:

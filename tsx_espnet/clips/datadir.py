@@ -143,7 +143,7 @@ def read_classes(path: PathLike) -> List[str]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TSXError(f"{path}: no such file; format writes classes.txt, if clips have labels")
+        raise TSXError(f"{path}: no such file; format writes classes.txt of labels")
     try:
         classes = path.read_text(encoding="utf-8").split()
     except UnicodeDecodeError as error:

@@ -132,9 +132,7 @@ def report(
         markdown(summary_table(rows, "condition")),
         bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),
         image("Mean SI-SDRi of each condition with its 95 % interval", bars),
-        f"## Classes, by {shown}",
-        f"Class of the target (its most specific label); condition: {shown}.",
-        markdown(summary_table(by_label(scores, shown), "class", brief=True)),
+        *_classes(scores, shown),
         "## Learning curves",
         image("Loss and SI-SDR over the epochs", curves)
         or "No finished epoch was found in `train.log`.",
@@ -226,7 +224,7 @@ def write_example(
     score = table[shown]
     pictures = {
         f"mixture (SI-SDR {score.si_sdr_mixture:.1f} dB)": signals["mixture"],
-        f"target ({score.label})": signals["target"],
+        f"target ({score.label})" if score.label else "target": signals["target"],
         f"estimate (SI-SDR {score.si_sdr:.1f} dB)": signals[f"estimate_{shown}"],
     }
     quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{score.value}\N{RIGHT DOUBLE QUOTATION MARK}"
@@ -244,6 +242,16 @@ def _headline(rows: Sequence[Summary], shown: str, test_set: str) -> str:
         f"**{number(row.means['si_sdri'])} dB** (95 % interval {interval(row)} dB) over "
         f"{row.count} {counted(rows)}; {number(100 * row.worse, 1)} % are worse than the mixture."
     )
+
+
+def _classes(scores: Sequence[Score], shown: str) -> List[str]:
+    if not any(score.label for score in scores):
+        return []
+    return [
+        f"## Classes, by {shown}",
+        f"Class of the target (its most specific label); condition: {shown}.",
+        markdown(summary_table(by_label(scores, shown), "class", brief=True)),
+    ]
 
 
 def _examples(examples: Dict[str, List[Score]], shown: str) -> List[str]:

@@ -1,5 +1,6 @@
 """The experiments behind the tables of a paper, as far as they were run, and what each cell is."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -168,7 +169,7 @@ class Study:
         runs = (run for model in models for run in self._experiments.get(model, {}).values())
         return mark(name, any(run.oracle for run in runs))
 
-    @property
+    @functools.cached_property
     def counted(self) -> str:
         """What the tables count: "targets" if any mixture has several, else "mixtures"."""
         sets = (self.targets(name).values() for name in self._sets)

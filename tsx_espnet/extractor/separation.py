@@ -103,13 +103,14 @@ class Pass(torch.nn.Module):
     ) -> torch.Tensor:
         """The outputs of a later pass, given those of the one before: (B, M, T) -> (B, M, T).
 
-        It hears a condition of its own, or has that of the pass before.
+        It hears a condition of its own, or has that of the first pass.
         """
         if self.stop_gradient:
             estimates = estimates.detach()
         estimates = estimates / encoded.level.unsqueeze(1)
         encoded = self._encode(*encoded[:3], estimates, encoded.sources)
-        for name in self.conditioners:
+        if self.conditioners:
+            (name,) = self.conditioners
             condition = self.hear(encoded, name)
         return self.run(encoded, condition)
 

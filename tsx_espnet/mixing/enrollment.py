@@ -30,9 +30,9 @@ def check_enrollments(
         for number in clips.long_enough(least):
             name = clips.ids[int(number)]
             if not clips.labels(name):
+                without = "" if examples is not None else "; enrollment_from: same needs none"
                 raise TSXError(
-                    f"enrollments: clip {name!r} has no label to find another clip by; expected "
-                    "labels, or enrollment_from: same"
+                    f"enrollments: clip {name!r} has no label to find another clip by{without}"
                 )
     if examples is not None:
         return

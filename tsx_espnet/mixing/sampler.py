@@ -242,7 +242,7 @@ class Sampler:
         target: int,
         conditions: Mapping[str, str],
     ) -> Tuple[Enrollment, ...]:
-        """Of the class that the target is queried by."""
+        """Of the class that the target is queried by, or the rest of its own clip."""
         wanted, clips, config = crops[target], self.clips, self.config
         if wanted.rest is not None:
             return (draw_excerpt(rng, clips, wanted.clip, config, wanted.rest),)

@@ -48,7 +48,7 @@ def load_extractor(name: str, directory: Path) -> Any:
         return getattr(quiet_transformers(), name).from_pretrained(directory, local_files_only=True)
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise TSXError(f"{directory}: expected the settings of a {name}: {reason}") from None
+        raise TSXError(f"{directory}: expected settings of {name}: {reason}") from None
 
 
 def quiet_transformers() -> Any:

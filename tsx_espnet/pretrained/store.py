@@ -10,7 +10,7 @@ import inspect
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from tsx_espnet.checks import check_names, shown
 from tsx_espnet.errors import TSXError
@@ -63,6 +63,16 @@ def _read_json(path: Path) -> Dict[str, Any]:
     return found
 
 
+def files_of(directory: PathLike) -> List[Path]:
+    """What a network is made from.
+
+    Raises:
+        TSXError: as ``read_about``.
+    """
+    network, _ = read_about(directory)
+    return find_files(Path(directory), network.files)
+
+
 def digest_of(directory: PathLike) -> str:
     """SHA-256 of what a network is made from: the names and the contents of its files, in hex.
 
@@ -95,14 +105,14 @@ def keep(directory: PathLike, kept: PathLike) -> None:
         TSXError: if they cannot be copied.
     """
     directory, kept = Path(directory), Path(kept)
-    network, _ = read_about(directory)
+    files = files_of(directory)
     with contextlib.suppress(TSXError):
         if digest_of(kept) == digest_of(directory):
             return
     temporary = temporary_name(kept)
     try:
         temporary.mkdir(parents=True)
-        for path in find_files(directory, network.files):
+        for path in files:
             shutil.copyfile(path, temporary / path.name)
         shutil.rmtree(kept, ignore_errors=True)
         os.rename(temporary, kept)

@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Sequence, Union
 
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.clips.datadir import read_classes
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.mixture_set import FURTHER, PLANS
@@ -94,12 +93,8 @@ def expand_draw_options(args: argparse.Namespace) -> None:
             config = config.with_interference(args.interference)
         args.mixing_conf = _mixing_conf(args, config)
     if args.class_list is None:
-        files = [Path(directory) / "classes.txt" for directory in directories]
-        args.class_list = _class_list([file for file in files if file.is_file()])
-        needed = takes_of(args.conditions).get("class") == "index" and not args.dry_run
-        if needed and args.class_list is None:
-            found = ", ".join(map(str, files))
-            raise TSXError(f"condition class: expected labels of the clips, found no {found}")
+        by_index = takes_of(args.conditions).get("class") == "index"
+        args.class_list = _class_list(directories, by_index)
 
 
 def open_draws(args: argparse.Namespace) -> Draws:
@@ -150,8 +145,14 @@ def _read_plans(args: argparse.Namespace) -> List[Plan]:
     return plans
 
 
-def _class_list(files: Sequence[Path]) -> Union[str, List[str], None]:
-    """The file of the labels of all clips, the labels of several files together, or None."""
+def _class_list(directories: Sequence[str], needed: bool) -> Union[str, List[str], None]:
+    """The file of the labels of the clips, or the labels of several sets; None if there are none.
+
+    Args:
+        needed: name the file of a single set even if it is not there.
+    """
+    files = [Path(directory) / "classes.txt" for directory in directories]
     if len(files) == 1:
-        return str(files[0])
-    return sorted({label for file in files for label in read_classes(file)}) or None
+        return str(files[0]) if needed or files[0].is_file() else None
+    there = [file.read_text(encoding="utf-8").split() for file in files if file.is_file()]
+    return sorted({label for labels in there for label in labels}) or None

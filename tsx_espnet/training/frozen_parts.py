@@ -21,8 +21,8 @@ def keep_frozen_parts(args: argparse.Namespace) -> None:
     Raises:
         TSXError: if something is missing, or a run that is resumed was begun with something else.
     """
+    keep_networks(args)  # refused, it has changed nothing
     keep_texts(args)
-    keep_networks(args)
 
 
 def keep_texts(args: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
     if isinstance(classes, str):
         path = Path(classes)
         if not path.is_file():
-            raise TSXError(f"--class_list {path}: no such file; format makes it")
+            raise TSXError(f"--class_list {path}: no such file; format writes that of labels")
         classes = path.read_text(encoding="utf-8").split()
     takes = takes_of(args.conditions)
     if takes.get("class") == "index" and not classes:
