@@ -19,6 +19,8 @@ NAME may end before any comma of the full name, which goes on with the cells of 
 ("OCT - HCT, by text" of "OCT - HCT, by text, random, hard"), and "HEADING / NAME" looks below that
 heading alone. Numbers of a text may be rounded. Claims without a verdict are open.
 
+Not checked: in which column of its row a number stands, and what words say ("above", "twice").
+
     python tools/check_claims.py [PAGE ...]
 """
 
