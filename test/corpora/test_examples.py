@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsx_espnet.corpora.examples import choose_examples, example_numbers, rank_clips
+from tsx_espnet.corpora.examples import (
+    choose_examples,
+    example_numbers,
+    hold_out,
+    rank_clips,
+)
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import check_id
 
@@ -56,6 +61,18 @@ def test_sets_of_examples(corpus, num_draws, random):
             assert smaller.items() <= larger.items()
     shuffled = {clip: labels[clip] for clip in sorted(labels, key=lambda _: random.random())}
     assert sets == choose_examples(shuffled, recordings, numbers, num_draws)
+
+
+@given(st.dictionaries(st.text(max_size=2), st.sampled_from("123456"), max_size=40))
+def test_two_recordings_are_held_out_if_they_fit(recordings):
+    held = hold_out(recordings, 0.1)
+    sizes = sorted(list(recordings.values()).count(one) for one in set(recordings.values()))
+    assert 2 * len(held) <= len(recordings) and hold_out(recordings, 0) == []
+    assert {recordings[clip] for clip in recordings if clip not in held}.isdisjoint(
+        recordings[clip] for clip in held
+    )
+    if len(sizes) > 3 and 2 * (sizes[-1] + sizes[-2]) <= len(recordings):  # any two fit
+        assert len({recordings[clip] for clip in held}) >= 2
 
 
 def test_every_clip_can_be_the_first():

@@ -5,6 +5,7 @@ import pytest
 from tsx_espnet.bin import prepare as command
 from tsx_espnet.corpora.fsdkaggle2018 import prepare
 from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import read_table
 
 LABELS = {"Bark": 20, "Meow": 10, "Gong": 4, "Oboe": 1}  # clips of the training set
 TEST = {"Bark": 3, "Meow": 2, "Gong": 2}
@@ -78,6 +79,9 @@ def test_the_corpus_as_it_ships(root, tmp_path, capsys):
     assert count(valid) == {"Bark": 2, "Meow": 2, "Gong": 2}
     assert count(train) == {"Bark": 18, "Meow": 8, "Gong": 2, "Oboe": 1}
     assert count(test) == TEST and not train.keys() & valid.keys()
+    for name in ("train", "valid", "test"):
+        recordings = read_table(data / name / "utt2recording")
+        assert recordings == {clip: str(1000 + int(clip, 16)) for clip in read(data / name)}
     assert test["00000024"] == ("Bark", f"{root}/FSDKaggle2018.audio_test/00000024.wav")
     assert not (data / "new_train").exists()
 
@@ -190,6 +194,19 @@ class TestNewClasses:
             edit(root, TRAIN_CSV, f",{1000 + number},", f",{2000 + number // 4},")
         sets = prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[3]).sets
         assert len({clip.recording for clip in sets["new_enroll_3"].values()}) == 3
+
+    def test_examples_are_no_recordings_of_the_test_set(self, root, tmp_path):
+        """Clips 39 and 40 are the Meows of the test set."""
+        for number in range(21, 29):
+            edit(root, TRAIN_CSV, f",{1000 + number},", f",{1039 + number % 2},")
+        sets = prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[2]).sets
+        assert len(sets["new_train"]) == 10
+        found = {clip.recording for clip in sets["new_enroll_2"].values()}
+        assert found == {"1029", "1030"}
+        for number in (29, 30):
+            edit(root, TRAIN_CSV, f",{1000 + number},", ",1039,")
+        with pytest.raises(TSXError, match="'Meow': all recordings in new_train are in new_test"):
+            prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[2])
 
     @pytest.mark.parametrize(
         "options, message",

@@ -113,8 +113,8 @@ def choose_examples(
 def hold_out(recordings: Mapping[str, str], share: float) -> List[str]:
     """Some of the clips of one class: whole recordings, in a pseudorandom order.
 
-    At least two clips, so that each has another of its class, and at most half; none if ``share``
-    is 0.
+    At least two clips, and of two recordings where those fit, so that each has another of its
+    class; at most half; none if ``share`` is 0.
 
     >>> hold_out({"a": "1", "b": "1", "c": "2", "d": "3", "e": "4"}, 0.2)
     ['d', 'e']
@@ -129,7 +129,10 @@ def hold_out(recordings: Mapping[str, str], share: float) -> List[str]:
     most = len(recordings) // 2
     wanted = min(max(2, round(share * len(recordings))), most) if share else 0
     held: List[str] = []
+    number = 0  # of recordings
     for recording in sorted(clips, key=lambda name: hashlib.sha1(name.encode()).hexdigest()):
-        if len(held) < wanted and len(held) + len(clips[recording]) <= most:
+        enough = len(held) >= wanted and (number > 1 or not wanted)
+        if not enough and len(held) + len(clips[recording]) <= most:
             held += clips[recording]
+            number += 1
     return sorted(held)

@@ -58,7 +58,7 @@ def prepare(
     examples: Sequence[int] = EXAMPLES,
     num_draws: int = 1,
 ) -> Prepared:
-    """Write ``wav.scp`` and ``utt2labels`` of each set below ``data``.
+    """Write ``wav.scp``, ``utt2labels`` and ``utt2recording`` of each set below ``data``.
 
     ``test`` is the corpus's test set. Of each class of its training set, ``valid`` gets the share
     ``valid_share``: two clips at least, half of them at most, whole recordings, the same ones each
@@ -117,16 +117,15 @@ def prepare(
     sets, dropped = _seen_sets(there, new_classes, valid_share, min_clips)
     sets.update(new)
     if new:
-        pool = new["new_train"]
+        tested = {clip.recording for clip in new["new_test"].values()}
+        pool = {name: c for name, c in new["new_train"].items() if c.recording not in tested}
         labels = {name: clip.label for name, clip in pool.items()}
+        for label in set(new_classes).difference(labels.values()):
+            raise TSXError(f"new class {label!r}: all recordings in new_train are in new_test too")
         recordings = {name: clip.recording for name, clip in pool.items()}
         for name, chosen in choose_examples(labels, recordings, examples, num_draws).items():
             sets[name] = {one: pool[clip] for one, clip in chosen.items()}
-    rows = {
-        name: {one: (clip.label, clip.wav) for one, clip in clips.items()}
-        for name, clips in sets.items()
-    }
-    write_sets(data, rows)
+    write_sets(data, sets)
     return Prepared(sets, missing, dropped)
 
 
