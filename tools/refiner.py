@@ -30,7 +30,8 @@ def main(argv=None) -> None:
     import torch
 
     from tsx_espnet.experiment import load_experiment
-    from tsx_espnet.mixing.mixture_set import MIXTURE, MixtureSet
+    from tsx_espnet.mixing.data_table import MIXTURE
+    from tsx_espnet.mixing.mixture_set import MixtureSet
 
     experiment = load_experiment(args.exp)
     model = experiment.model

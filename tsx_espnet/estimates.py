@@ -36,7 +36,8 @@ from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.extractor.separation import target_and_rest
-from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, SOURCES, DataEntry, MixtureSet
+from tsx_espnet.mixing.data_table import ESTIMATES, MIXTURE, SOURCES, DataEntry
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
 from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table

@@ -9,7 +9,7 @@ from espnet2.train.dataset import ESPnetDataset
 
 from tsx_espnet.build import build_model
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, path_name_type
+from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, path_name_type
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.planned import PlannedMixtures
 from tsx_espnet.pretrained.text_table import TextTable
