@@ -33,16 +33,18 @@ def frame_energy(samples):
     return (padded.reshape(-1, HOP) ** 2).sum(axis=1)
 
 
-def write_clips(directory, clips, harmonic=None, captions=None):
+def write_clips(directory, clips, harmonic=None, captions=None, recordings=None):
     """Write a formatted directory.
 
     Args:
         clips: id -> (int16 samples, labels).
         harmonic: id -> share of the energy that counts as harmonic, 0.5 by default.
         captions: id -> captions.
+        recordings: id -> the recording that it was cut from.
     """
     (directory / "wav").mkdir(parents=True)
     tables = {name: {} for name in ("wav.scp", "utt2labels", "utt2num_samples", "text")}
+    tables["utt2recording"] = recordings or {}
     energies = {}
     for name, (samples, labels) in clips.items():
         path = directory / "wav" / f"{name}.wav"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # FSDKaggle2018, the corpus of the SoundBeam paper: 11,073 recordings, 41 classes.
-#   ./run.sh --fsdkaggle2018 DIR --fsd50k DIR --new_classes A,B,...     new classes from FSD50K
+#   ./run.sh --fsdkaggle2018 DIR --fsd50k DIR    ten new classes from FSD50K (--new_classes: others)
 #   ./run.sh --fsdkaggle2018 DIR --new_classes A,B,...     held-out classes of FSDKaggle2018
 #   ./run.sh --stage 11 --method mixed_el    only new classes, with a trained model
 #   ./run.sh --help                          every option

@@ -47,6 +47,13 @@ def test_what_is_known_of_a_clip(clip_dir):
     assert "3 clips, 8000 Hz" in repr(clips)
 
 
+def test_the_recording_of_a_clip(clip_dir):
+    assert [ClipSet(clip_dir).recording(name) for name in "abc"] == ["", "", ""]
+    (clip_dir / "utt2recording").write_text("a 17\nc take 17\n")
+    clips = ClipSet(clip_dir)
+    assert [clips.recording(name) for name in "abc"] == ["17", "", "take 17"]
+
+
 def test_segments_and_energies_are_those_of_the_file(clip_dir):
     clips = ClipSet(clip_dir)
     whole, _ = soundfile.read(clip_dir / "wav" / "a.wav", dtype="float32")
@@ -149,7 +156,7 @@ class TestBroken:
         with pytest.raises(TSXError, match="clip 'a' is in only one of wav.scp, utt2num"):
             ClipSet(clip_dir)
 
-    @pytest.mark.parametrize("file", ["utt2labels", "text"])
+    @pytest.mark.parametrize("file", ["utt2labels", "text", "utt2recording"])
     def test_a_clip_in_one_table_only(self, clip_dir, file):
         with open(clip_dir / file, "a") as stream:
             stream.write("zz Zebra\n")

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from tsx_espnet.clips.datadir import DataDir
@@ -17,6 +19,16 @@ def test_read(tmp_path):
     assert list(clips.wavs) == ["a", "b"]
     assert clips.labels == {"a": ("Bark", "Dog"), "b": ("Rain",)}
     assert clips.captions == {"b": ("light rain",)} and clips.phrases == {}
+
+
+def test_the_recordings_of_clips(tmp_path):
+    """Some may be unknown; without the table the checksum is what it was before there was one."""
+    clips = DataDir.read(write(tmp_path))
+    tables = (tmp_path / "wav.scp").read_bytes() + (tmp_path / "utt2labels").read_bytes()
+    before = hashlib.sha256(tables).hexdigest()
+    assert clips.recordings == {} and clips.checksum() == before
+    clips = DataDir.read(write(tmp_path, utt2recording="b take 7\nz 12\n"))
+    assert clips.recordings == {"b": "take 7"} and clips.checksum() != before
 
 
 def test_clips_without_labels(tmp_path):
@@ -70,6 +82,7 @@ def test_the_older_name_of_text(tmp_path):
         (dict(text='a ["ok"\n'), r'text:1: .* found \["ok"$'),
         (dict(text="a\n"), "text:1: expected 'id value', found only 'a'"),
         (dict(text="a x\na y\n"), "text:2: id 'a' occurs twice"),
+        (dict(utt2recording="a 1\nb\n"), "utt2recording:2: expected 'id value', found only 'b'"),
         (dict(utt2phrases='b Rain\na ["rain"]]\n'), "utt2phrases:2: expected a text or a JSON"),
     ],
 )

@@ -51,7 +51,9 @@ def contents(out):
 def test_everything_is_there_and_agrees(tmp_path):
     data, out = make(tmp_path), tmp_path / "dump"
     (data / "text").write_text('c1 ["steady rain", "a shower"]\n')
+    (data / "utt2recording").write_text("c1 12\nc4 take 2\n")
     done = format_set(data, out, 8000)
+    assert (out / "utt2recording").read_text() == (data / "utt2recording").read_text()
     assert json.loads((out / ".done").read_text()) == done
     assert (done["fs"], done["num_kept"], done["skipped"]) == (8000, 5, {})
     assert (out / "classes.txt").read_text() == "Rain\nWater\n"

@@ -3,11 +3,17 @@
 import pytest
 
 from tsx_espnet.bin import prepare as command
-from tsx_espnet.corpora.fsdkaggle2018 import prepare
+from tsx_espnet.corpora.fsdkaggle2018 import NEW_CLASSES, prepare
 from tsx_espnet.errors import TSXError
+from tsx_espnet.tables import read_table
 
 LABELS = {"Bark": 20, "Meow": 10, "Gong": 4, "Oboe": 1}  # clips of the training set
 TEST = {"Bark": 3, "Meow": 2, "Gong": 2}
+KAGGLE = """Acoustic_guitar Applause Bark Bass_drum Burping_or_eructation Bus Cello Chime Clarinet
+    Computer_keyboard Cough Cowbell Double_bass Drawer_open_or_close Electric_piano Fart
+    Finger_snapping Fireworks Flute Glockenspiel Gong Gunshot_or_gunfire Harmonica Hi-hat
+    Keys_jangling Knock Laughter Meow Microwave_oven Oboe Saxophone Scissors Shatter Snare_drum
+    Squeak Tambourine Tearing Telephone Trumpet Violin_or_fiddle Writing"""  # its 41 classes
 TRAIN_CSV = "train_post_competition.csv"
 TEST_CSV = "test_post_competition_scoring_clips.csv"
 
@@ -78,6 +84,9 @@ def test_the_corpus_as_it_ships(root, tmp_path, capsys):
     assert count(valid) == {"Bark": 2, "Meow": 2, "Gong": 2}
     assert count(train) == {"Bark": 18, "Meow": 8, "Gong": 2, "Oboe": 1}
     assert count(test) == TEST and not train.keys() & valid.keys()
+    for name in ("train", "valid", "test"):
+        recordings = read_table(data / name / "utt2recording")
+        assert recordings == {clip: str(1000 + int(clip, 16)) for clip in read(data / name)}
     assert test["00000024"] == ("Bark", f"{root}/FSDKaggle2018.audio_test/00000024.wav")
     assert not (data / "new_train").exists()
 
@@ -191,6 +200,19 @@ class TestNewClasses:
         sets = prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[3]).sets
         assert len({clip.recording for clip in sets["new_enroll_3"].values()}) == 3
 
+    def test_examples_are_no_recordings_of_the_test_set(self, root, tmp_path):
+        """Clips 39 and 40 are the Meows of the test set."""
+        for number in range(21, 29):
+            edit(root, TRAIN_CSV, f",{1000 + number},", f",{1039 + number % 2},")
+        sets = prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[2]).sets
+        assert len(sets["new_train"]) == 10
+        found = {clip.recording for clip in sets["new_enroll_2"].values()}
+        assert found == {"1029", "1030"}
+        for number in (29, 30):
+            edit(root, TRAIN_CSV, f",{1000 + number},", ",1039,")
+        with pytest.raises(TSXError, match="'Meow': all recordings in new_train are in new_test"):
+            prepare(root, tmp_path / "data", new_classes=["Meow"], examples=[2])
+
     @pytest.mark.parametrize(
         "options, message",
         [
@@ -201,7 +223,6 @@ class TestNewClasses:
             ({"new_classes": ["Gong", "Meow"]}, "10 of each new class are wanted; found too few"),
             ({"new_classes": ["Gong", "Meow"]}, "clips in new_train of Gong (4)"),
             ({"new_classes": ["Gong"], "examples": [0]}, "numbers from 1 to 99, found 0"),
-            ({"fsd50k": "x"}, "new classes are missing: FSD50K is there for them alone"),
         ],
     )
     def test_refusals(self, root, tmp_path, options, message):
@@ -260,6 +281,23 @@ class TestNewClasses:
         assert count(read(data / "train"))["Bark"] == 18  # nothing is taken from ours
         assert {"01_fsd50k_5"} < set(read(data / "new_enroll_1"))
         assert count(read(data / "new_enroll_1")) == {"Car": 1, "Siren": 1}
+
+    def test_new_classes_of_fsd50k_by_default(self, root, fsd50k, tmp_path):
+        assert len(set(NEW_CLASSES)) == 10 and not set(NEW_CLASSES) & set(KAGGLE.split())
+        truth = fsd50k / "FSD50K.ground_truth"
+        of_sirens = {"Siren": "Siren,Alarm,Vehicle"}  # as in the rest of this FSD50K
+        for name, split, first in (("dev", ",train", 5000), ("eval", "", 6000)):
+            for number, label in enumerate(NEW_CLASSES, start=first):
+                with open(truth / f"{name}.csv", "a") as stream:
+                    stream.write(f'{number},"{of_sirens.get(label, label)}",m{split}\n')
+                (fsd50k / f"FSD50K.{name}_audio" / f"{number}.wav").touch()
+        with open(truth / "vocabulary.csv", "a") as stream:
+            new = [label for label in NEW_CLASSES if label not in of_sirens]
+            stream.writelines(f"{n},{label},/m/{n}\n" for n, label in enumerate(new, start=100))
+        sets = prepare(root, tmp_path / "data", fsd50k=fsd50k, examples=[1]).sets
+        for name in ("new_train", "new_test", "new_enroll_1"):
+            assert {clip.label for clip in sets[name].values()} == set(NEW_CLASSES)
+        assert not {clip.label for clip in sets["train"].values()} & set(NEW_CLASSES)
 
     def test_refusals_of_fsd50k(self, root, fsd50k, tmp_path):
         message = refusal(root, tmp_path, new_classes=["Sirene"], fsd50k=fsd50k)

@@ -236,10 +236,11 @@ def test_drawn_mixtures_that_cannot_be(clips, tmp_path, format_clips):
         drawn((other, clips[1]))
 
 
-@pytest.fixture(scope="module")
-def written(clips, tmp_path_factory):
+@pytest.fixture(scope="module", params=[1, "all"])
+def written(request, clips, tmp_path_factory):
+    """The set is the same with ``num_targets: all``: its new sound is the only target."""
     directory = tmp_path_factory.mktemp("mix") / "adapt"
-    config = MixingConfig.from_dict(MIXING)
+    config = MixingConfig.from_dict({**MIXING, "num_targets": request.param})
     sampler = Sampler(ClipSet(clips), config, new_classes=["Siren", "Gong"], target="new")
     write_mixtures(sampler, 6, 0, directory)
     return directory

@@ -77,7 +77,7 @@ def test_options_that_are_written_where_they_are_not_the_default(options):
         ("num_sources: [0, 2]", r"num_sources: .* within \[1, 16\], found \[0, 2\]"),
         ("num_sources: [1, 2.0]", "num_sources: expected two integers"),
         ("num_sources: [true, 2]", "num_sources: expected two integers"),
-        ("enrollment_from: self", "enrollment_from: expected one of other, same, found 'self'"),
+        ("enrollment_from: self", "enrollment_from: expected one of other, other_clip, same"),
         ("{enrollment_from: same, enrollments: 2}", "enrollments: at most 1 from the same clip"),
         ("interference: 3", "interference: expected a file name"),
         ("{interference: x, strategy: same}", "interference: expected strategy random or clips"),

@@ -85,6 +85,60 @@ def test_a_class_with_a_single_clip_is_refused_with_its_name(make_clips, make_no
         Sampler(clips, dataclasses.replace(config, enrollments=3))
 
 
+def cut(make_noise, *sizes):
+    """Classes A, B, ... of so many clips of each recording."""
+    rng = np.random.default_rng(0)
+    names = {
+        f"{label}{number}{part}": (f"{label}{number}", label)
+        for label, counts in zip("ABC", sizes)
+        for number, count in enumerate(counts)
+        for part in "abcd"[:count]
+    }
+    clips = {name: (make_noise(rng, 1.0), (label,)) for name, (_, label) in names.items()}
+    return clips, {name: recording for name, (recording, _) in names.items()}
+
+
+def test_never_of_the_recording_of_the_target(make_clips, make_noise):
+    clips, recordings = cut(make_noise, (2, 3, 1), (4, 1))
+    clips = make_clips(clips, recordings=recordings)
+    for enrollment_from, shared in (("other", False), ("other_clip", True)):
+        config = MixingConfig(duration=1.0, enrollments=1, enrollment_from=enrollment_from)
+        sampler = Sampler(clips, config)
+        plans = [sampler.draw(0, 0, index) for index in range(200)]
+        pairs = {(p.sources[p.target].clip, p.enrollments[0].clip) for p in plans}
+        assert all(one != other for one, other in pairs)
+        assert any(recordings[one] == recordings[other] for one, other in pairs) == shared
+        assert {one for one, _ in pairs} == set(recordings)
+
+
+def test_clips_without_a_recording_go_by_clip(make_clips, make_noise):
+    """Nothing is drawn otherwise if the table is missing, or names a recording for each clip."""
+    clips, _ = cut(make_noise, (3, 2), (4,))
+    config = MixingConfig(duration=1.0, enrollments=2)
+    without, alone, some = (
+        Sampler(make_clips(clips, recordings=recordings), config)
+        for recordings in (None, {name: f"of {name}" for name in clips}, {"A0a": "x", "A0b": "x"})
+    )
+    plans = [without.draw(0, 0, index) for index in range(100)]
+    assert plans == [alone.draw(0, 0, index) for index in range(100)]
+    for index in range(100):
+        plan = some.draw(0, 0, index)
+        names = {plan.sources[plan.target].clip, *(one.clip for one in plan.enrollments)}
+        assert len(names) == 3
+        assert plan.sources[plan.target].clip not in ("A0a", "A0b") or not {"A0a", "A0b"} <= names
+
+
+def test_a_class_of_one_recording_is_refused_with_its_name(make_clips, make_noise):
+    clips, recordings = cut(make_noise, (2, 2), (4,), (3, 1))
+    clips = make_clips(clips, recordings=recordings)
+    message = r"enrollments: expected {} of other recordings .* too few in {}; .*other_clip\)"
+    for number, few in ((1, "B"), (2, "B, C")):
+        with pytest.raises(TSXError, match=message.format(number, few)):
+            Sampler(clips, MixingConfig(duration=1.0, enrollments=number))
+    allowed = MixingConfig(duration=1.0, enrollments=2, enrollment_from="other_clip")
+    assert Sampler(clips, allowed).draw(0, 0, 0).enrollments
+
+
 def test_no_enrollment_without_the_other_source(make_clips, make_noise):
     rng = np.random.default_rng(0)
     labels = {"a": ("Bark",), "b": ("Bark", "Rain"), "c": ("Rain",)}

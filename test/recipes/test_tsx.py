@@ -1,5 +1,6 @@
 """The recipe's shell: what it refuses, what it says, what it may not grow into."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -208,7 +209,7 @@ def test_scripts_of_espnet_root_win(recipes, run, tmp_path):
 
 @pytest.mark.parametrize("path", MIXING_CONFIGS, ids=str)
 def test_mixing_configs_say_what_their_name_says(path):
-    _, strategy, difficulty = path.stem.split("_")
+    _, strategy, difficulty = path.stem.split("_", 2)
     config = yaml.safe_load((EGS / path).read_text())
     assert config["strategy"] == strategy
     paper = {"hard": ([0.0, 2.5], 0.8), "easy": ([0.0, 5.0], 0.6)}  # OCT, section 3.1
@@ -219,6 +220,14 @@ def test_mixing_configs_say_what_their_name_says(path):
         assert (config["duration"], config["num_sources"]) == (6.0, 3)
         assert (config["clip_duration"], config["placement"]) == ([2.0, 5.0], "uniform")
         assert config["background"] == {"snr": [15.0, 25.0]}
+
+
+def test_every_sound_of_soundbeams_mixtures_can_be_a_target():
+    """Nothing else differs, so neither do the mixtures."""
+    conf = EGS / "fsdkaggle2018" / "conf"
+    one = MixingConfig.from_yaml(conf / "mix_random_soundbeam.yaml")
+    every = MixingConfig.from_yaml(conf / "mix_random_soundbeam_all.yaml")
+    assert one.num_targets == 1 and every == dataclasses.replace(one, num_targets="all")
 
 
 @pytest.mark.parametrize("path", MIXING_CONFIGS, ids=str)

@@ -53,7 +53,10 @@ def _add_fsdkaggle2018(corpora) -> None:
     )
     _add_new_classes(parser, EXAMPLES)
     parser.add_argument(
-        "--fsd50k", metavar="DIR", help="take the new classes from FSD50K, which lies there"
+        "--fsd50k",
+        metavar="DIR",
+        help="take the new classes from FSD50K, which lies there (--new_classes by default: "
+        f"{','.join(fsdkaggle2018.NEW_CLASSES)})",
     )
     parser.add_argument(
         "--min_clips",

@@ -96,6 +96,7 @@ class ClipSet:
         self._interfering = np.array([name in others for name in names])
         self._captions = _optional([row.captions for row in rows])
         self._phrases = _optional([row.phrases for row in rows])
+        self._recordings = _optional([row.recording for row in rows], "")
         self.hop = hop_length(self.fs)
 
     def __len__(self) -> int:
@@ -142,6 +143,10 @@ class ClipSet:
     def phrases(self, name: str) -> Tuple[str, ...]:
         """A phrase for each of the sounds in a clip, if they are known."""
         return self._texts(self._phrases, PHRASES, name)
+
+    def recording(self, name: str) -> str:
+        """The recording that a clip was cut from; empty if it is not known."""
+        return self._recordings[self._number(name)] if self._recordings is not None else ""
 
     def path(self, name: str) -> str:
         """The audio file of a clip, relative to the current directory."""
@@ -272,8 +277,8 @@ class ClipSet:
         return number
 
 
-def _optional(values: Sequence[Optional[str]]) -> Optional[Strings]:
-    """A column of JSON lists, if any clip has one."""
+def _optional(values: Sequence[Optional[str]], missing: str = "[]") -> Optional[Strings]:
+    """A column, by default of JSON lists, if any clip has a value."""
     if all(value is None for value in values):
         return None
-    return Strings("[]" if value is None else value for value in values)
+    return Strings(missing if value is None else value for value in values)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-from tsx_espnet.clips.datadir import PHRASES, text_file
+from tsx_espnet.clips.datadir import PHRASES, RECORDINGS, text_file
 from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import DONE, read_table
 
@@ -12,13 +12,15 @@ FORMAT_AGAIN = "run format again"
 
 
 class ClipRow(NamedTuple):
-    """What the tables say of a clip: audio, samples, labels, captions and phrases as JSON."""
+    """What the tables say of a clip: audio, samples, labels, captions and phrases as JSON, and the
+    recording that it was cut from."""
 
     wav: str
     num_samples: int
     labels: List[str]
     captions: Optional[str]
     phrases: Optional[str]
+    recording: Optional[str]
 
 
 def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
@@ -34,13 +36,14 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
         if wavs.keys() != lengths.keys():
             odd = min(wavs.keys() ^ lengths.keys())
             raise TSXError(f"{directory}: clip {odd!r} is in only one of wav.scp, utt2num_samples")
-        paths = [directory / "utt2labels", text_file(directory), directory / PHRASES]
+        further = (directory / PHRASES, directory / RECORDINGS)
+        paths = [directory / "utt2labels", text_file(directory), *further]
         tables = {path.name: read_table(path) for path in paths if path.is_file()}
         for file, table in tables.items():
             if not table.keys() <= wavs.keys():
                 odd = min(table.keys() - wavs.keys())
                 raise TSXError(f"{directory / file}: clip {odd!r} is not in wav.scp")
-        labels, captions, phrases = (tables.get(path.name, {}) for path in paths)
+        labels, captions, phrases, recordings = (tables.get(path.name, {}) for path in paths)
         bare = wavs.keys() - labels.keys() - captions.keys()
         if bare:
             raise TSXError(f"{directory}: clip {min(bare)!r} is neither in utt2labels nor in text")
@@ -56,6 +59,7 @@ def read_clip_tables(directory: Path) -> Dict[str, ClipRow]:
             labels[name].split(",") if name in labels else [],
             captions.get(name),
             phrases.get(name),
+            recordings.get(name),
         )
         for name in wavs
     }

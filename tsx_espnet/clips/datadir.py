@@ -11,22 +11,28 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, digest, read_table
 
 LABELS, TEXT, PHRASES = "utt2labels", "text", "utt2phrases"
+RECORDINGS = "utt2recording"
 OLD_TEXT = "utt2captions"  # what ``text`` was called
 
 
 @dataclass(frozen=True)
 class DataDir:
-    """The clips of a data directory by id: audio file, and labels, captions, phrases (if any)."""
+    """The clips of a data directory by id.
+
+    Audio file, and of those that have some: labels, captions, phrases, the recording they were cut
+    from.
+    """
 
     path: Path
     wavs: Dict[str, Path]
     labels: Dict[str, Tuple[str, ...]]
     captions: Dict[str, Tuple[str, ...]]
     phrases: Dict[str, Tuple[str, ...]]
+    recordings: Dict[str, str]
 
     @classmethod
     def read(cls, path: PathLike) -> "DataDir":
-        """Read ``wav.scp``, and of ``utt2labels``, ``text`` and ``utt2phrases`` those there are.
+        """Read ``wav.scp``, and of the other tables those that there are.
 
         Ids that ``wav.scp`` does not hold are ignored, so that a subset of ``wav.scp`` is a subset
         of the data.
@@ -57,11 +63,12 @@ class DataDir:
             if name not in labels and not captions.get(name):
                 where = " nor in ".join(map(str, names))
                 raise TSXError(f"{_line(scp, name)}: clip {name!r} is not in {where}")
-        return cls(path, wavs, labels, captions, phrases)
+        recordings = dict(_values(path / RECORDINGS, wavs))
+        return cls(path, wavs, labels, captions, phrases, recordings)
 
     def checksum(self) -> str:
         """A digest that changes with the tables (not with the audio they name)."""
-        old, new = ("wav.scp", LABELS, OLD_TEXT), (TEXT, PHRASES)
+        old, new = ("wav.scp", LABELS, OLD_TEXT), (TEXT, PHRASES, RECORDINGS)
         there = [name for name in (*old, *new) if (self.path / name).is_file()]
         names = {name: name.encode() for name in new}  # sets of before have none of these
         parts = [names.get(name, b"") + (self.path / name).read_bytes() for name in there]

@@ -3,7 +3,7 @@
 Written to the output directory:
 
 - ``wav.scp`` and ``wav/ID.wav``; ``utt2num_samples``
-- ``utt2labels``, ``text``, ``utt2phrases``, of the clips that have some
+- ``utt2labels``, ``text``, ``utt2phrases``, ``utt2recording``, of the clips that have some
 - ``energies.f32``: float32 (F, 3), the total, harmonic and percussive energy of the 10 ms frames of
   all clips (see ``clip_energies``), in the order of their ids
 - ``classes.txt``: every label of the kept clips, if there is one
@@ -24,7 +24,15 @@ import soxr
 from tsx_espnet.audio import AudioError, read_audio, write_audio
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_tables import read_lengths
-from tsx_espnet.clips.datadir import LABELS, OLD_TEXT, PHRASES, TEXT, DataDir, text_file
+from tsx_espnet.clips.datadir import (
+    LABELS,
+    OLD_TEXT,
+    PHRASES,
+    RECORDINGS,
+    TEXT,
+    DataDir,
+    text_file,
+)
 from tsx_espnet.clips.energies import (
     FILE,
     FRAME_BYTES,
@@ -111,7 +119,7 @@ class FormattedClips(Output):
             raise TSXError(f"{clips.path}: {self.summary(findings)}")
         write_table(out / "utt2num_samples", lengths)
         classes = sorted({label for name in lengths for label in clips.labels.get(name, ())})
-        for file in (LABELS, TEXT, OLD_TEXT, PHRASES, "classes.txt"):
+        for file in (LABELS, TEXT, OLD_TEXT, PHRASES, RECORDINGS, "classes.txt"):
             (out / file).unlink(missing_ok=True)
         for file, table in self._tables(lengths).items():
             write_table(out / file, table)
@@ -128,6 +136,7 @@ class FormattedClips(Output):
             LABELS: {n: ",".join(clips.labels[n]) for n in names if n in clips.labels},
             TEXT: {n: json.dumps(clips.captions[n]) for n in names if clips.captions.get(n)},
             PHRASES: {n: json.dumps(clips.phrases[n]) for n in names if clips.phrases.get(n)},
+            RECORDINGS: {n: clips.recordings[n] for n in names if n in clips.recordings},
         }
         return {file: table for file, table in tables.items() if table}
 

@@ -1,7 +1,8 @@
 """Clips of a class, chosen reproducibly: held out, or examples of a new class."""
 
 import hashlib
-from typing import Dict, List, Mapping, Sequence, Tuple
+import math
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.errors import TSXError
@@ -35,26 +36,37 @@ def drawn(draw: int) -> str:
     return f"_draw{draw}" if draw else ""
 
 
-def rank_clips(recordings: Mapping[str, str], seed: int = 0) -> List[str]:
+def rank_clips(
+    recordings: Mapping[str, str], seed: int = 0, taken: Optional[Mapping[str, int]] = None
+) -> List[str]:
     """The clips of one class, in a pseudorandom order.
 
     The second clip of a recording comes after the first of every recording, so that the first few
-    differ as much as possible.
+    differ as much as possible. Recordings that were taken before come after the others, as do the
+    clips of one recording; of those taken, the ones among more examples come first.
 
     >>> rank_clips({"a": "1", "b": "1", "c": "2", "d": "3"})
     ['c', 'a', 'd', 'b']
+    >>> rank_clips({"a": "1", "b": "1", "c": "2", "d": "3"}, taken={"c": 5, "a": 1})
+    ['d', 'c', 'b', 'a']
 
     Args:
         recordings: clip -> the recording that it was taken from.
         seed: of the order.
+        taken: of the clips that were taken before, among how few examples.
     """
+    among = {clip: (taken or {}).get(clip, math.inf) for clip in recordings}
+    fewest: Dict[str, float] = {}
+    for clip, recording in recordings.items():
+        fewest[recording] = min(among[clip], fewest.get(recording, math.inf))
     before: Dict[str, int] = {}
-    round_of: Dict[str, int] = {}
+    place: Dict[str, Tuple[int, float]] = {}
     order = sorted(recordings, key=lambda clip: hashlib.sha1(f"{seed} {clip}".encode()).hexdigest())
-    for clip in order:
-        round_of[clip] = before.get(recordings[clip], 0)
-        before[recordings[clip]] = round_of[clip] + 1
-    return sorted(order, key=round_of.__getitem__)
+    for clip in sorted(order, key=lambda clip: -among[clip]):
+        recording = recordings[clip]
+        place[clip] = before.get(recording, 0), -fewest[recording]
+        before[recording] = before.get(recording, 0) + 1
+    return sorted(order, key=place.__getitem__)
 
 
 def choose_examples(
@@ -65,7 +77,8 @@ def choose_examples(
 ) -> Dict[str, Dict[str, str]]:
     """Sets ``new_enroll_<K>`` of K examples of each class: id -> clip; the larger hold the smaller.
 
-    Further draws are ``new_enroll_<K>_draw1``, ``new_enroll_<K>_draw2``, ...: each from all clips.
+    Further draws are ``new_enroll_<K>_draw1``, ``new_enroll_<K>_draw2``, ...: each takes other
+    recordings than the draws before, as long as there are any, then those taken for a greater K.
 
     Ids are ``01_<clip>``, ``02_<clip>``, ..., in the order of choice when sorted, and different
     from those in ``new_train``.
@@ -96,25 +109,27 @@ def choose_examples(
             f"examples: {most} of each new class are wanted; found too few clips in new_train of "
             f"{', '.join(few)}"
         )
-    sets = {}
+    sets: Dict[str, Dict[str, str]] = {}
+    taken: Dict[str, int] = {}  # clip -> the smallest number of examples that it is among
     for draw in range(num_draws):
         ranked = sorted(
             (f"{rank:02d}_{clip}", rank, clip)
             for own in of_class.values()
-            for rank, clip in enumerate(rank_clips(own, seed=draw), start=1)
+            for rank, clip in enumerate(rank_clips(own, draw, taken), start=1)
         )
         for number in sorted(set(numbers)):
-            sets[f"new_enroll_{number}{drawn(draw)}"] = {
-                name: clip for name, rank, clip in ranked if rank <= number
-            }
+            chosen = {name: clip for name, rank, clip in ranked if rank <= number}
+            sets[f"new_enroll_{number}{drawn(draw)}"] = chosen
+            for clip in chosen.values():
+                taken[clip] = min(number, taken.get(clip, number))
     return sets
 
 
 def hold_out(recordings: Mapping[str, str], share: float) -> List[str]:
     """Some of the clips of one class: whole recordings, in a pseudorandom order.
 
-    At least two clips, so that each has another of its class, and at most half; none if ``share``
-    is 0.
+    At least two clips, and of two recordings where those fit, so that each has another of its
+    class; at most half; none if ``share`` is 0.
 
     >>> hold_out({"a": "1", "b": "1", "c": "2", "d": "3", "e": "4"}, 0.2)
     ['d', 'e']
@@ -129,7 +144,10 @@ def hold_out(recordings: Mapping[str, str], share: float) -> List[str]:
     most = len(recordings) // 2
     wanted = min(max(2, round(share * len(recordings))), most) if share else 0
     held: List[str] = []
+    number = 0  # of recordings
     for recording in sorted(clips, key=lambda name: hashlib.sha1(name.encode()).hexdigest()):
-        if len(held) < wanted and len(held) + len(clips[recording]) <= most:
+        enough = len(held) >= wanted and (number > 1 or not wanted)
+        if not enough and len(held) + len(clips[recording]) <= most:
             held += clips[recording]
+            number += 1
     return sorted(held)

@@ -1,7 +1,11 @@
 """FSDKaggle2018 as it ships -> data directories ``train``, ``valid``, ``test``, and of new classes.
 
-Reference: E. Fonseca et al., "General-purpose tagging of Freesound audio with AudioSet labels: task
-description, dataset, and baseline", DCASE 2018.
+References:
+    E. Fonseca et al., "General-purpose tagging of Freesound audio with AudioSet labels: task
+    description, dataset, and baseline", DCASE 2018.
+
+    [SoundBeam] Delcroix et al., "Few-shot learning of new sound classes for target sound
+    extraction", Interspeech 2021, section 5.1.
 """
 
 import os
@@ -25,6 +29,11 @@ CSVS = {
 }
 USAGES = ("Public", "Private")  # which of its two test scores a clip counted for at Kaggle
 VALID_SHARE = 0.1
+# of FSD50K, ten as in [SoundBeam]; of its own, that names only the first three here
+NEW_CLASSES = (
+    *("Male_speech_and_man_speaking", "Electric_guitar", "Camera"),
+    *("Accordion", "Crow", "Crying_and_sobbing", "Frog", "Siren", "Sneeze", "Toilet_flush"),
+)
 
 
 class Clip(NamedTuple):
@@ -58,7 +67,7 @@ def prepare(
     examples: Sequence[int] = EXAMPLES,
     num_draws: int = 1,
 ) -> Prepared:
-    """Write ``wav.scp`` and ``utt2labels`` of each set below ``data``.
+    """Write ``wav.scp``, ``utt2labels`` and ``utt2recording`` of each set below ``data``.
 
     ``test`` is the corpus's test set. Of each class of its training set, ``valid`` gets the share
     ``valid_share``: two clips at least, half of them at most, whole recordings, the same ones each
@@ -70,7 +79,7 @@ def prepare(
         root: the directory that holds ``FSDKaggle2018.audio_train`` and its neighbours.
         data: where to write; ``wav.scp`` holds absolute paths.
         valid_share: in [0, 0.5].
-        new_classes: classes to hold out.
+        new_classes: classes to hold out; if none are given, ``NEW_CLASSES`` with ``fsd50k``.
         fsd50k: directory of FSD50K, if the new classes are its; of its clips, those that have no
             other class and are no recording of FSDKaggle2018 are taken.
         min_clips: leave out classes with fewer clips than this in one of the three sets.
@@ -87,6 +96,8 @@ def prepare(
     if not 0 <= valid_share <= 0.5:
         raise TSXError(f"valid_share: expected a number in [0, 0.5], found {valid_share}")
     check_at_least(0, min_clips=min_clips)
+    if fsd50k is not None and not new_classes:
+        new_classes = NEW_CLASSES
     if test_usage not in ("all", *USAGES):
         raise TSXError(f"test_usage: expected all, {' or '.join(USAGES)}, found {test_usage!r}")
     root = Path(os.path.abspath(root))
@@ -117,16 +128,15 @@ def prepare(
     sets, dropped = _seen_sets(there, new_classes, valid_share, min_clips)
     sets.update(new)
     if new:
-        pool = new["new_train"]
+        tested = {clip.recording for clip in new["new_test"].values()}
+        pool = {name: c for name, c in new["new_train"].items() if c.recording not in tested}
         labels = {name: clip.label for name, clip in pool.items()}
+        for label in set(new_classes).difference(labels.values()):
+            raise TSXError(f"new class {label!r}: all recordings in new_train are in new_test too")
         recordings = {name: clip.recording for name, clip in pool.items()}
         for name, chosen in choose_examples(labels, recordings, examples, num_draws).items():
             sets[name] = {one: pool[clip] for one, clip in chosen.items()}
-    rows = {
-        name: {one: (clip.label, clip.wav) for one, clip in clips.items()}
-        for name, clips in sets.items()
-    }
-    write_sets(data, rows)
+    write_sets(data, sets)
     return Prepared(sets, missing, dropped)
 
 
@@ -193,8 +203,6 @@ def _new_sets(
     recordings: Collection[str],
 ) -> Dict[str, Clips]:
     """``new_train`` and ``new_test``, if there are new classes."""
-    if fsd50k is not None and not new_classes:
-        raise TSXError("new classes are missing: FSD50K is there for them alone")
     if not new_classes:
         return {}
     ours = _classes(there["train"])

@@ -10,7 +10,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.tables import PathLike, check_id, write_table
 
 SEEN, NEW = ("train", "valid", "test"), ("new_train", "new_test")
-TABLES = ("utt2labels", "wav.scp")
+TABLES = ("utt2labels", "wav.scp", "utt2recording")
 _EXAMPLES = re.compile(r"new_enroll_\d+(_draw\d+)?")  # see examples.py
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 MAX_MISSING = 0.03  # of the clips of a set; with more, the download counts as incomplete
@@ -93,17 +93,21 @@ def check_layout(
             raise TSXError(f"{path}: no such file; {expected}")
 
 
-def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[str, PathLike]]]) -> None:
-    """Write ``utt2labels`` and ``wav.scp`` of each set, and remove those of sets no longer there.
+def write_sets(data: PathLike, sets: Mapping[str, Mapping[str, Tuple[PathLike, ...]]]) -> None:
+    """Write the tables of each set, and remove those of sets no longer there.
 
     Args:
         data: directory of the data directories.
-        sets: set -> clip -> labels with commas between them, and audio file.
+        sets: set -> clip -> labels with commas between them, audio file and, if it is known, the
+            recording that the clip was cut from.
     """
     data = Path(data)
     for name, clips in sets.items():
-        for column, table in enumerate(TABLES):
-            write_table(data / name / table, {one: row[column] for one, row in clips.items()})
+        for column, file in enumerate(TABLES):
+            table = {one: row[column] for one, row in clips.items() if column < len(row)}
+            (data / name / file).unlink(missing_ok=True)
+            if table or file != TABLES[-1]:
+                write_table(data / name / file, table)
     there = {path.name for path in data.iterdir() if _EXAMPLES.fullmatch(path.name)}
     for name in {*SEEN, *NEW, *there}.difference(sets):
         for table in TABLES:

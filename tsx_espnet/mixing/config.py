@@ -15,7 +15,7 @@ from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
 STRATEGIES = ("random", "different", "same", "clips")
-ENROLLMENTS_FROM = ("other", "same")
+ENROLLMENTS_FROM = ("other", "other_clip", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
 # written only where they are not the default
@@ -55,7 +55,9 @@ class MixingConfig:
         background: of every mixture, see ``BackgroundConfig``; a mapping of its options will do.
         enrollments: how many other clips of the target's class go with a mixture.
         enrollment_duration: longest enrollment, in seconds; of a longer clip, a part.
-        enrollment_from: an ``other`` clip, or a part of the ``same`` clip that is not mixed.
+        enrollment_from: an ``other`` recording than the target's clip was cut from (if that is not
+            known, any other clip), any ``other_clip``, or a part of the ``same`` clip that is not
+            mixed.
         interference: directory of formatted clips: all sources but the first, which is the target,
             are drawn from it, each clip as likely as any other; None: from where the first is.
         component_sources: sources of a component; a target of several is queried by their texts

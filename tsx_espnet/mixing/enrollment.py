@@ -1,8 +1,11 @@
 """The enrollments of a target: other recordings of its class ([SoundBeam] Sec. 5.1), or its own.
 
-A recording that gives both is cut in two first, so that source and enrollment share no sample.
+Several clips may be cut from one recording: unless ``enrollment_from: other_clip``, none of them is
+an enrollment of another. A clip that gives both source and enrollment is cut in two first, so that
+they share no sample.
 """
 
+from collections import Counter
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -21,7 +24,8 @@ def check_enrollments(
     """Check that there can be enrollments of each clip among other ones, or the ``examples``.
 
     Raises:
-        TSXError: naming a clip that has no label, or the classes that have too few clips.
+        TSXError: naming a clip that has no label, or the classes that have too few clips or
+            recordings.
     """
     if not config.enrollments and examples is None:
         return
@@ -45,6 +49,23 @@ def check_enrollments(
             f"enrollments: {config.enrollments} needs {config.enrollments + 1} clips of each "
             f"class, as no target is its own; found too few of {named}{more}"
         )
+    if config.enrollment_from == "other_clip":
+        return
+    others = {x: _fewest_others(clips, x, least) for x, number in numbers.items() if number}
+    few = [label for label, number in others.items() if number < config.enrollments]
+    if few:
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        raise TSXError(
+            f"enrollments: expected {config.enrollments} of other recordings than the target's, "
+            f"found too few in {', '.join(few[:5])}{more}; leave them out, or allow clips of the "
+            "same recording (enrollment_from: other_clip)"
+        )
+
+
+def _fewest_others(clips: ClipSet, label: str, least: int) -> int:
+    """How many clips of a class are not of the recording that most of them are of."""
+    names = [clips.ids[int(number)] for number in clips.clips_of(label, least)]
+    return len(names) - max(Counter(clips.recording(x) or (x,) for x in names).values())
 
 
 def all_enrollments(examples: ClipSet, label: str) -> Tuple[Enrollment, ...]:
@@ -71,16 +92,19 @@ def draw_enrollments(
 
     Args:
         candidates: numbers of the clips of the target's class.
-        target: the clip that is never drawn.
+        target: the clip that is never drawn, nor one of its recording.
         foreign: labels that an enrollment must not have, those of the other sources.
 
     Raises:
         Refused: if there are too few.
     """
     drawn = []
+    own = clips.recording(target) if config.enrollment_from == "other" else ""
     for number in rng.permutation(len(candidates)):
         clip = clips.ids[int(candidates[number])]
-        if clip == target or not set(foreign).isdisjoint(clips.labels(clip)):
+        if clip == target or (own and clips.recording(clip) == own):
+            continue
+        if not set(foreign).isdisjoint(clips.labels(clip)):
             continue
         try:
             drawn.append(draw_excerpt(rng, clips, clip, config))
