@@ -19,6 +19,8 @@ NAME may end before any comma of the full name, which goes on with the cells of 
 ("OCT - HCT, by text" of "OCT - HCT, by text, random, hard"), and "HEADING / NAME" looks below that
 heading alone. Numbers of a text may be rounded. Claims without a verdict are open.
 
+Not checked: in which column of its row a number stands, and what words say ("above", "twice").
+
     python tools/check_claims.py [PAGE ...]
 """
 
@@ -34,8 +36,8 @@ VERDICTS = {"holds": "holds?", "reversed": "reversed", "open": "open", "tie": "t
 OPEN = "open"
 MARKER = re.compile(r"<!--\s*(claim:|rows:|no claim)(.*?)-->", re.S)
 LINK = re.compile(r"\]\(([^)#\s]*RESULTS\.md)(?:#[^)]*)?\)")
-RUNS = re.compile(r"\b\d+ of \d+\b")
 NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w|\.\d)")
+TOGETHER = re.compile(rf"{NUMBER.pattern} (?:of|to) {NUMBER.pattern}")  # runs, intervals
 
 
 class Block(NamedTuple):
@@ -108,10 +110,9 @@ def named(cells: Sequence[str]) -> Tuple[str, Sequence[str]]:
 
 
 def numbers_in(text: str) -> FrozenSet[str]:
-    """Numbers, without "+", and "2 of 3" as one."""
-    runs = RUNS.findall(text)
-    found = NUMBER.findall(RUNS.sub(" ", text))
-    return frozenset([*runs, *(number.replace(",", "").lstrip("+") for number in found)])
+    """Numbers, without "+"; "2 of 3" and "0.1 to 0.2" are one."""
+    found = [*TOGETHER.findall(text), *NUMBER.findall(TOGETHER.sub(" ", text))]
+    return frozenset(re.sub(r",|\+", "", number) for number in found)
 
 
 def read_results(path: Path) -> List[Result]:
@@ -152,16 +153,24 @@ def called(results: Sequence[Result], name: str) -> List[Result]:
     ]
 
 
-def lacks(number: str, numbers: FrozenSet[str]) -> bool:
-    """Whether none of ``numbers`` is this one of a text, rounded; without a sign it has either."""
-    digits = len(number.partition(".")[2])
-    if " of " in number:
-        return number not in numbers
-    half = Decimal("0.5").scaleb(-digits)
-    values = [Decimal(other) for other in numbers if " of " not in other]
-    if not number.startswith("-"):
-        values = [abs(value) for value in values]
-    return all(abs(value - Decimal(number)) > half for value in values)
+def lacking(wanted: FrozenSet[str], numbers: FrozenSet[str], rounded: bool = False) -> List[str]:
+    """Those ``wanted`` that are none of ``numbers``, nor, where both are single, two of them.
+
+    ``rounded``: those of a text, which may be rounded, and have no sign where a word says it.
+    """
+
+    def known(number: str) -> bool:
+        if number in numbers:
+            return True
+        if " " in number:
+            return " to " in number and all(map(known, number.split(" to ")))
+        half = Decimal("0.5").scaleb(-len(number.partition(".")[2]))
+        values = [Decimal(other) for other in numbers if " " not in other]
+        if not number.startswith("-"):
+            values = [abs(value) for value in values]
+        return rounded and any(abs(value - Decimal(number)) <= half for value in values)
+
+    return sorted(number for number in wanted if not known(number))
 
 
 def lines(results: Sequence[Result]) -> str:
@@ -182,26 +191,26 @@ def check_row(block: Block, results: Sequence[Result]) -> Iterator[str]:
     elif not claims and stated:
         yield "has no claim of this name"
     elif not claims:
-        missing = numbers - frozenset().union(*(result.numbers for result in found))
+        missing = lacking(numbers, frozenset().union(*(result.numbers for result in found)))
         if missing:
-            yield f"lacks {', '.join(sorted(missing))} in {lines(found)}"
+            yield f"lacks {', '.join(missing)} in {lines(found)}"
     else:
-        best = min(claims, key=lambda one: (one.verdict not in stated, len(numbers - one.numbers)))
-        runs = {one for one in best.numbers if " of " in one}
-        if [best.verdict] != stated:
-            yield f"line {best.block.line}: {best.verdict}, stated is {stated or 'no verdict'}"
-        elif numbers - best.numbers:
-            missing = ", ".join(sorted(numbers - best.numbers))
-            yield f"line {best.block.line} lacks {missing}: {best.block.text}"
+        gaps = [(lacking(numbers, claim.numbers), claim) for claim in claims]
+        missing, claim = min(gaps, key=lambda gap: (gap[1].verdict not in stated, len(gap[0])))
+        runs = {one for one in claim.numbers if " of " in one}
+        if [claim.verdict] != stated:
+            yield f"line {claim.block.line}: {claim.verdict}, stated is {stated or 'no verdict'}"
+        elif missing:
+            yield f"line {claim.block.line} lacks {', '.join(missing)}: {claim.block.text}"
         elif runs - numbers:
-            yield f"line {best.block.line}: {', '.join(runs)} runs, which is not said"
+            yield f"line {claim.block.line}: {', '.join(runs)} runs, which is not said"
 
 
 def check_text(block: Block, results: Sequence[Result], marked: bool) -> Iterator[str]:
     """What is wrong with a paragraph; ``marked``: it has to say what it rests on."""
     markers = [(kind, " ".join(rest.split())) for kind, rest in MARKER.findall(block.text)]
     text = re.sub(r"`[^`]*`", "", LINK.sub("]", MARKER.sub(" ", block.text)))
-    stated = {number for number in numbers_in(text) if "." in number or " of " in number}
+    stated = frozenset(one for one in numbers_in(text) if "." in one or " of " in one)
     said = {verdict for verdict, word in VERDICTS.items() if re.search(rf"\b{word}\b", text)}
     used: List[Result] = []
     verdicts = set()
@@ -228,7 +237,7 @@ def check_text(block: Block, results: Sequence[Result], marked: bool) -> Iterato
         yield "no comment says what this rests on (claim, rows or no claim)"
         return
     numbers = frozenset().union(*(result.numbers for result in used))
-    missing = sorted(number for number in stated if lacks(number, numbers))
+    missing = lacking(stated, numbers, rounded=True)
     if missing:
         yield f"lacks {', '.join(missing)} in {lines(used)}"
 

@@ -105,6 +105,8 @@ def test_a_page_that_agrees(check):
         ("| 12.6 |", "| 11.4 |", 10, "lacks 11.4 in line"),  # that of another model
         ("+0.44", "+0.45", 14, "line 7 lacks 0.45: | Mixed - 1-hot, seen | 500 | +1.2 | +0.44 |"),
         ("| -3.92", "| +3.92", 15, "line 8 lacks 3.92"),
+        ("(0.06 to 0.84)", "(0.06 to 0.85)", 14, "line 7 lacks 0.06 to 0.85"),
+        ("+0.44 (0.06", "+0.84 (0.06", 14, "line 7 lacks 0.84"),  # an end of its interval
         ("by 0.4 dB", "by 0.5 dB", 17, "lacks 0.5 in line 7"),
         ("by 0.2 dB", "by 0.3 dB", 20, "lacks 0.3 in line 18"),
         ("1.91 dB above", "2.91 dB above", 26, "lacks 2.91 in line 24"),  # of the other mixing
