@@ -1,5 +1,6 @@
 """Mixtures as drawn, checked on the audio they render to."""
 
+import dataclasses
 import multiprocessing
 from collections import Counter
 
@@ -9,6 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsx_espnet.conditions import phrase
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Plan
@@ -138,6 +140,27 @@ def test_classes_are_uniform_whatever_their_number_of_clips(make_clips, make_noi
     assert scipy.stats.chisquare(list(targets.values())).pvalue > 0.01
     of_e = Counter(s.clip for plan in plans for s in plan.sources if s.label == "E")
     assert len(of_e) == 17 and scipy.stats.chisquare(list(of_e.values())).pvalue > 0.01
+
+
+@pytest.mark.parametrize("strategy", ["random", "different", "same"])
+def test_the_text_is_of_the_drawn_class_and_nothing_else_changes(corpus, superclasses, strategy):
+    default, drawn = (
+        Sampler(corpus, MixingConfig(strategy=strategy, text_of=text_of), superclasses)
+        for text_of in ("specific", "drawn")
+    )
+    texts = Counter()
+    for index in range(60):
+        plan, other = (sampler.draw(1, 0, index) for sampler in (drawn, default))
+        target = plan.sources[plan.target]
+        text = plan.conditions.get("text")
+        texts[text] += 1
+        assert text in (None, phrase(target.label))
+        rest = {name: value for name, value in other.conditions.items() if name != "text"}
+        if text is not None:
+            rest["text"] = text
+        assert dataclasses.replace(other, conditions=rest) == plan
+    if strategy == "random":  # parents are drawn too
+        assert {"animal", "water", "bark"} & set(texts)
 
 
 @pytest.mark.parametrize("strategy", ["different", "same"])

@@ -35,14 +35,15 @@ from tsx_espnet.conditions.condition import (
 )
 from tsx_espnet.conditions.enrollment import Enrollment
 from tsx_espnet.conditions.signal import Energy, Harmonicity, Order, SignalCondition
-from tsx_espnet.conditions.words import ClassLabel, Text, phrase, phrases_of, synonyms
+from tsx_espnet.conditions.words import ClassLabel, Text, first_name, phrase, phrases_of, synonyms
 from tsx_espnet.errors import TSXError
 
 # fmt: off
 __all__ = [
     "ANY", "ASKED", "CONDITIONS", "ENROLLMENT", "NOT_APPLICABLE", "PLUGINS", "SOUNDING_FLOOR",
-    "UNCONDITIONAL", "Condition", "SignalCondition", "Sources", "by_keyword", "find", "hop_length",
-    "phrase", "phrases_of", "read_conditions", "register", "sounding", "synonyms",
+    "UNCONDITIONAL", "Condition", "SignalCondition", "Sources", "by_keyword", "find",
+    "first_name", "hop_length", "phrase", "phrases_of", "read_conditions", "register", "sounding",
+    "synonyms",
 ]
 # fmt: on
 

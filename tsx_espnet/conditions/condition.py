@@ -52,6 +52,7 @@ class Sources:
         class_level: ``specific``: the class is the target's most specific label that no other
             source has; ``any``: one of those labels, drawn.
         text_variants: draw the text among phrase, synonyms and captions.
+        drawn: the label each source was drawn for ("" if none), if the text is to be of that one.
     """
 
     tracks: np.ndarray
@@ -62,6 +63,7 @@ class Sources:
     margins: Mapping[str, float] = dataclasses.field(default_factory=dict)
     class_level: str = "specific"
     text_variants: bool = False
+    drawn: Optional[Sequence[str]] = None
 
     @functools.cached_property
     def energy(self) -> np.ndarray:
