@@ -43,6 +43,7 @@ def test_options_of_many_sources_come_back(tmp_path):
         {"component_sources": 2, "num_sources": 6},
         {"write_sources": True},
         {"text_of": "drawn"},
+        {"signal_values": "random"},
     ],
 )
 def test_options_that_are_written_where_they_are_not_the_default(options):

@@ -163,6 +163,36 @@ def test_the_text_is_of_the_drawn_class_and_nothing_else_changes(corpus, supercl
         assert {"animal", "water", "bark"} & set(texts)
 
 
+def test_random_signals_are_independent_of_the_measured_ones_and_change_nothing_else(corpus):
+    """Both are exchanged, or neither, for the two targets of a mixture."""
+    options = {"num_targets": "all", "snr": (0.0, 5.0), "min_overlap": 0.5}
+    measured, control = (
+        Sampler(corpus, MixingConfig(signal_values=values, **options))
+        for values in ("measured", "random")
+    )
+    exchanged = Counter()
+    patterns = set()
+    for index in range(300):
+        expected, found = (sampler.draw(5, 0, index) for sampler in (measured, control))
+        signals = [name for name in ("energy", "harmonicity", "order") if name in found.conditions]
+        changed = [name for name in signals if found.conditions[name] != expected.conditions[name]]
+        for name in signals:
+            exchanged[name, name in changed] += 1
+            (other,) = [query for query in found.queries if query.condition == name]
+            assert other.value != found.conditions[name]
+        patterns.add(tuple(changed))
+        for one in (expected, found):
+            assert set(one.conditions) == set(expected.conditions)
+        words = {**found.conditions, **{name: expected.conditions[name] for name in signals}}
+        queries = expected.queries
+        assert dataclasses.replace(found, conditions=words, queries=queries) == expected
+        assert control.draw(5, 0, index) == found
+    for name in ("energy", "harmonicity", "order"):
+        share = exchanged[name, True] / (exchanged[name, True] + exchanged[name, False])
+        assert 0.4 < share < 0.6, name
+    assert len(patterns) == 8  # and of each other
+
+
 @pytest.mark.parametrize("strategy", ["different", "same"])
 def test_super_classes(corpus, superclasses, strategy):
     sampler = Sampler(corpus, MixingConfig(duration=2.0, strategy=strategy), superclasses)
