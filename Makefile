@@ -27,6 +27,7 @@ test-slurm: install
 
 lint: install
 	$(in_venv) ruff check .
+	$(in_venv) python tools/check_claims.py
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(scripts); \
 	else echo "shellcheck is not installed: the scripts are not checked"; fi
 

@@ -17,7 +17,8 @@ from tsx_espnet.estimates import Estimates, batches_of_equal_length, write_lossl
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.few_shot.classes import add_classes, average_embedding
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import MIXTURE, MixtureSet
+from tsx_espnet.mixing.data_table import MIXTURE
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.set_writer import write_mixtures
 from tsx_espnet.pretrained.text_table import TextTable

@@ -32,7 +32,8 @@ def main(argv=None) -> None:
 
     from tsx_espnet.evaluation.metrics import is_silent, si_sdr
     from tsx_espnet.experiment import load_experiment
-    from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
+    from tsx_espnet.mixing.data_table import MIXTURE, TARGET
+    from tsx_espnet.mixing.mixture_set import MixtureSet
 
     experiment = load_experiment(args.exp)
     model = experiment.model

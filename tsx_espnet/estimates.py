@@ -35,7 +35,9 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.mixing.mixture_set import ESTIMATES, MIXTURE, SOURCES, DataEntry, MixtureSet
+from tsx_espnet.extractor.separation import target_and_rest
+from tsx_espnet.mixing.data_table import ESTIMATES, MIXTURE, SOURCES, DataEntry
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.output import Output
 from tsx_espnet.tables import DONE, PathLike, digest, read_table, write_table
@@ -228,7 +230,7 @@ def extract_batch(
             embedding = model.refine(encoded, embedding, chosen)
             outputs = model.separate(encoded, embedding, chosen)
             if find(condition).queried and outputs.shape[1] > len(ESTIMATES):
-                outputs = torch.stack([outputs[:, 0], outputs[:, 1:].sum(dim=1)], dim=1)
+                outputs = target_and_rest(outputs)
             for name, estimates in zip(names, outputs.cpu().numpy()):
                 yield condition, name, estimates
 

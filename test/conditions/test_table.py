@@ -28,7 +28,8 @@ from tsx_espnet.conditions import (
 from tsx_espnet.errors import TSXError
 from tsx_espnet.inference import TargetSoundExtractor
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import MixtureSet, data_names, path_name_type
+from tsx_espnet.mixing.data_table import data_names, path_name_type
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.set_writer import write_mixtures

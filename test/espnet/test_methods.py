@@ -136,3 +136,33 @@ def test_a_model_of_two_passes_trains_resumes_infers_and_scores(
     more = ("--max_epoch", 3, "--resume", "true")
     refused = start("tsx_espnet.bin.train", *args, *more)
     assert refused.wait() == 1 and "begun with later" in refused.err
+
+
+def test_a_model_of_three_outputs_separates_without_a_query(run, data, tmp_path):
+    """Mixtures of one to three sources; silence has its cost too."""
+    exp, mixtures, estimates = (tmp_path / name for name in ("exp", "mixtures", "estimates"))
+    mixing = yaml.safe_load(data.mixing_config.read_text())
+    mixing.update(num_sources=[1, 3], num_targets="all", min_overlap=0.0)
+    (tmp_path / "mixing.yaml").write_text(yaml.safe_dump(mixing))
+    method = yaml.safe_load(data.train_config.read_text())
+    method.update(
+        objective="pit",
+        conditions={"unconditional": {}},
+        criterions=[{"name": "thresholded_snr"}],
+        later=[{}],
+    )
+    method["extractor_conf"]["num_outputs"] = 3
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(method))
+    run(
+        *("tsx_espnet.bin.mix", "--clips", data.clips, "--out", mixtures, "--num_mixtures", 4),
+        *("--config", tmp_path / "mixing.yaml", "--seed", 1),
+    )
+    log = run(
+        *("tsx_espnet.bin.train", "--config", tmp_path / "train.yaml", "--output_dir", exp),
+        *("--train_clips", data.clips, "--mixing_config", tmp_path / "mixing.yaml"),
+        *("--valid_mixtures", mixtures, "--max_epoch", 1),
+    ).err
+    assert "1epoch results" in log and "loss_unconditional" in log
+    run("tsx_espnet.bin.infer", "--exp", exp, "--mixtures", mixtures, "--out", estimates)
+    tables = sorted(path.name for path in (estimates / "unconditional").glob("spk*.scp"))
+    assert tables == ["spk1.scp", "spk2.scp", "spk3.scp"]

@@ -60,7 +60,7 @@ def test_another_network_is_refused_in_one_line(run, start, args, tiny_clap, tmp
     run(TRAIN, *args, "--max_epoch", 1, "--output_dir", tmp_path / "exp")
     other = shutil.copytree(tiny_clap, tmp_path / "other")
     (other / "added_tokens.json").write_text("{}")
-    more = ["--pretrained", f"{{clap: {other}}}", "--resume", "true"]
+    more = ["--pretrained", f"clap={other}", "--resume", "true"]
     command = start(TRAIN, *args, *more, "--output_dir", tmp_path / "exp")
     assert command.wait() == 1
     error = command.err.strip().splitlines()[-1]

@@ -11,7 +11,7 @@ from tsx_espnet.bin import infer as infer_command
 from tsx_espnet.bin import score as score_command
 from tsx_espnet.evaluation.scores import read_scores
 from tsx_espnet.experiment import load_experiment
-from tsx_espnet.mixing.mixture_set import path_name_type
+from tsx_espnet.mixing.data_table import path_name_type
 from tsx_espnet.tables import read_table, write_table
 
 TRAIN = "tsx_espnet.bin.train"

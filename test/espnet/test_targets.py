@@ -9,12 +9,13 @@ from espnet2.train.dataset import ESPnetDataset
 
 from tsx_espnet.build import build_model
 from tsx_espnet.clips.clip_set import ClipSet
-from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, path_name_type
+from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, path_name_type
 from tsx_espnet.mixing.plan import read_plans
 from tsx_espnet.mixing.planned import PlannedMixtures
 from tsx_espnet.pretrained.text_table import TextTable
 from tsx_espnet.training.examples import Collate, TSXPreprocessor, values_of
 from tsx_espnet.training.iterator import MixtureIterFactory
+from tsx_espnet.training.preemption import REQUEUE
 from tsx_espnet.vocabulary import Vocabulary
 
 TRAIN = "tsx_espnet.bin.train"
@@ -33,6 +34,20 @@ def forward_and_note(self, *args, **batch):
     return forward(self, *args, **batch)
 
 ESPnetTSXModel.forward = forward_and_note
+"""
+SIGNAL = """
+import os, signal, torch
+
+step, left = torch.optim.Adam.step, {step}
+
+def step_and_signal(*args, **kwargs):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return step(*args, **kwargs)
+
+torch.optim.Adam.step = step_and_signal
 """
 
 
@@ -80,6 +95,21 @@ def test_the_plans_of_a_set_are_trained_on(train, data, targets, targets_args):
     plans = [plan.id for plan in read_plans(targets.mixtures / "mixtures.jsonl")]
     assert sorted(ids[:4]) == sorted(ids[4:]) == plans
     assert all(len(queries) >= 3 * len(ids) for _, ids, queries in seen)
+
+
+def test_the_plans_of_a_set_go_on_after_a_preemption(
+    start, targets, targets_args, assert_same_experiment, tmp_path
+):
+    """Within the first epoch, and within the second: none is played twice, none is left out."""
+    at = targets_args.index("--mixing_config")
+    args = [*targets_args[:at], *targets_args[at + 2 :], "--train_mixtures", targets.mixtures]
+    args += ["--batch_size", 1, "--max_epoch", 2, "--resume", "true", "--output_dir"]
+    # the signal at a step of the run, of four an epoch
+    for name, steps in (("whole", (0,)), ("parts", (2, 5, 0))):
+        for step in steps:
+            command = start(TRAIN, *args, tmp_path / name, hook=SIGNAL.format(step=step))
+            assert command.wait() == (REQUEUE if step else 0), command.err
+    assert_same_experiment(tmp_path / "parts", tmp_path / "whole")
 
 
 def test_streams_have_their_shares_of_each_batch(train, streams_args):

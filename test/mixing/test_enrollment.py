@@ -14,7 +14,7 @@ from tsx_espnet.bin.mix import main
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import data_table
+from tsx_espnet.mixing.data_table import data_table
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.render import render, render_enrollments
 from tsx_espnet.mixing.sampler import Sampler

@@ -11,8 +11,9 @@ from espnet2.train.dataset import ESPnetDataset
 from tsx_espnet.bin.mix import main
 from tsx_espnet.conditions import CONDITIONS
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing import mixture_set as sets
 from tsx_espnet.mixing.config import MixingConfig
+from tsx_espnet.mixing.data_table import SOUNDS, SOURCES, path_name_type
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.mixing.plan import read_plans, write_plans
 from tsx_espnet.mixing.query import from_json, target_name
 from tsx_espnet.mixing.sampler import Sampler
@@ -113,18 +114,18 @@ def test_components_of_two_sources(written, corpus, name):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_set_is_read_as_it_was_written(written, corpus, name):
-    mixtures = sets.MixtureSet(written[name])
+    mixtures = MixtureSet(written[name])
     sampler = Sampler(corpus, MixingConfig.from_yaml(written[name].parent / f"{name}.yaml"))
     expected = {}
     for mixture, plan in mixtures.plans.items():
         assert plan == sampler.draw(0, 0, plan.index, mixture)
         rendered = sampler.render(plan)
-        read = mixtures.read(sets.SOURCES, mixture, fs=8000, length=plan.num_samples)
+        read = mixtures.read(SOURCES, mixture, fs=8000, length=plan.num_samples)
         np.testing.assert_array_equal(read.T, rendered.components)
         for component in {query.component for query in plan.all_queries() if query.whole}:
             target = target_name(mixture, component, plan.target)
             expected[target] = (mixture, component)
-            sounds = [mixtures.read(row, target, "float64") for row in sets.SOUNDS]
+            sounds = [mixtures.read(row, target, "float64") for row in SOUNDS]
             np.testing.assert_array_equal(sounds[0], rendered.mixture)
             np.testing.assert_array_equal(sounds[1], rendered.components[component])
             other = rendered.mixture.astype(float) - rendered.components[component]
@@ -140,7 +141,7 @@ def test_a_set_is_read_as_it_was_written(written, corpus, name):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_queries_of_a_set(written, corpus, name):
-    mixtures = sets.MixtureSet(written[name])
+    mixtures = MixtureSet(written[name])
     table = read_table(written[name] / "utt2queries")
     for mixture, plan in mixtures.plans.items():
         queries = from_json(table[mixture], mixture)
@@ -172,7 +173,7 @@ def test_queries_of_a_set(written, corpus, name):
 
 
 def test_number_of_enrollments_of_every_target(written):
-    mixtures = sets.MixtureSet(written["all"])
+    mixtures = MixtureSet(written["all"])
     one = mixtures.queries(("enrollment",), 1)["enrollment"]
     two = mixtures.queries(("enrollment",), 2)["enrollment"]
     assert len(one) == 3 * NUMBER == len({tuple(json.loads(value)) for value in two.values()})
@@ -193,7 +194,7 @@ def test_parts_and_rebuilding_give_the_same_set(command, written, corpus_dir, tm
 
 @pytest.mark.parametrize("name", ["all", "two"])
 def test_espnet_loads_them(written, name):
-    rows = sets.path_name_type(str(written[name]), ("text",), queries=True)
+    rows = path_name_type(str(written[name]), ("text",), queries=True)
     texts = {}
 
     def preprocess(uid, data):
@@ -201,7 +202,7 @@ def test_espnet_loads_them(written, name):
         return data
 
     dataset = ESPnetDataset(rows, preprocess=preprocess)
-    for mixture, plan in sets.MixtureSet(written[name]).plans.items():
+    for mixture, plan in MixtureSet(written[name]).plans.items():
         _, arrays = dataset[mixture]
         assert arrays["sources"].shape == (plan.num_samples, len(plan.partition))
         sums = arrays["sources"].astype(float).sum(axis=1)
@@ -225,10 +226,10 @@ def test_other_sets_have_neither_file(command):
     out = command("plain", f"{{{COMMON}}}")
     assert not {"sources.scp", "utt2queries"} & {path.name for path in out.iterdir()}
     assert "write_sources" not in (out / ".done").read_text()
-    mixtures = sets.MixtureSet(out)
+    mixtures = MixtureSet(out)
     assert list(mixtures.targets) == mixtures.ids == [mixtures.mixture_of(n) for n in mixtures.ids]
     with pytest.raises(TSXError, match="sources.scp: no such file; run mix"):
-        mixtures.read(sets.SOURCES, "mix00001")
+        mixtures.read(SOURCES, "mix00001")
 
 
 def test_faults_of_a_set_are_named(command):
@@ -236,14 +237,14 @@ def test_faults_of_a_set_are_named(command):
     table = read_table(out / "utt2queries")
     write_table(out / "utt2queries", {**table, "mix00002": '[{"part": 0}]'})
     with pytest.raises(TSXError, match=r"utt2queries: mix00002: queries\[0\]: missing: component"):
-        sets.MixtureSet(out).applicable("text")
+        MixtureSet(out).applicable("text")
     write_table(out / "utt2queries", {**table, "mix00002": f"[{json.dumps(UNKNOWN)}]"})
     with pytest.raises(TSXError, match=r"component: expected an integer in \[0, 2\], found 3"):
-        sets.MixtureSet(out).applicable("text")
+        MixtureSet(out).applicable("text")
     del table["mix00003"]
     write_table(out / "utt2queries", table)
     with pytest.raises(TSXError, match=r"utt2queries: .*1 of 6 ids missing \(first 'mix00003'\)"):
-        sets.MixtureSet(out).label("mix00001")
+        MixtureSet(out).label("mix00001")
 
 
 def test_only_what_can_be_the_target_is_queried(corpus):
@@ -261,4 +262,4 @@ def test_a_mixture_named_as_the_target_of_another(written, corpus_dir, tmp_path)
     write_plans(tmp_path / "mixtures.jsonl", [one, two.renamed(name)])
     main(["--rebuild", str(tmp_path), "--clips", str(corpus_dir), "--out", str(tmp_path / "out")])
     with pytest.raises(TSXError, match=f"{name} is a mixture and a target of another"):
-        sets.MixtureSet(tmp_path / "out").label(one.id)
+        MixtureSet(tmp_path / "out").label(one.id)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from espnet2.enh.loss.criterions.time_domain import SNRLoss, TimeDomainMSE
 
+from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.objective.references import Queries, References
 from tsx_espnet.objective.trials import Trials
@@ -103,3 +104,31 @@ def test_outputs_that_add_up_to_the_mixture_get_no_gradient_from_it(table):
 
     without = gradient(None)
     assert without.any() and torch.equal(gradient(Distance([(1.0, SNRLoss())])), without)
+
+
+def test_a_timed_condition_reaches_the_extractor_as_one(table):
+    """Without its frames it would be a mean over time, which trains and extracts something else."""
+    frames = torch.arange(12.0).reshape(6, 2, 1)
+    timed = ConditionEmbedding(frames, torch.ones(6, 2).bool(), timed=True)
+    found = []
+
+    def separate(condition, rows):
+        found.append(condition)
+        return [table.references.sources[rows]]
+
+    trials = Trials(separate, {"unconditional": timed}, table.references, table.criterion)
+    trials.run(torch.tensor([0, 0]), torch.tensor([4, 1]))
+    assert found[0].timed and torch.equal(found[0].at(4)[0, :, 0], torch.tensor([8.0, 8, 9, 9]))
+
+
+def test_outputs_beyond_the_sources_are_parts_of_the_rest(table):
+    """Of three outputs, the rest is what the target leaves, as it is where a set is extracted."""
+    parts = torch.randn(6, 4)
+
+    def separate(condition, rows):
+        target, other = table.references.sources[rows].unbind(dim=1)
+        return [torch.stack([target, other - parts[rows], parts[rows]], dim=1)]
+
+    trials = Trials(separate, table.conditions, table.references, table.criterion)
+    loss = trials.run(torch.tensor([0, 2]), torch.tensor([0, 3]))
+    torch.testing.assert_close(loss, torch.zeros(2), atol=1e-6, rtol=0)

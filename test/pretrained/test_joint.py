@@ -234,3 +234,26 @@ def test_what_cannot_be_used_is_refused_in_one_line(tiny_clap, tmp_path, spoil, 
     with pytest.raises(TSXError, match=message) as error:
         load(directory)
     assert str(directory) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_code_in_a_directory_is_never_run(tiny_bert, tmp_path, local):
+    """A class of transformers is taken instead; if it has none, the directory is refused."""
+    directory = shutil.copytree(tiny_bert, tmp_path / "bert")
+    (directory / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    for name, kinds in (
+        ("config.json", {"AutoConfig": "code.Own", "AutoModel": "code.Own"}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["code.Own", None]}),
+    ):
+        options = json.loads((directory / name).read_text())
+        options["auto_map"] = kinds
+        if not local and "model_type" in options:
+            options["model_type"] = "of_its_own"
+        (directory / name).write_text(json.dumps(options))
+    if local:
+        load(directory)
+    else:
+        with pytest.raises(TSXError) as error:
+            load(directory)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "ran").exists()

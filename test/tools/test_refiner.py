@@ -13,7 +13,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.metrics import si_sdr
 from tsx_espnet.experiment import load_experiment
 from tsx_espnet.inference import TargetSoundExtractor
-from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
+from tsx_espnet.mixing.data_table import MIXTURE, TARGET
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import write_table
 
 TOOL = Path(__file__).parents[2] / "tools" / "refiner.py"

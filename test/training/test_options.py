@@ -20,8 +20,7 @@ def options(tmp_path):
     def make(**others):
         given = {
             **dict.fromkeys(("valid_mixtures", "text_embeddings", "class_list")),
-            **dict.fromkeys(("train_streams", "train_mixtures")),
-            **dict.fromkeys(("background_noise", "interference")),
+            **dict.fromkeys(("train_streams", "train_mixtures", "interference")),
             **{"train_clips": str(tmp_path), "mixing_config": str(tmp_path / "mixing.yaml")},
             **{"class_level": "any", "text_variants": False, "background_noise": None},
             **{"conditions": {}, "fs": 8000, "mixtures_per_epoch": 1, "dry_run": True},

@@ -41,7 +41,8 @@ from tsx_espnet.evaluation.statistics import (
     counted,
     unprocessed,
 )
-from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
+from tsx_espnet.mixing.data_table import MIXTURE, TARGET
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.tables import DONE, PathLike, atomic_write, mark_done, read_table, remove_leftovers
 
 RESULTS = "RESULTS.md"

@@ -13,17 +13,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
 from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, add_oracle, read_scores, write_scores
-from tsx_espnet.mixing.mixture_set import (
-    FURTHER,
-    INFER,
-    PLANS,
-    SOUNDS,
-    SOURCES,
-    TARGET,
-    MixtureSet,
-    describe_difference,
-    made_by,
-)
+from tsx_espnet.mixing.data_table import FURTHER, SOUNDS, SOURCES, TARGET
+from tsx_espnet.mixing.mixture_set import INFER, PLANS, MixtureSet, describe_difference, made_by
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output
 from tsx_espnet.tables import PathLike, read_facts, read_table

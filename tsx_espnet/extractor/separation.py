@@ -187,3 +187,8 @@ class Pass(torch.nn.Module):
         before = kernel_size - stride
         rest = (num_samples + 2 * before - kernel_size) % stride
         return before, before + (stride - rest) % stride
+
+
+def target_and_rest(outputs: torch.Tensor) -> torch.Tensor:
+    """The first output and the sum of all others: (B, M, T) -> (B, 2, T)."""
+    return torch.stack([outputs[:, 0], outputs[:, 1:].sum(dim=1)], dim=1)

@@ -20,7 +20,8 @@ from tsx_espnet.checks import check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import MIXTURE, TARGET, MixtureSet
+from tsx_espnet.mixing.data_table import MIXTURE, TARGET
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.tables import PathLike

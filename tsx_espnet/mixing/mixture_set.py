@@ -1,4 +1,4 @@
-"""A fixed set of mixtures on disk, and THE data table: which file of it is which array of a batch.
+"""A fixed set of mixtures on disk.
 
 A directory ``dump/<fs>/mix/<set>`` as ``WrittenMixtures`` leaves it:
 
@@ -18,7 +18,6 @@ All of these are of the target of each plan. If other components or parts are qu
 import contextlib
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -26,70 +25,24 @@ import numpy as np
 
 from tsx_espnet.audio import audio_length, read_audio
 from tsx_espnet.checks import check_at_least
-from tsx_espnet.conditions import ANY, CONDITIONS, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
+from tsx_espnet.conditions import ANY, ENROLLMENT, NOT_APPLICABLE, UNCONDITIONAL
 from tsx_espnet.conditions.enrollment import enrollment_paths
 from tsx_espnet.errors import TSXError
+from tsx_espnet.mixing.data_table import (
+    ESTIMATES,
+    MIXTURE,
+    QUERIES,
+    SOURCES,
+    TARGET,
+    DataEntry,
+    query_entries,
+)
 from tsx_espnet.mixing.plan import Placement, Plan, read_plans
 from tsx_espnet.mixing.query import Query, from_json
 from tsx_espnet.tables import DONE, PathLike, read_table
 
 PLANS = "mixtures.jsonl"
 MIX, INFER = "mix", "infer"  # commands
-
-
-@dataclass(frozen=True)
-class DataEntry:
-    """One row: ``file`` is loaded by ESPnet's loader ``type`` and reaches the model as ``name``.
-
-    ``kind`` is a word for its contents, and the folder of the audio.
-    """
-
-    file: str
-    name: str
-    type: str
-    kind: str
-    required: bool = False
-
-
-MIXTURE = DataEntry("wav.scp", "speech_mix", "sound", "mixture", required=True)
-TARGET = DataEntry("spk1.scp", "speech_ref1", "sound", "target", required=True)
-OTHER = DataEntry("spk2.scp", "speech_ref2", "sound", "other")
-SOURCES = DataEntry("sources.scp", "sources", "sound", "sources")
-QUERIES = DataEntry("utt2queries", "queries", "text", "queries")
-SOUNDS = (MIXTURE, TARGET, OTHER)
-FURTHER = (SOURCES, QUERIES)  # of sets that have them
-ESTIMATES = (TARGET, OTHER)  # the tables of estimates are named as those of the references
-
-
-def query_entries() -> Tuple[DataEntry, ...]:
-    """A row for each registered condition."""
-    return tuple(DataEntry(one.file, name, "text", name) for name, one in CONDITIONS.items())
-
-
-def data_table() -> Tuple[DataEntry, ...]:
-    """The rows of every set: sounds and conditions."""
-    return (*SOUNDS, *query_entries())
-
-
-def data_names(required: bool, inference: bool = False) -> Tuple[str, ...]:
-    """Names a batch must (or may) have; at inference there are no references."""
-    references = (*ESTIMATES, *FURTHER) if inference else ()
-    rows = [row for row in (*data_table(), *FURTHER) if row not in references]
-    return tuple(row.name for row in rows if row.required == required)
-
-
-def path_name_type(
-    directory: str, conditions: Tuple[str, ...], queries: bool = False
-) -> List[Tuple[str, str, str]]:
-    """ESPnet's ``--*_data_path_and_name_and_type`` of a mixture set queried by ``conditions``.
-
-    Args:
-        queries: load all sources and all queries, in place of the target and its conditions.
-    """
-    rows = [row for row in data_table() if row in SOUNDS or row.name in conditions]
-    if queries:
-        rows = [MIXTURE, *FURTHER]
-    return [(f"{directory}/{row.file}", row.name, row.type) for row in rows]
 
 
 class MixtureSet:

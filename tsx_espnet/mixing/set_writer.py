@@ -17,9 +17,8 @@ from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.mixture_set import (
+from tsx_espnet.mixing.data_table import (
     FURTHER,
-    PLANS,
     QUERIES,
     SOUNDS,
     SOURCES,
@@ -27,6 +26,7 @@ from tsx_espnet.mixing.mixture_set import (
     data_table,
     query_entries,
 )
+from tsx_espnet.mixing.mixture_set import PLANS
 from tsx_espnet.mixing.plan import Enrollment, Plan, read_plans, write_plans
 from tsx_espnet.mixing.query import Query, to_json
 from tsx_espnet.mixing.render import join, mix, render_sources

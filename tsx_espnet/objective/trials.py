@@ -10,6 +10,7 @@ from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.criterion.assignment import assign
 from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.criterion.si_sdr import si_sdr
+from tsx_espnet.extractor.separation import target_and_rest
 from tsx_espnet.objective.abs_objective import AbsObjective, Separate
 from tsx_espnet.objective.references import References
 
@@ -47,6 +48,7 @@ class Trials:
         padded = [condition.padded(length) for condition in conditions.values()]
         self._embedding = torch.stack([condition.embedding for condition in padded])
         self._mask = torch.stack([condition.mask for condition in padded])
+        self._timed = padded[0].timed  # as all conditions of a model are, or none
         self.applicable = self._mask.any(dim=-1)  # (C, B)
         if references.queries is not None:  # some may have no reference to learn from
             self.applicable = self.applicable & references.active.any(dim=-1)
@@ -74,8 +76,10 @@ class Trials:
         loss = 0.0
         for outputs in self._separate(self.condition(choice, rows), rows):
             estimates = outputs
+            if outputs.shape[1] > sources.shape[1]:
+                estimates = target_and_rest(outputs)
             if some_unordered:
-                estimates = self._ordered(sources, outputs, mixture, unordered)
+                estimates = self._ordered(sources, estimates, mixture, unordered)
             for source, weight in enumerate(self._weights(sources.shape[1])):
                 distance = self._criterion(sources[:, source], estimates[:, source], mixture)
                 loss = loss + weight * distance
@@ -111,7 +115,8 @@ class Trials:
 
     def condition(self, choice: torch.Tensor, rows: torch.Tensor) -> ConditionEmbedding:
         """The embeddings of pairs."""
-        return ConditionEmbedding(self._embedding[choice, rows], self._mask[choice, rows])
+        embedding, mask = self._embedding[choice, rows], self._mask[choice, rows]
+        return ConditionEmbedding(embedding, mask, self._timed)
 
     def run_where(self, pairs: torch.Tensor) -> torch.Tensor:
         """Try the pairs that are True in ``pairs`` (C, B)."""

@@ -79,10 +79,11 @@ class LanguageModel:
                 f"found {found}"
             )
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(path)
+            self.tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
             if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):
                 raise ValueError("its tokenizer knows no words")  # made up: no files
-            self.model = AutoModel.from_pretrained(path, use_safetensors=True).eval()
+            model = AutoModel.from_pretrained(path, use_safetensors=True, trust_remote_code=False)
+            self.model = model.eval()
         except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise TSXError(

@@ -25,9 +25,12 @@ def load_transformers(name: str, directory: Path, unused: Sequence[str] = ()) ->
     transformers = quiet_transformers()
     from safetensors import SafetensorError
 
+    options: Dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+    if name.startswith("Auto"):  # it would ask whether to run code from the directory
+        options["trust_remote_code"] = False
     try:
         model, found = getattr(transformers, name).from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, output_loading_info=True
+            directory, output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -73,7 +76,9 @@ class Tokenizer:
     def __init__(self, directory: Path):
         auto = quiet_transformers().AutoTokenizer
         try:
-            self.tokenizer = auto.from_pretrained(directory, local_files_only=True)
+            self.tokenizer = auto.from_pretrained(
+                directory, local_files_only=True, trust_remote_code=False
+            )
             if len(self.tokenizer) <= len(self.tokenizer.all_special_tokens):
                 raise ValueError("its tokenizer knows no words")  # made up: no files
         except (OSError, ValueError, TypeError, KeyError) as error:

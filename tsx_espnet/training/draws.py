@@ -9,7 +9,8 @@ from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
-from tsx_espnet.mixing.mixture_set import FURTHER, PLANS
+from tsx_espnet.mixing.data_table import FURTHER
+from tsx_espnet.mixing.mixture_set import PLANS
 from tsx_espnet.mixing.plan import Plan, read_plans
 from tsx_espnet.mixing.planned import PlannedMixtures
 from tsx_espnet.mixing.render import Draws

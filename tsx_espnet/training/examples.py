@@ -15,7 +15,7 @@ from espnet2.train.preprocessor import AbsPreprocessor
 
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.mixing import query
-from tsx_espnet.mixing.mixture_set import MIXTURE, OTHER, QUERIES, SOURCES, TARGET
+from tsx_espnet.mixing.data_table import MIXTURE, OTHER, QUERIES, SOURCES, TARGET
 from tsx_espnet.mixing.render import Rendered
 from tsx_espnet.vocabulary import Vocabulary
 

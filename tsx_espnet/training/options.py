@@ -11,7 +11,7 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 from tsx_espnet.errors import TSXError
 from tsx_espnet.layers.consistency import KINDS
 from tsx_espnet.mixing.config import CLASS_LEVELS
-from tsx_espnet.mixing.mixture_set import MIXTURE, path_name_type
+from tsx_espnet.mixing.data_table import MIXTURE, path_name_type
 from tsx_espnet.tables import read_table
 from tsx_espnet.training.draws import expand_draw_options, has_queries
 

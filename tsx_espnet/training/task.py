@@ -16,7 +16,7 @@ from tsx_espnet import parts
 from tsx_espnet.build import build_model
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import SETUP
-from tsx_espnet.mixing.mixture_set import FURTHER, MIXTURE, TARGET, data_names
+from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, TARGET, data_names
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.frozen import pretrained_kept
