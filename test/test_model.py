@@ -299,7 +299,10 @@ def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
     assert (raw.sum(dim=1) - mixture).abs().max() > 1e-3
 
 
-EXTRA_STATS = {"mixed": {"embedding_distance"}}
+EXTRA_STATS = {
+    "mixed": {"embedding_distance"},
+    "octpp": {"refiner_dead", "refiner_mixture_to_text"},
+}
 
 
 def needed_options(objective):

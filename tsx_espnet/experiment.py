@@ -28,7 +28,8 @@ SETUP = (
     *("encoder", "encoder_conf", "extractor", "extractor_conf", "decoder", "decoder_conf"),
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
     *("objective", "objective_conf", "criterions", "mixture_criterions", "later"),
-    *("refiner", "refiner_conf", "mixing_conf", "stream_confs", "train_plans"),
+    *("refiner", "refiner_conf", "refiner_lr_scale"),
+    *("mixing_conf", "stream_confs", "train_plans"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 

@@ -68,18 +68,22 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         lengths = _lengths(speech_mix, speech_mix_lengths)
         encoded = self.encode(speech_mix, lengths, sources if self.is_oracle else None)
         mixtures = None if references.queries is None else references.queries.mixture
+        conditions = self.embed(batch, encoded, mixtures)
         loss, stats = self.objective(
             lambda condition, rows: self.iterate(
                 encoded, condition, rows if mixtures is None else mixtures[rows]
             ),
             {
                 name: self.refine(encoded, condition, mixtures)
-                for name, condition in self.embed(batch, encoded, mixtures).items()
+                for name, condition in conditions.items()
             },
             references,
             self.criterions,
             self.mixture_criterions,
         )
+        if self.objective.needs_refiner:
+            wanted = conditions[self.objective.condition]
+            stats.update(self.refiner.statistics(encoded.context, wanted))
         size = len(references.sources)
         loss = weighed_by_espnet(loss, size, self)
         stats["loss"] = loss.detach()

@@ -112,7 +112,8 @@ if stage_on 4 "text embeddings: ${text}"; then
     done
     if takes_vectors "${training[@]}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
-            --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}"
+            --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}" \
+            --mixing_config "${mix_config}"
     else
         log "${method} takes no vectors of texts"
     fi

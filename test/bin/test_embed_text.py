@@ -55,6 +55,18 @@ def test_every_phrase_of_labels_synonyms_and_captions(data, embed):
     assert list(embed()) == expected
 
 
+def test_the_first_names_of_drawn_labels_are_embedded_if_they_are_asked_by(tmp_path, embed):
+    (tmp_path / "boats").mkdir()
+    (tmp_path / "boats" / "utt2labels").write_text("c1 Boat_and_Water_vehicle,Vehicle\n")
+    (tmp_path / "mix.yaml").write_text("text_of: drawn\n")
+    (tmp_path / "hard.yaml").write_text("duration: 5.0\n")
+    boats = [str(tmp_path / "boats")]
+    more = ["--mixing_config", str(tmp_path / "hard.yaml")]
+    assert list(embed(*more, data=boats)) == ["boat and water vehicle", "vehicle"]
+    more[1] = str(tmp_path / "mix.yaml")
+    assert list(embed(*more, data=boats)) == ["boat", "boat and water vehicle", "vehicle"]
+
+
 def test_captions_are_embedded_as_mixtures_ask_by_them(data):
     """They were embedded as written, but queried on one line: training ended at the first."""
     captions = ["A dog  barks\tloudly.", "Woof\n"]

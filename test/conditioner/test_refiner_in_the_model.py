@@ -93,3 +93,33 @@ def test_save_load_equal_output(make_model, model, batch):
         other.extract(batch["speech_mix"], other.embed(batch)["text"]),
         model.extract(batch["speech_mix"], model.embed(batch)["text"]),
     )
+
+
+@pytest.mark.parametrize("phase", ["train", "eval"])
+def test_the_log_shows_the_refiner(model, batch, phase):
+    getattr(model, phase)()
+    _, stats, _ = model(**batch)
+    assert 0 <= stats["refiner_dead"] < 1 and stats["refiner_mixture_to_text"] > 0
+    with torch.no_grad():  # off for any input
+        model.refiner.map[0].bias.fill_(-1e4)
+    _, stats, _ = model(**batch)
+    assert stats["refiner_dead"] == 1
+
+
+def test_a_refiner_without_its_objective_is_not_in_the_log(make_model, batch):
+    model = make_model(**{**REFINER, "objective": "hct"})
+    _, stats, _ = model(**batch)
+    assert not any(name.startswith("refiner") for name in stats)
+
+
+def test_a_residual_refiner_leaves_the_model_as_it_was(make_model, batch):
+    """At its start, the losses by each condition are those of OCT."""
+    torch.manual_seed(0)
+    model = make_model(**{**REFINER, "refiner_conf": {"channels": 8, "residual": True}})
+    model.eval()
+    refined = model(**batch)[1]
+    model.refiner = None
+    model.objective.needs_refiner = False
+    plain = model(**batch)[1]
+    assert torch.equal(refined["loss_text"], plain["loss_text"])
+    assert torch.equal(refined["loss_energy"], plain["loss_energy"])

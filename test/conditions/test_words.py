@@ -73,3 +73,36 @@ def test_captions(synonym_file):
     assert found == {"bark", "dog barking", "A dog is barking.", "A hound."}
     same = (("Sound",), ("Sound",))  # a corpus of captions needs no labels
     assert read(same, captions=captions) == {"text": "A dog is barking."}
+
+
+BOATS = (("Motorboat", "Boat_and_Water_vehicle", "Vehicle"), ("Car", "Vehicle"))
+
+
+@pytest.mark.parametrize(
+    "drawn, text",
+    [
+        ("Motorboat", "motorboat"),
+        ("Boat_and_Water_vehicle", "boat"),  # the first of its names
+        ("Vehicle", None),  # the car has it too
+        ("", None),  # a source that was drawn for no label
+    ],
+)
+def test_the_text_of_the_drawn_label(drawn, text):
+    captions = (["An engine on a lake."], [])
+    for rng in (None, np.random.default_rng(0)):
+        found = read(BOATS, rng=rng, captions=captions, drawn=[drawn, "Car"])
+        assert found.get("text") == text
+        assert found["class"] == "Motorboat"  # as ever
+
+
+def test_the_name_of_a_drawn_label_fits_no_other_source():
+    labels = (("Boat_and_Water_vehicle",), ("Boat",))
+    assert "text" not in read(labels, drawn=["Boat_and_Water_vehicle", "Boat"])
+    labels = (("Boat",), ("Boat_and_Ship",))
+    assert "text" not in read(labels, drawn=["Boat", "Boat_and_Ship"])
+
+
+def test_variants_of_the_drawn_label(synonym_file):
+    labels = (("Bark", "Dog", "Animal"), ("Rain",))
+    found = {one["text"] for one in draws(labels=labels, drawn=["Dog", ""], text_variants=True)}
+    assert found == {"dog", "a dog"}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tsx_espnet.bin import infer as infer_command
@@ -23,6 +24,7 @@ METHODS = {
     "hct": {*FOUR, "oracle"},
     "oct": {*FOUR, "oracle"},
     "octpp": {*FOUR, "oracle"},
+    "octpp_residual": {*FOUR, "oracle"},
     "pit": {"unconditional"},
 }
 
@@ -50,7 +52,7 @@ def test_a_method_trains_infers_and_scores(run, data, train_args, tmp_path, meth
     assert ("oracle" in {score.condition for score in scores}) == (method != "pit")
     assert all(score.si_sdr is not None for score in scores)
     model = load_experiment(exp).model
-    assert (model.refiner is not None) == (method == "octpp")
+    assert (model.refiner is not None) == method.startswith("octpp")
 
 
 def test_what_a_method_says_goes_over_the_rest_of_the_configuration(run, data, tmp_path):
@@ -63,6 +65,51 @@ def test_what_a_method_says_goes_over_the_rest_of_the_configuration(run, data, t
     assert found["objective"] == "hct"  # method, not --config
     assert found["embedding_dim"] == 24  # the command line, not method
     assert found["encoder_conf"]["channel"] == given["encoder_conf"]["channel"]
+
+
+def test_sizes_of_one_file_and_variants_of_the_other_make_a_refiner(run, data, tmp_path):
+    """The sizes are in --config, for any method; one that has no refiner does not keep them."""
+    sizes = {"channels": 8, "hidden_dim": 6, "residual": False}
+    config = {**yaml.safe_load(data.train_config.read_text()), "refiner_conf": sizes}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    args = ["--config", tmp_path / "train.yaml", "--dry_run", "true"]
+    expected = {
+        "oct": {},
+        "octpp": sizes,
+        "octpp_residual": {**sizes, "residual": True},  # the method's
+    }
+    for method, conf in expected.items():
+        more = ["--method_config", CONF / f"method_{method}.yaml"]
+        more += ["--output_dir", tmp_path / method]
+        run("tsx_espnet.bin.train", *args, *more, "--text_embeddings", data.text)
+        found = yaml.safe_load((tmp_path / method / "config.yaml").read_text())
+        assert found["refiner_conf"] == conf
+    more += ["--refiner_conf", "channels=16", "--output_dir", tmp_path / "wider"]
+    run("tsx_espnet.bin.train", *args, *more, "--text_embeddings", data.text)
+    found = yaml.safe_load((tmp_path / "wider" / "config.yaml").read_text())
+    assert found["refiner_conf"] == {**sizes, "residual": True, "channels": 16}
+
+
+def test_a_refiner_with_its_own_learning_rate_resumes(run, start, train_args, tmp_path):
+    method = CONF / "method_octpp_residual.yaml"
+    args = [*train_args, "--method_config", method, "--scheduler", "steplr"]
+    args += ["--scheduler_conf", "step_size=1", "--scheduler_conf", "gamma=0.5"]
+    args += ["--resume", "true", "--refiner_conf", "channels=8"]
+    for epochs in (1, 2):
+        run("tsx_espnet.bin.train", *args, "--max_epoch", epochs, "--output_dir", tmp_path / "exp")
+    run("tsx_espnet.bin.train", *args, "--max_epoch", 2, "--output_dir", tmp_path / "at_once")
+    states, expected = (
+        torch.load(tmp_path / exp / "checkpoint.pth", weights_only=False)
+        for exp in ("exp", "at_once")
+    )
+    for name, weight in expected["model"].items():
+        assert torch.equal(states["model"][name], weight), name
+    rates = [group["lr"] for group in states["optimizers"][0]["param_groups"]]
+    assert rates == pytest.approx([2.5e-4, 2.5e-5])
+    more = ["--max_epoch", 3, "--output_dir", tmp_path / "exp", "--refiner_lr_scale", 0.2]
+    refused = start("tsx_espnet.bin.train", *args, *more)
+    assert refused.wait() == 1
+    assert "begun with refiner_lr_scale 0.1, now it is 0.2" in refused.err
 
 
 def test_a_model_of_two_passes_trains_resumes_infers_and_scores(

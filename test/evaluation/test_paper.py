@@ -53,10 +53,11 @@ def claims(paper):
 
 def test_the_numbers_of_oct_are_those_printed():
     paper = read_paper(FSD50K)
-    hard, easy = ([row.printed for row in table.rows] for table in paper.tables[:2])
+    tables = ([row.printed for row in table.rows if row.has_numbers] for table in paper.tables)
+    hard, easy = list(tables)[:2]
     assert [(*left, *right) for left, right in zip(hard, easy)] == numbers(OCT, 6)
     table = {row.name: np.array(row.printed + other.printed) for row, other in
-             zip(paper.tables[0].rows, paper.tables[1].rows)}  # fmt: skip
+             zip(paper.tables[0].rows, paper.tables[1].rows) if row.has_numbers}  # fmt: skip
     # Sec. 4.2: OCT++ "outperforms the previous state-of-the-art ... by 0.7 to 2.6 dB"
     gains = table["OCT++"] - table["Text only [26]"]
     assert (round(gains.min(), 1), round(gains.max(), 1)) == (0.7, 2.6)
@@ -100,7 +101,10 @@ def test_the_numbers_of_soundbeam_are_those_printed():
 
 def test_every_printed_pair_is_a_claim_once():
     """8 rows: 28 pairs a column; Tables 1 and 2 of SoundBeam: counted by hand."""
-    assert [len(group) for group in read_paper(FSD50K).all_claims().values()] == [84, 84, 6]
+    groups = read_paper(FSD50K).all_claims()
+    assert list(groups)[0] == "Primary contrasts"
+    # four of the primary contrasts are printed, in three columns
+    assert [len(group) for group in groups.values()] == [6 * 3, 84 - 4 * 3, 84, 6]
     # Table 1: 3 + 3 in rows, 1 + 1 in columns; Table 2: 6 Seen, 10 for each K, 3 in each of 5 rows
     groups = read_paper(FSDKAGGLE).all_claims().values()
     assert [len(group) for group in groups] == [8, 6 + 3 * 10 + 5 * 3, 7]
@@ -126,7 +130,7 @@ def listed(capsys, path, *options):
 
 def test_the_runs_of_oct(capsys):
     runs = listed(capsys, FSD50K)
-    assert len(runs) == 54 == len({run[0] for run in runs})  # 9 methods, 6 columns
+    assert len(runs) == 60 == len({run[0] for run in runs})  # 10 methods, 6 columns
     assert ["oct_same_easy", "oct", "same", "easy", "0", "no"] in runs
     options = ("--mixings", "same random", "--difficulties", "hard", "--methods", "octpp pit")
     runs = listed(capsys, FSD50K, *options, "--size", "small", "--seeds", "0 2")
@@ -152,7 +156,7 @@ def test_the_runs_are_listed_without_torch():
     words = [sys.executable, "-c", program, "--paper", str(FSD50K), "--list_runs"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 54
+    assert len(done.stdout.splitlines()) == 60
 
 
 @pytest.mark.parametrize(
@@ -192,6 +196,38 @@ def test_the_documented_example(tmp_path):
         "Ours - Text only, Easy",
     ]  # fmt: skip
     assert [run[0] for run in paper.runs()][:2] == ["text_sbert_random_hard", "oct_random_hard"]
+
+
+def test_primary_contrasts_come_first_and_are_claims_once(tmp_path):
+    primary = [{"above": {"system": "best"}, "below": {"system": "ours"}}]
+    primary[0]["columns"] = [{"set": "hard"}]
+    paper = write(tmp_path, set_to("primary", value=primary))
+    groups = paper.all_claims()
+    assert list(groups) == ["Primary contrasts", "Table 1"]
+    (claim,) = groups["Primary contrasts"]
+    assert claim.name == "(Oracle) ours - Ours, Hard" and claim.printed == pytest.approx(4.7)
+    assert [claim.name for claim in groups["Table 1"]] == [
+        "Ours - Text only, Hard", "(Oracle) ours - Text only, Hard", "Ours - Text only, Easy",
+    ]  # fmt: skip
+    primary[0]["below"] = {"system": "theirs"}
+    with pytest.raises(TSXError, match="primary: below: no system 'theirs'"):
+        write(tmp_path, set_to("primary", value=primary))
+    primary[0]["below"] = {"system": "ours", "set": "easy"}
+    with pytest.raises(TSXError, match="primary: .*sets 'hard' and 'easy' are not of the same"):
+        write(tmp_path, set_to("primary", value=primary))
+
+
+def test_the_best_of_several_runs_is_of_an_ensemble(tmp_path):
+    two = {"name": "Two", "best_of": ["ours"], "seeds": 2}
+    paper = write(tmp_path, set_to("systems", "best", value=two))
+    cell = next(row.cells[0] for row in paper.tables[0].rows if row.name == "Two")
+    assert cell.seeds == 2 and [member.method for member in cell.best_of] == ["oct"]
+    for wrong in (0, "two"):
+        with pytest.raises(TSXError, match=f"seeds: expected an integer .* found {wrong!r}"):
+            write(tmp_path, set_to("systems", "best", value={**two, "seeds": wrong}))
+    single = {"name": "Ours", "method": "oct", "condition": "text", "seeds": 2}
+    with pytest.raises(TSXError, match="seeds: only with best_of"):
+        write(tmp_path, set_to("systems", "best", value=single))
 
 
 def set_to(*keys, value):

@@ -59,6 +59,8 @@ def test_the_means_of_oct_are_those_of_the_program_before(tmp_path, size):
     met = set()
     for table in study.paper.tables:
         for row, _, cell in rows(table):
+            if cell.seeds > 1:  # it had no such ensembles
+                continue
             common = study.common_runs(row.cells, SI_SDR)
             found = study.answers(cell, SI_SDR, common)
             words = (cell.method or "ensemble", cell.condition or "oracle", cell.set)
@@ -159,6 +161,20 @@ def test_seeds_of_an_ensemble_that_do_not_coincide(write_scored, tmp_path):
     assert mean().mean.value > 50  # one of each
     (exp / "small_single_order_random_hard").rename(exp / "order")
     assert mean() is None
+
+
+def test_the_best_of_two_seeds_of_one_system(write_scored, tmp_path):
+    """Three seeds make three pairs; the best of each, mixture by mixture, by hand."""
+    name = "(Oracle) PIT, two seeds"
+    gains = [{"m1": 1.0, "m2": 9.0}, {"m1": 4.0, "m2": 2.0}, {"m1": 5.0, "m2": 3.0}]
+    for seed, found in enumerate(gains):
+        tag = "small_pit_random_hard" + (f"_seed{seed}" if seed else "")
+        write_scored(tag, {"unconditional": found}, "test_random_hard")
+        study = Study(paper("fsd50k"), tmp_path / "exp", "small")
+        answers = study.answers(cell(study, name), SI_SDR)
+        assert (answers is None) == (seed == 0)
+    assert answers.run_means == pytest.approx([(4 + 9) / 2, (5 + 3) / 2, (5 + 9) / 2])
+    assert answers.values == pytest.approx({"m1": (4 + 5 + 5) / 3, "m2": (9 + 3 + 9) / 3})
 
 
 def test_cells_of_a_row_come_from_the_same_runs(write_scored, tmp_path):

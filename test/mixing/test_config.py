@@ -42,6 +42,8 @@ def test_options_of_many_sources_come_back(tmp_path):
         {"num_targets": "all"},
         {"component_sources": 2, "num_sources": 6},
         {"write_sources": True},
+        {"text_of": "drawn"},
+        {"signal_values": "random"},
     ],
 )
 def test_options_that_are_written_where_they_are_not_the_default(options):
@@ -55,6 +57,8 @@ def test_options_that_are_written_where_they_are_not_the_default(options):
     "text, message",
     [
         ("min_overlapp: 0.5", "no option 'min_overlapp'; did you mean min_overlap?"),
+        ("text_of: label", "text_of: expected one of specific, drawn"),
+        ("{text_of: drawn, strategy: clips}", "text_of: drawn needs labels to draw"),
         ("zzz: 0.5", "no option 'zzz'; expected one of duration, strategy"),
         ("min_overlap: 1.5", r"min_overlap: expected a number in \[0, 1\], found 1.5"),
         ("min_overlap: .nan", "min_overlap: expected a number"),

@@ -1,5 +1,6 @@
 """Mixtures as drawn, checked on the audio they render to."""
 
+import dataclasses
 import multiprocessing
 from collections import Counter
 
@@ -9,6 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsx_espnet.conditions import phrase
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.plan import Plan
@@ -138,6 +140,57 @@ def test_classes_are_uniform_whatever_their_number_of_clips(make_clips, make_noi
     assert scipy.stats.chisquare(list(targets.values())).pvalue > 0.01
     of_e = Counter(s.clip for plan in plans for s in plan.sources if s.label == "E")
     assert len(of_e) == 17 and scipy.stats.chisquare(list(of_e.values())).pvalue > 0.01
+
+
+@pytest.mark.parametrize("strategy", ["random", "different", "same"])
+def test_the_text_is_of_the_drawn_class_and_nothing_else_changes(corpus, superclasses, strategy):
+    default, drawn = (
+        Sampler(corpus, MixingConfig(strategy=strategy, text_of=text_of), superclasses)
+        for text_of in ("specific", "drawn")
+    )
+    texts = Counter()
+    for index in range(60):
+        plan, other = (sampler.draw(1, 0, index) for sampler in (drawn, default))
+        target = plan.sources[plan.target]
+        text = plan.conditions.get("text")
+        texts[text] += 1
+        assert text in (None, phrase(target.label))
+        rest = {name: value for name, value in other.conditions.items() if name != "text"}
+        if text is not None:
+            rest["text"] = text
+        assert dataclasses.replace(other, conditions=rest) == plan
+    if strategy == "random":  # parents are drawn too
+        assert {"animal", "water", "bark"} & set(texts)
+
+
+def test_random_signals_are_independent_of_the_measured_ones_and_change_nothing_else(corpus):
+    """Both are exchanged, or neither, for the two targets of a mixture."""
+    options = {"num_targets": "all", "snr": (0.0, 5.0), "min_overlap": 0.5}
+    measured, control = (
+        Sampler(corpus, MixingConfig(signal_values=values, **options))
+        for values in ("measured", "random")
+    )
+    exchanged = Counter()
+    patterns = set()
+    for index in range(300):
+        expected, found = (sampler.draw(5, 0, index) for sampler in (measured, control))
+        signals = [name for name in ("energy", "harmonicity", "order") if name in found.conditions]
+        changed = [name for name in signals if found.conditions[name] != expected.conditions[name]]
+        for name in signals:
+            exchanged[name, name in changed] += 1
+            (other,) = [query for query in found.queries if query.condition == name]
+            assert other.value != found.conditions[name]
+        patterns.add(tuple(changed))
+        for one in (expected, found):
+            assert set(one.conditions) == set(expected.conditions)
+        words = {**found.conditions, **{name: expected.conditions[name] for name in signals}}
+        queries = expected.queries
+        assert dataclasses.replace(found, conditions=words, queries=queries) == expected
+        assert control.draw(5, 0, index) == found
+    for name in ("energy", "harmonicity", "order"):
+        share = exchanged[name, True] / (exchanged[name, True] + exchanged[name, False])
+        assert 0.4 < share < 0.6, name
+    assert len(patterns) == 8  # and of each other
 
 
 @pytest.mark.parametrize("strategy", ["different", "same"])

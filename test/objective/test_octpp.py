@@ -91,3 +91,19 @@ def test_no_pull_where_the_wanted_condition_is_the_best():
 def test_unknown_option():
     with pytest.raises(ValueError, match="stop_gradient: expected one of .* found 'both'"):
         OCTPlusPlusObjective(NAMES, stop_gradient="both")
+
+
+@pytest.mark.parametrize("pull, expected", [("sum", 4.25), ("mean", 4.25 / 2), ("none", 0.0)])
+def test_the_pull_over_the_dimensions(pull, expected):
+    text, energy = vectors()
+    loss = loss_of(text, energy, pull=pull)
+    assert loss.item() == pytest.approx(10.5 + expected)
+    found, target = gradients(loss, text, energy), TARGET[0]
+    slope = expected / 4.25 * 2 * (text - energy)
+    torch.testing.assert_close(found[0], 4 * (text - target) + slope)
+    torch.testing.assert_close(found[1], 4 * (energy - target) - slope)
+
+
+def test_unknown_pull():
+    with pytest.raises(ValueError, match="pull: expected one of sum, mean, none, found 'max'"):
+        OCTPlusPlusObjective(NAMES, pull="max")

@@ -1,5 +1,7 @@
 """The refiner of OCT++: a condition rephrased in the light of the mixture."""
 
+from typing import Dict
+
 import torch
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
@@ -10,12 +12,14 @@ from tsx_espnet.layers.sudormrf import DepthwiseConv
 class MixtureRefiner(torch.nn.Module):
     """Eq. 5: ``r(x, c) = g(concat(φ(x), c))``, a condition rephrased in the light of the mixture.
 
-    g is a two-layer MLP with a ReLU; the paper does not give its width.
+    g is a two-layer MLP with a ReLU; the paper does not give its width. With ``residual``, r is
+    ``c + g(concat(φ(x), c))``, and the last layer of g is zero at first, so that r begins as c.
 
     Args:
         input_dim: N, number of encoder bases.
         embedding_dim: D.
         hidden_dim: width of g.
+        residual: add c. False is Eq. 5 as written.
         channels, depth, stride, heads: of φ, see ``MixtureEncoder``.
 
     Reference: "Optimal condition training for target source separation", sections 2.4 and 3.2.
@@ -30,14 +34,23 @@ class MixtureRefiner(torch.nn.Module):
         depth: int = 4,
         stride: int = 4,
         heads: int = 2,
+        residual: bool = False,
     ):
         super().__init__()
+        self.residual = residual
         self.encoder = MixtureEncoder(input_dim, channels, depth, stride, heads)
         self.map = torch.nn.Sequential(
             torch.nn.Linear(channels + embedding_dim, hidden_dim),
             torch.nn.ReLU(),
             torch.nn.Linear(hidden_dim, embedding_dim),
         )
+        self.espnet_initialization_fn()
+
+    def espnet_initialization_fn(self) -> None:
+        """Called by ESPnet's ``--init`` too, which draws all weights again."""
+        if self.residual:
+            torch.nn.init.zeros_(self.map[-1].weight)
+            torch.nn.init.zeros_(self.map[-1].bias)
 
     def forward(self, context: torch.Tensor, condition: ConditionEmbedding) -> ConditionEmbedding:
         """Refine a condition.
@@ -45,10 +58,61 @@ class MixtureRefiner(torch.nn.Module):
         Shape:
             context ``φ(x)`` (B, channels), embedding (B, L, D) -> embedding (B, L, D)
         """
+        refined = self.map(self._joined(context, condition))
+        if self.residual:
+            refined = condition.embedding + refined
+        return ConditionEmbedding(refined, condition.mask, condition.timed)
+
+    def cross(self, context: torch.Tensor, condition: ConditionEmbedding) -> torch.Tensor:
+        """Refine every condition in the light of every mixture.
+
+        Shape:
+            context (B, channels), embedding (P, L, D) -> (B, P, D)
+        """
+        rows, columns = self._pairs(context, condition)
+        refined = self(context[rows], condition.select(columns)).vector()
+        return refined.unflatten(0, (len(context), -1))
+
+    @torch.no_grad()
+    def statistics(
+        self, context: torch.Tensor, condition: ConditionEmbedding
+    ) -> Dict[str, torch.Tensor]:
+        """What the log shows of the refiner: every applicable condition with every mixture.
+
+        ``refiner_dead``: share of the hidden units of g that are zero for all of them.
+        ``refiner_mixture_to_text``: standard deviation of r over the mixtures, for one condition,
+        relative to that over the conditions, for one mixture (means over the D dimensions); NaN if
+        there are fewer than two of either.
+
+        Shape:
+            context (B, channels), embedding (P, L, D) -> scalars
+        """
+        condition = condition.select(condition.applicable.nonzero(as_tuple=True)[0])
+        nothing = context.new_full((), float("nan"))
+        if len(condition.mask) == 0:
+            return {"refiner_dead": nothing, "refiner_mixture_to_text": nothing}
+        rows, columns = self._pairs(context, condition)
+        pairs = condition.select(columns)
+        hidden = self.map[1](self.map[0](self._joined(context[rows], pairs)))
+        dead = (hidden[pairs.mask] == 0).all(dim=0).to(context.dtype).mean()
+        ratio = nothing
+        if min(len(context), len(condition.mask)) > 1:
+            refined = self.cross(context, condition)
+            over_mixtures, over_texts = (refined.std(dim=axis).mean() for axis in (0, 1))
+            ratio = torch.where(over_texts > 0, over_mixtures / over_texts, nothing)
+        return {"refiner_dead": dead, "refiner_mixture_to_text": ratio}
+
+    def _joined(self, context: torch.Tensor, condition: ConditionEmbedding) -> torch.Tensor:
+        """concat(φ(x), c): (B, L, channels + D)."""
         length = condition.embedding.shape[1]
         repeated = context.unsqueeze(1).expand(-1, length, -1)
-        refined = self.map(torch.cat([repeated, condition.embedding], dim=-1))
-        return ConditionEmbedding(refined, condition.mask, condition.timed)
+        return torch.cat([repeated, condition.embedding], dim=-1)
+
+    def _pairs(self, context: torch.Tensor, condition: ConditionEmbedding):
+        """Indices of the mixture and of the condition of all B · P pairs."""
+        mixtures = torch.arange(len(context), device=context.device)
+        conditions = torch.arange(len(condition.mask), device=context.device)
+        return torch.cartesian_prod(mixtures, conditions).unbind(dim=1)
 
 
 class AttentionPooling(torch.nn.Module):

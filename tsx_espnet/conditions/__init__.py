@@ -35,14 +35,15 @@ from tsx_espnet.conditions.condition import (
 )
 from tsx_espnet.conditions.enrollment import Enrollment
 from tsx_espnet.conditions.signal import Energy, Harmonicity, Order, SignalCondition
-from tsx_espnet.conditions.words import ClassLabel, Text, phrase, phrases_of, synonyms
+from tsx_espnet.conditions.words import ClassLabel, Text, first_name, phrase, phrases_of, synonyms
 from tsx_espnet.errors import TSXError
 
 # fmt: off
 __all__ = [
     "ANY", "ASKED", "CONDITIONS", "ENROLLMENT", "NOT_APPLICABLE", "PLUGINS", "SOUNDING_FLOOR",
-    "UNCONDITIONAL", "Condition", "SignalCondition", "Sources", "by_keyword", "find", "hop_length",
-    "phrase", "phrases_of", "read_conditions", "register", "sounding", "synonyms",
+    "UNCONDITIONAL", "Condition", "SignalCondition", "Sources", "by_keyword", "find",
+    "first_name", "hop_length", "phrase", "phrases_of", "read_conditions", "register", "sounding",
+    "synonyms",
 ]
 # fmt: on
 
@@ -181,12 +182,17 @@ def read_conditions(
 ) -> Dict[str, str]:
     """The conditions that tell the target from every other source, in the order of ``CONDITIONS``.
 
-    A condition of a plugin draws from a stream of its own, so that it changes no other draw.
+    A condition of a plugin draws from a stream of its own, so that it changes no other draw; so do
+    the ``random_signals``, which are exchanged for all targets of a mixture or for none.
     """
     read = {}
     for name, condition in CONDITIONS.items():
         own = rng if rng is None or condition in _BUILT_IN else _stream(rng, name)
         value = condition.read(sources, own)
+        if sources.random_signals and value is not None and isinstance(condition, SignalCondition):
+            first, second = condition.values
+            if _stream(rng, name).random() < 0.5:
+                value = second if value == first else first
         if value is not None:
             read[name] = value
     return read

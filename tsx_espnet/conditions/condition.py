@@ -52,6 +52,8 @@ class Sources:
         class_level: ``specific``: the class is the target's most specific label that no other
             source has; ``any``: one of those labels, drawn.
         text_variants: draw the text among phrase, synonyms and captions.
+        random_signals: exchange the values of signal conditions with probability 1/2.
+        drawn: the label each source was drawn for ("" if none), if the text is to be of that one.
     """
 
     tracks: np.ndarray
@@ -62,6 +64,8 @@ class Sources:
     margins: Mapping[str, float] = dataclasses.field(default_factory=dict)
     class_level: str = "specific"
     text_variants: bool = False
+    drawn: Optional[Sequence[str]] = None
+    random_signals: bool = False
 
     @functools.cached_property
     def energy(self) -> np.ndarray:

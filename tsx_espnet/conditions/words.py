@@ -57,15 +57,23 @@ class Text(Condition):
     def read(self, sources: Sources, rng: Optional[np.random.Generator]) -> Optional[str]:
         """The first caption that only the target has, else its most specific label as a phrase.
 
-        With ``text_variants`` a kind of text is drawn (label, synonym or caption), then a text of
-        that kind.
+        If the sources were ``drawn`` for labels, it is the first name of the target's, as long as
+        only the target has it. With ``text_variants`` a kind of text is drawn (label, synonym or
+        caption), then a text of that kind.
         """
         target, labels = sources.target, sources.labels
         taken = _taken(sources)
         own_captions = unshared(sources.captions, target) if sources.captions else []
         own_captions = [caption for caption in own_captions if caption not in taken]
-        own_labels = unshared(labels, target)[:1]
-        plain = [text for text in map(phrase, own_labels) if text not in taken]
+        own_labels, name = unshared(labels, target), phrase
+        if sources.drawn is None:
+            own_labels = own_labels[:1]
+        else:
+            own_labels = [label for label in own_labels if label == sources.drawn[target]]
+            own_captions, name = [], first_name
+            others = [row for m, row in enumerate(labels) if m != target]
+            taken |= {f(label) for row in others for label in row for f in (phrase, first_name)}
+        plain = [text for text in map(name, own_labels) if text not in taken]
         if not sources.text_variants or rng is None:
             return next(iter(own_captions + plain), None)
         # phrases that also fit another source would query both
@@ -93,6 +101,15 @@ def phrase(label: str) -> str:
     ('chirp and tweet', 'fill with liquid')
     """
     return " ".join(re.sub(r"[()]", " ", label.replace("_", " ")).lower().split())
+
+
+def first_name(label: str) -> str:
+    """The first of the names that a label of FSD50K joins by "and", in words.
+
+    >>> first_name("Boat_and_Water_vehicle"), first_name("Fill_(with_liquid)")
+    ('boat', 'fill with liquid')
+    """
+    return phrase(label.split("_and_")[0])
 
 
 @functools.lru_cache(maxsize=None)

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
 
+PRIMARY = "Primary contrasts"
 DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new classes
 
 
@@ -41,6 +42,7 @@ class Cell:
         method: of ``conf/method_<method>.yaml``; None of an ensemble.
         scores: directory of ``scores.csv`` below the experiment; only ``{draw}`` is left open.
         best_of: the members of an oracle ensemble.
+        seeds: of an ensemble, how many runs of each member it has: the best of all of them.
     """
 
     set: str
@@ -48,6 +50,7 @@ class Cell:
     method: Optional[str] = None
     scores: str = ""
     best_of: Tuple["Cell", ...] = ()
+    seeds: int = 1
 
     def models(self) -> Tuple["Cell", ...]:
         """The members of an ensemble, or the cell itself."""
@@ -112,7 +115,8 @@ class Panel(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """What ``paper.yaml`` says. ``claims`` are those listed by hand."""
+    """What ``paper.yaml`` says. ``claims`` are those listed by hand, ``primary`` those that were
+    chosen before the runs as the ones that a study is about."""
 
     reference: str
     title: str
@@ -123,6 +127,7 @@ class Paper:
     figure: Tuple[Panel, ...]
     claims: Tuple[Claim, ...]
     notes: Tuple[str, ...]
+    primary: Tuple[Claim, ...] = ()
 
     def printed(self) -> Dict[Cell, float]:
         """Cell -> number, of all cells of the tables that have one."""
@@ -135,11 +140,13 @@ class Paper:
         }
 
     def all_claims(self) -> Dict[str, List[Claim]]:
-        """Heading -> claims; those of the tables first. A pair that occurs twice is there once."""
+        """Heading -> claims; primary ones first, then those of the tables. A pair that occurs twice
+        is there once."""
         numbers = self.printed()
         known = set()
         found: Dict[str, List[Claim]] = {}
-        groups = [(table.name, table.claims()) for table in self.tables]
+        groups = [(PRIMARY, iter(self.primary))]
+        groups += [(table.name, table.claims()) for table in self.tables]
         for name, claims in (*groups, ("In the paper's words", iter(self.claims))):
             for claim in claims:
                 pair = frozenset((claim.above, claim.below))
@@ -156,7 +163,8 @@ class Paper:
         tables = [*self.tables, *(panel.table for panel in self.figure if panel.table)]
         cells = [cell for table in tables for row in table.rows for cell in row.cells if cell]
         cells += [panel.cell for panel in self.figure if panel.cell]
-        cells += [cell for claim in self.claims for cell in (claim.above, claim.below)]
+        claims = (*self.primary, *self.claims)
+        cells += [cell for claim in claims for cell in (claim.above, claim.below)]
         return list(dict.fromkeys(model for cell in cells for model in cell.models()))
 
     def methods(self) -> List[str]:

@@ -21,7 +21,7 @@ from tsx_espnet.evaluation.paper import (
 )
 from tsx_espnet.tables import PathLike, read_yaml
 
-FIELDS = ("name", "system", "method", "best_of", "condition", "set", "scores")
+FIELDS = ("name", "system", "method", "best_of", "seeds", "condition", "set", "scores")
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]
 
@@ -48,7 +48,7 @@ class _Reader:
 
     def __init__(self, found: Any, kind: Optional[str]) -> None:
         required = ("paper", "metric", "systems", "sets", "tables")
-        optional = ("title", "data", "also", "figure", "claims", "notes")
+        optional = ("title", "data", "also", "figure", "claims", "primary", "notes")
         self.top = _record(found, "the file", required, optional)
         sets, systems = (_items(self.top, name, "the file", dict) for name in ("sets", "systems"))
         self.sets = {key: _test_set(one, f"sets: {key}") for key, one in sets.items()}
@@ -69,7 +69,8 @@ class _Reader:
 
     def paper(self) -> Paper:
         top = self.top
-        parts = {name: _items(top, name, "the file") for name in ("also", "figure", "claims")}
+        names = ("also", "figure", "claims", "primary")
+        parts = {name: _items(top, name, "the file") for name in names}
         metrics = (top["metric"], *parts["also"])
         for metric in metrics:
             check_known(metric, METRICS, "no metric")
@@ -81,7 +82,8 @@ class _Reader:
             sets=self.sets,
             tables=tuple(map(self.table, _items(top, "tables", "the file"))),
             figure=tuple(map(self.panel, parts["figure"])),
-            claims=tuple(claim for one in parts["claims"] for claim in self.claims(one)),
+            claims=tuple(claim for one in parts["claims"] for claim in self.claims(one, "claims")),
+            primary=tuple(c for one in parts["primary"] for c in self.claims(one, "primary")),
             notes=tuple(map(str, _items(top, "notes", "the file"))),
         )
 
@@ -121,17 +123,18 @@ class _Reader:
             return Panel(str(one["title"]), None, cell, line)
         return Panel(str(one["title"]), self.grid(one, where), None, line)
 
-    def claims(self, found: Any) -> Iterator[Claim]:
-        one = _record(found, "claims", ("above", "below"), ("name", "columns"))
-        sides = [self.named(one[side], f"claims: {side}") for side in ("above", "below")]
-        where = str(one.get("name") or " - ".join(name for name, _ in sides))
-        for item in _items(one, "columns", f"claims: {where}") or [{}]:
-            column, fields = self.named(item, f"claims: {where}")
-            above, below = (self.cell({**fields, **s}, f"claims: {where}") for _, s in sides)
+    def claims(self, found: Any, which: str) -> Iterator[Claim]:
+        one = _record(found, which, ("above", "below"), ("name", "columns"))
+        sides = [self.named(one[side], f"{which}: {side}") for side in ("above", "below")]
+        name = str(one.get("name") or " - ".join(name for name, _ in sides))
+        where = f"{which}: {name}"
+        for item in _items(one, "columns", where) or [{}]:
+            column, fields = self.named(item, where)
+            above, below = (self.cell({**fields, **s}, where) for _, s in sides)
             if above.set != below.set:
                 sets = f"{above.set!r} and {below.set!r}"
-                raise TSXError(f"claims: {where}: sets {sets} are not of the same mixtures")
-            yield Claim(f"{where}, {column}" if column else where, above, below)
+                raise TSXError(f"{where}: sets {sets} are not of the same mixtures")
+            yield Claim(f"{name}, {column}" if column else name, above, below)
 
     def named(self, found: Any, where: str) -> Tuple[str, Values]:
         """The name of a row or column, by default its system's or set's, and its other fields."""
@@ -153,7 +156,11 @@ class _Reader:
         if "best_of" in fields:
             members = [self.named({"system": name}, where)[1] for name in fields["best_of"]]
             cells = [self.cell({**one, "set": fields["set"]}, where) for one in members]
-            return Cell(fields["set"], best_of=tuple(cells))
+            seeds = Fields({"seeds": fields.get("seeds", 1)}, where)
+            seeds.integer("seeds", 1, 100)
+            return Cell(fields["set"], best_of=tuple(cells), **seeds.values)
+        if "seeds" in fields:
+            raise TSXError(f"{where}: seeds: only with best_of, the best of several runs")
         scores = str(fields.get("scores") or test_set.scores)
         values = {**fields, "kind": test_set.kind, "draw": DRAW}
         lacking = [n for n in ("method", "condition", *_variables(scores)) if n not in values]

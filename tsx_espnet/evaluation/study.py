@@ -230,12 +230,20 @@ class Study:
 
     def _ensembles(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
         members = [self.runs(member, metric) for member in cell.best_of]
-        if not all(members):
+        if not all(len(member) >= cell.seeds for member in members):
             return {}
+        if cell.seeds > 1:
+            members = [_next_runs(one, n) for one in members for n in range(cell.seeds)]
         runs = [run for run in members[0] if all(run in member for member in members)]
         if not runs:  # one of each, then: their seeds need not be the same for an ensemble
             return {Run("mixed"): ensemble([next(iter(member.values())) for member in members])}
         return {run: ensemble([member[run] for member in members]) for run in runs}
+
+
+def _next_runs(member: Dict[Run, Answers], number: int) -> Dict[Run, Answers]:
+    """For each run, the answers of the one ``number`` runs on; the first follows the last."""
+    answers = list(member.values())
+    return {run: answers[(k + number) % len(answers)] for k, run in enumerate(member)}
 
 
 def _places(path: Path, scores: str) -> List[Tuple[Path, Optional[int]]]:

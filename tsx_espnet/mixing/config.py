@@ -15,13 +15,15 @@ from tsx_espnet.mixing.plan import LONGEST, MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
 STRATEGIES = ("random", "different", "same", "clips")
+SIGNAL_VALUES = ("measured", "random")
+TEXTS_OF = ("specific", "drawn")
 ENROLLMENTS_FROM = ("other", "other_clip", "same")
 CLASS_LEVELS = ("specific", "any")
 PLACEMENTS = ("overlap", "uniform")
 # written only where they are not the default
 _LEFT_OUT = (
     *("margins", "component_sources", "num_targets", "write_sources"),
-    *("enrollment_from", "interference"),
+    *("enrollment_from", "interference", "text_of", "signal_values"),
 )
 
 
@@ -46,6 +48,12 @@ class MixingConfig:
         class_level: the class condition is the most ``specific`` label that tells the target
             apart, or ``any`` such label, drawn.
         text_variants: draw synonyms and captions too (training), else one fixed text.
+        text_of: the label that the text is of: the most ``specific`` one that tells the target
+            apart, or the one that the source was ``drawn`` for if it does ([OCT]'s authors), by the
+            first of its names and whatever the captions of the clip.
+        signal_values: of energy, harmonicity and order: as ``measured``, or, as a control, at
+            ``random``: exchanged with probability 1/2 for each mixture and condition, so that they
+            are applicable to the same mixtures but say nothing about the target.
         superclasses: JSON file of the super-classes and their sub-classes; None: FSD50K's.
         num_sources: of a mixture, the target among them; or the bounds of their number.
         clip_duration: bounds of the length of what is taken from a clip, in seconds, a shorter clip
@@ -98,6 +106,8 @@ class MixingConfig:
     component_sources: int = 1
     num_targets: Union[int, str] = 1
     write_sources: bool = False
+    text_of: str = "specific"
+    signal_values: str = "measured"
 
     def __post_init__(self):
         fields = Fields(vars(self))
@@ -114,6 +124,10 @@ class MixingConfig:
         fields.choice("strategy", STRATEGIES)
         fields.choice("class_level", CLASS_LEVELS)
         fields.flag("text_variants")
+        fields.choice("text_of", TEXTS_OF)
+        fields.choice("signal_values", SIGNAL_VALUES)
+        if self.text_of == "drawn" and self.strategy == "clips":
+            raise TSXError("text_of: drawn needs labels to draw, found strategy clips")
         fields.file_name("superclasses")
         if isinstance(self.num_sources, (list, tuple)):
             fields.integers("num_sources", 1, MAX_SOURCES)

@@ -188,6 +188,8 @@ class Sampler:
             margins=config.condition_margins,
             class_level=config.class_level,
             text_variants=config.text_variants,
+            random_signals=config.signal_values == "random",
+            drawn=[one.label for one in wanted] if config.text_of == "drawn" else None,
         )
         partition = consecutive(len(crops), config.component_sources)
         components = Components(sources, partition, rng)

@@ -10,6 +10,7 @@ from tsx_espnet.objective.hct import HCTObjective
 from tsx_espnet.objective.trials import Trials, TrialsObjective
 
 STOP_GRADIENTS = (None, "best", "wanted")
+PULLS = ("sum", "mean", "none")
 
 
 class OCTObjective(TrialsObjective):
@@ -103,10 +104,12 @@ class OCTPlusPlusObjective(OCTObjective):
     refiner; c* is chosen among the refined conditions.
 
     The paper does not say whether the pull has a weight, or whether its gradient also reaches
-    ``r(x, c*)``; as written, the weight is 1 and it does.
+    ``r(x, c*)``; as written, the weight is 1 and it does. As a squared norm it is a sum over the D
+    dimensions, so D times what a mean square error would be.
 
     Args:
         consistency_weight: of the pull.
+        pull: the ``sum`` over the dimensions as in Eq. 6, their ``mean``, or ``none`` at all.
         stop_gradient: None as in Eq. 6; ``best`` keeps r(x, c*) where it is, ``wanted`` r(x, c).
         others: as in ``OCTObjective``.
 
@@ -120,16 +123,20 @@ class OCTPlusPlusObjective(OCTObjective):
         conditions: Sequence[str],
         consistency_weight: float = 1.0,
         stop_gradient: Optional[str] = None,
+        pull: str = "sum",
         **oct_options,
     ):
         super().__init__(conditions, **oct_options)
         self.consistency_weight = consistency_weight
         self.stop_gradient = one_of("stop_gradient", stop_gradient, STOP_GRADIENTS)
+        self.pull = one_of("pull", pull, PULLS)
 
     def regularization(
         self, trials: Trials, best: torch.Tensor, rows: torch.Tensor
     ) -> torch.Tensor:
         """The third term: mean over the mixtures where both conditions are applicable."""
+        if self.pull == "none":
+            return super().regularization(trials, best, rows)
         wanted = torch.full_like(best, trials.index(self.condition))
         both = trials.applicable[wanted, rows]
         refined, ideal = (
@@ -139,4 +146,6 @@ class OCTPlusPlusObjective(OCTObjective):
             ideal = ideal.detach()
         elif self.stop_gradient == "wanted":
             refined = refined.detach()
-        return self.consistency_weight * mean((refined - ideal).square().sum(dim=-1))
+        squares = (refined - ideal).square()
+        distance = squares.sum(dim=-1) if self.pull == "sum" else squares.mean(dim=-1)
+        return self.consistency_weight * mean(distance)

@@ -15,6 +15,9 @@ from tsx_espnet.mixing.data_table import MIXTURE, path_name_type
 from tsx_espnet.tables import read_table
 from tsx_espnet.training.draws import expand_draw_options, has_queries
 
+# these schedulers set the learning rate of every parameter to their own
+OWN_RATES = ("cycliclr", "onecyclelr")
+
 DEFAULT_CONDITIONS = ("energy", "harmonicity", "order", "text")
 
 
@@ -145,6 +148,32 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         type=str_or_none,
         help="a mixture set (instead of --valid_data_path_and_name_and_type)",
     )
+
+
+def add_optimizer_options(parser: argparse.ArgumentParser) -> None:
+    """Beside ESPnet's ``--optim`` and ``--optim_conf``."""
+    parser.add_argument(
+        "--refiner_lr_scale",
+        type=float,
+        default=1.0,
+        help="learning rate of the refiner, relative to that of the other parts",
+    )
+
+
+def check_optimizer_options(args: argparse.Namespace) -> None:
+    """Raise ``TSXError`` if the refiner cannot have the learning rate that it is given."""
+    scale = args.refiner_lr_scale
+    if not 0 < scale < float("inf"):
+        raise TSXError(f"--refiner_lr_scale: expected a number above 0, found {scale:g}")
+    if scale == 1:
+        return
+    if args.refiner is None:
+        raise TSXError(f"--refiner_lr_scale {scale:g}: expected a --refiner, found none")
+    if args.scheduler in OWN_RATES:
+        raise TSXError(
+            f"--refiner_lr_scale {scale:g}: expected a scheduler that scales the learning rate of "
+            f"--optim_conf, found --scheduler {args.scheduler}, which sets its own"
+        )
 
 
 def expand_data_options(args: argparse.Namespace) -> None:

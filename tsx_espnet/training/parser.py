@@ -17,8 +17,9 @@ class OptionParser(config_argparse.ArgumentParser):
     """ESPnet's parser with a second yaml, ``--method_config``, that overrides ``--config``.
 
     One yaml has the sizes and the schedule, the other the method (objective, conditions); any two
-    of them make an experiment. A mistake ends in one line that names the nearest option, instead of
-    ESPnet's usage message.
+    of them make an experiment. Of a part that only the method names, both may have options (sizes
+    in the one, say ``refiner_conf``, variants in the other). A mistake ends in one line that names
+    the nearest option, instead of ESPnet's usage message.
     """
 
     method: Dict[str, Any] = {}
@@ -49,7 +50,20 @@ class OptionParser(config_argparse.ArgumentParser):
 
     def set_defaults(self, **options: Any) -> None:
         """Called by ESPnet with the options of ``--config``."""
-        super().set_defaults(**{**options, **self.method})
+        super().set_defaults(**{**options, **self.method, **self._shared(options)})
+
+    def _shared(self, options: Dict[str, Any]) -> Dict[str, Any]:
+        """``<part>_conf`` -> the options of both files, of parts that only the method names."""
+        parts = [name for name in self.method if name not in options]
+        confs = {
+            f"{name}_conf": (options.get(f"{name}_conf"), self.method.get(f"{name}_conf"))
+            for name in parts
+        }
+        return {
+            name: {**both[0], **both[1]}
+            for name, both in confs.items()
+            if all(isinstance(conf, dict) for conf in both)
+        }
 
     def _read(self, option: str, path: str) -> Dict[str, Any]:
         """The options of a yaml, checked."""

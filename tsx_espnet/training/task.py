@@ -1,7 +1,7 @@
 """Target sound extraction as an ESPnet task."""
 
 import argparse
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
@@ -24,7 +24,13 @@ from tsx_espnet.training.draws import open_draws, wants_all_sources
 from tsx_espnet.training.examples import Collate, TSXPreprocessor
 from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
 from tsx_espnet.training.iterator import MixtureIterFactory
-from tsx_espnet.training.options import add_data_options, add_model_options, expand_data_options
+from tsx_espnet.training.options import (
+    add_data_options,
+    add_model_options,
+    add_optimizer_options,
+    check_optimizer_options,
+    expand_data_options,
+)
 from tsx_espnet.training.reliable import ReliableTask
 from tsx_espnet.vocabulary import kind_of
 
@@ -35,6 +41,23 @@ def choices_of(kind: str, base: type, default: Optional[str] = None) -> ClassCho
     """Our table of a kind of parts, as one of ESPnet's."""
     classes = {name: parts.load(path) for name, path in parts.OURS[kind].items()}
     return ClassChoices(kind, classes, base, default)
+
+
+def split_groups(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter], scale: float
+) -> None:
+    """Put ``parameters`` into groups of their own, after the others, with ``scale`` times the
+    learning rate. Schedulers multiply the learning rates of all groups."""
+    own = {id(parameter) for parameter in parameters}
+    for group in list(optimizer.param_groups):
+        parts = [
+            [p for p in group["params"] if (id(p) in own) == chosen] for chosen in (False, True)
+        ]
+        if all(parts):
+            group["params"], chosen = parts
+            optimizer.add_param_group({**group, "params": chosen, "lr": scale * group["lr"]})
+        elif parts[1]:
+            group["lr"] *= scale
 
 
 class TSXTask(ReliableTask):
@@ -53,6 +76,7 @@ class TSXTask(ReliableTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         model = add_model_options(parser)
         add_data_options(parser)
+        add_optimizer_options(parser)
         for choices in cls.class_choices_list:
             choices.add_arguments(model)
         # mixtures have one length, so batches need no sorting; a condition may apply to no mixture
@@ -73,6 +97,14 @@ class TSXTask(ReliableTask):
         for given in ("condition_dim", "further_dim"):  # by --embedding_dim and --later
             config["extractor_conf"].pop(given, None)
         return config
+
+    @classmethod
+    def check_required_command_args(cls, args: argparse.Namespace) -> None:
+        """As in ``ReliableTask``."""
+        if args.refiner is None:
+            args.refiner_conf = {}  # sizes in --config are for methods that have a refiner
+        check_optimizer_options(args)
+        super().check_required_command_args(args)
 
     @classmethod
     def expand_options(cls, args: argparse.Namespace) -> None:
@@ -123,6 +155,17 @@ class TSXTask(ReliableTask):
             with pretrained_kept(model):
                 initialize(model, args.init)
         return model
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> List[torch.optim.Optimizer]:
+        """ESPnet's; the refiner is a group of its own if it has a learning rate of its own."""
+        optimizers = super().build_optimizers(args, model)
+        if args.refiner_lr_scale != 1:
+            for optimizer in optimizers:
+                split_groups(optimizer, model.refiner.parameters(), args.refiner_lr_scale)
+        return optimizers
 
     @classmethod
     def build_iter_factory(
