@@ -47,12 +47,14 @@ def work() -> None:
     """
     import torch
 
+    from tsx_espnet.conditioner.embedding import ConditionEmbedding
     from tsx_espnet.layers.sudormrf import SudoRMRF
 
     network = SudoRMRF(
         256, 2, 4, 96, 192, 6, activation="leaky_relu", nonlinear="sigmoid", condition_dim=128
     )
-    feature, condition = torch.rand(4, 627, 256), torch.randn(4, 128)
+    feature = torch.rand(4, 627, 256)
+    condition = ConditionEmbedding(torch.randn(4, 1, 128), torch.ones(4, 1).bool())
     for _ in sys.stdin:
         start = time.perf_counter()
         network(feature, condition).mean().backward()
