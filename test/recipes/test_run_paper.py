@@ -148,7 +148,7 @@ def test_with_every_run_done_only_the_page_is_made(paper):
 def test_the_whole_paper(paper):
     known = read_paper(paper.directory / "paper.yaml").methods()
     assert paper(SLEEP="0").returncode == 0
-    assert len(known) == 9 and len(paper.tags()) == 9 * 3 * 2
+    assert len(known) == 10 and len(paper.tags()) == 10 * 3 * 2
 
 
 def test_one_that_fails_does_not_stop_the_others_and_is_named_at_the_end(paper):
