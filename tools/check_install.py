@@ -51,7 +51,7 @@ def main() -> None:
     )
     mixture = torch.randn(1, 8000)
     condition = model.embed({"energy": torch.tensor([[1]])})["energy"]
-    target, rest = model.extract(mixture, condition)
+    target, rest = model.extract(mixture, condition).unbind(dim=1)
     if not torch.allclose(target + rest, mixture, atol=1e-5):
         sys.exit("error: one forward pass: target + rest differs from the mixture")
     print("one forward pass: target + rest = mixture")

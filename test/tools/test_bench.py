@@ -70,6 +70,9 @@ def test_memory(tmp_path):
 
 def test_checkouts(tmp_path):
     """A checkout against itself."""
-    lines = run_bench("checkouts", ROOT, "--steps", "2", "--methods", "oct", cwd=tmp_path)
-    found = re.fullmatch(r"oct +time ([\d.]+) \(quartiles .*\), memory ([\d.]+)", lines[0])
-    assert len(lines) == 1 and 0.1 < float(found[1]) < 10 and 0.5 < float(found[2]) < 2
+    options = ("--steps", "2", "--methods", "oct", "mixture")
+    lines = run_bench("checkouts", ROOT, *options, cwd=tmp_path)
+    assert len(lines) == 2
+    for method, line in zip(("oct", "mixture"), lines):
+        found = re.fullmatch(rf"{method} +time ([\d.]+) \(quartiles .*\), memory ([\d.]+)", line)
+        assert 0.1 < float(found[1]) < 10 and 0.5 < float(found[2]) < 2

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Time and memory of a training step in this checkout, relative to another one.
+"""Time and memory of a training step, and of a mixture, in this checkout, relative to another one.
 
-A process of each checkout takes steps in turns, on the same batch of noise. What is compared is CPU
-time, as other work on the machine counts less in it; the result is the median of the ratios. The
-configurations are those of this checkout.
+A process of each checkout takes steps in turns, on the same batch of noise, or draws and renders
+100 mixtures of the same clips. What is compared is CPU time, as other work on the machine counts
+less in it; the result is the median of the ratios. The configurations are those of this checkout.
 
     git worktree add /tmp/before main
     python tools/bench/checkouts.py /tmp/before
@@ -14,24 +14,48 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Callable, List
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
     "oct": ROOT / "egs/fsd50k/conf/train_small.yaml",
     "mixed_el": ROOT / "egs/fsdkaggle2018/conf/train_small.yaml",
 }
+MIXTURE = "mixture"
 
 
-def serve(checkout: str, method: str) -> None:
+def make_mixtures(clips: str) -> Callable[[], List]:
+    """A function that makes the next 100 examples, as a worker of training does."""
+    from itertools import count
+
+    from tsx_espnet.clips.clip_set import ClipSet
+    from tsx_espnet.mixing.config import MixingConfig
+    from tsx_espnet.mixing.sampler import Sampler
+    from tsx_espnet.training.iterator import EpochMixtures
+
+    sampler, epochs = Sampler(ClipSet(clips), MixingConfig()), count()
+
+    def step() -> List:
+        mixtures = EpochMixtures(sampler, lambda name, values: values, 0, next(epochs))
+        return [mixtures[index] for index in range(100)]
+
+    return step
+
+
+def serve(checkout: str, method: str, clips: str) -> None:
     """Take a step for each line of the input; print its seconds, in the end the memory in GB."""
     import torch
     from methods import make_step
 
     torch.set_num_threads(1)
     sys.path.insert(0, checkout)
-    step = make_step(method, CONFIGS[method])
+    if method == MIXTURE:
+        step = make_mixtures(clips)
+    else:
+        step = make_step(method, CONFIGS[method])
     for _ in sys.stdin:
         start = time.process_time()
         step()
@@ -45,16 +69,28 @@ def main() -> None:
     )
     parser.add_argument("other", type=Path, help="the other checkout")
     parser.add_argument("--steps", type=int, default=20, help="steps of each")
-    parser.add_argument("--methods", nargs="+", default=list(CONFIGS), choices=CONFIGS)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    known = [*CONFIGS, MIXTURE]
+    parser.add_argument("--methods", nargs="+", default=known, choices=known)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        serve(str(args.other), args.serve)
+        serve(str(args.other), *args.serve)
         return
+    with tempfile.TemporaryDirectory() as folder:
+        compare(args, folder)
+
+
+def compare(args: argparse.Namespace, folder: str) -> None:
+    """Print a line for each method."""
+    clips = Path(folder) / "dump"
+    if MIXTURE in args.methods:
+        code = f"import mixing, pathlib; mixing.generate(pathlib.Path({folder!r}), 100, 8000)"
+        here = Path(__file__).parent
+        subprocess.run([sys.executable, "-c", code], cwd=here, check=True, capture_output=True)
     for method in args.methods:
         workers = [
             subprocess.Popen(
-                [sys.executable, __file__, str(checkout.resolve()), "--serve", method],
+                [sys.executable, __file__, str(checkout.resolve()), "--serve", method, str(clips)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

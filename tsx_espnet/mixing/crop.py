@@ -41,18 +41,20 @@ class Crop(NamedTuple):
         clips: ClipSet,
         clip: str,
         label: str,
+        labels: Tuple[str, ...],
         config: MixingConfig,
         split: bool = False,
     ) -> "Crop":
         """Draw a crop of a clip that is wanted for ``label``, if for any.
 
         Args:
+            labels: of the clip.
             split: leave a part of the clip to its enrollment.
 
         Raises:
             Refused: if the clip has no such crop.
         """
-        fs, labels, energies = clips.fs, clips.labels(clip), clips.energies(clip)
+        fs, energies = clips.fs, clips.energies(clip)
         region, rest = split_clip(rng, energies, fs, config) if split else (None, None)
         num_frames, duration = config.num_frames(fs), config.clip_duration
         start, length = draw_crop(

@@ -167,8 +167,8 @@ class Sampler:
         if collide(wanted, labels):
             raise Refused("shared label")
         crops = [
-            Crop.draw(rng, clips, clip, one.label, config, self._splits and place in targets)
-            for place, (clip, one) in enumerate(zip(names, wanted))
+            Crop.draw(rng, clips, clip, one.label, own, config, self._splits and place in targets)
+            for place, (clip, one, own) in enumerate(zip(names, wanted, labels))
         ]
         num_samples = config.num_frames(clips.fs) * clips.hop
         background, noise_energy = None, None
