@@ -72,8 +72,10 @@ def test_loss_and_gradients_are_those_of_separate_mixtures(
     expected_loss, expected_stats, expected_size, expected = loss_and_gradients(model, apart)
     torch.testing.assert_close(loss, expected_loss, atol=1e-6, rtol=1e-6)
     assert size == expected_size == 5
-    for name, value in expected_stats.items():
-        torch.testing.assert_close(stats[name], value, equal_nan=True, atol=1e-5, rtol=1e-5)
+    over_mixtures = {"refiner_mixture_to_text"}  # in which each mixture counts once
+    for name in expected_stats.keys() - over_mixtures:
+        found, value = stats[name], expected_stats[name]
+        torch.testing.assert_close(found, value, equal_nan=True, atol=1e-5, rtol=1e-5)
     assert gradients.keys() == expected.keys() and bool(gradients) == training
     for name, value in expected.items():
         torch.testing.assert_close(gradients[name], value, atol=1e-5, rtol=1e-4)

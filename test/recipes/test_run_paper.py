@@ -294,6 +294,8 @@ def begin(paper, environment):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            # ignored where the tests themselves run in the background, and then for good
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         wait_for(lambda: len(sleepers(paper.directory)) == count or process.poll() is not None)
