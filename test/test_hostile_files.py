@@ -236,7 +236,7 @@ def test_csv_files_of_corpora(folder, corpora, data):
     else:
         attempt(fsdkaggle2018.prepare, roots["kaggle"], folder / "data")
     for table in (folder / "data").rglob("*"):
-        assert table.is_dir() or table.name in ("wav.scp", "utt2labels")
+        assert table.is_dir() or table.name in ("wav.scp", "utt2labels", "utt2recording")
 
 
 @given(st.binary(max_size=60), st.integers(0, 9), st.integers(0, 2**40))
