@@ -20,7 +20,7 @@ from tsx_espnet.tables import read_table, write_table
 
 FS = 8000
 LENGTH = 4000
-COUNTS = {"one": 1, "zeros": 2, "two": 2, "three": 3, "four": 4}  # of sources, not all of them heard
+COUNTS = {"one": 1, "zeros": 2, "two": 2, "three": 3, "four": 4}  # of sources
 
 
 @pytest.fixture
