@@ -5,7 +5,7 @@ set -euo pipefail
 . ./lib.sh
 
 # Each line is an option with its default and help.
-stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train, 6 infer,
+stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 frozen parts, 5 train, 6 infer,
 stop_stage=14           # last stage:  7 score, 8 report, 9 pack, 11 to 14 new classes, if any
 nj=4                    # jobs per array (stages 2 to 4, 6, 7, ...); results do not depend on it
 ngpu=0                  # GPUs per node for training; adaptation uses one (0: CPU)
@@ -39,6 +39,9 @@ train_args=             # further options of the training command, e.g. "--max_e
 tag=                    # name under expdir (default: size, method, mixing, difficulty and seed)
 language_model=all-MiniLM-L6-v2 # for texts: a known name, a hub name or a directory
 text_pooling=mean       # from word vectors to a phrase vector: mean, first
+classifier=             # sound classifier for methods that hear: a directory (default: one trained here)
+classifier_config=conf/classifier.yaml # training of that; the mixtures it is trained on:
+classifier_mix_config=conf/classifier_mix.yaml # a mixing config
 bert="bert-base-uncased" # language model of --method text_bert, with pooling first
 inference_model=valid.loss.ave.pth # checkpoint used from stage 6 on
 data_kind=recordings    # what the report calls the sounds: recordings, synthetic
@@ -81,6 +84,7 @@ text=${dumpdir}/text/${language_model##*/}
 text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
+own_classifier=${expdir}/classifier_${clips##*/}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
@@ -104,41 +108,42 @@ if stage_on 3 "mix: ${mixtures}"; then
     done
 fi
 
-if stage_on 4 "text embeddings: ${text}"; then
+if stage_on 4 "frozen parts: text vectors, a sound classifier"; then
     sets=()
     for set in ${train_set} ${valid_set} ${test_sets}; do
         require_file "${clips}/${set}/.done" --stage 2
         sets+=("${clips}/${set}")
     done
-    if takes_vectors "${training[@]}"; then
+    if model_has takes vector "${training[@]}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
             --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}" \
             --mixing_config "${mix_config}"
     else
         log "${method} takes no vectors of texts"
     fi
+    if [ -z "${classifier}" ] && model_has pretrained classifier "${training[@]}" &&
+        [ ! -e "${own_classifier}/pretrained.json" ]; then
+        launch train_classifier "${own_classifier}" --config "${classifier_config}" \
+            --mixing_config "${classifier_mix_config}" \
+            --train_clips "${clips}/${train_set}" --valid_clips "${clips}/${valid_set}"
+    fi
 fi
 
 if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
     require_file "${clips}/${train_set}/.done" --stage 2
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
-    if takes_vectors "${training[@]}"; then
+    if model_has takes vector "${training[@]}"; then
         require_file "${text}" --stage 4
         training+=(--text_embeddings "${text}")
     fi
-    mkdir -p "${exp}"
-    . utils/threads.sh
-    threads=$(training_threads)
-    OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
-        ${python} -m espnet2.bin.launch \
-        --cmd "${cuda_cmd} --name ${tag} --num_threads ${threads}" \
-        --log "${exp}/train.log" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
-        --init_file_prefix "${exp}/.dist_init_" --multiprocessing_distributed true -- \
-        ${python} -m tsx_espnet.bin.train "${training[@]}" \
+    if model_has pretrained classifier "${training[@]}"; then
+        [ -n "${classifier}" ] || require_file "${own_classifier}/pretrained.json" --stage 4
+        training+=(--pretrained "classifier=${classifier:-${own_classifier}}")
+    fi
+    launch train "${exp}" "${training[@]}" \
         --mixing_config "${mix_config}" ${noise:+--background_noise "${clips}/noise"} \
         --train_clips "${clips}/${train_set}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
-        --output_dir "${exp}" --resume true --seed "${train_seed}" ${train_args} ||
-        die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
+        --seed "${train_seed}" ${train_args}
 fi
 
 if stage_on 6 "infer: ${exp}/infer"; then
