@@ -15,6 +15,7 @@ from tsx_espnet.audio import HEADER_BYTES, write_float_wav
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.clip_tables import is_shipped
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.data_table import (
@@ -77,7 +78,8 @@ def rebuild(
     noise: Optional[ClipSet] = None,
     examples: Optional[ClipSet] = None,
 ) -> None:
-    """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it).
+    """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it), or make
+    one of mixtures as shipped.
 
     Raises:
         TSXError: if a plan is bad, or the clips are not those that it was made from.
@@ -93,7 +95,8 @@ def rebuild(
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
     facts: Dict[str, Any] = {"plans": of_plans}
     further = any(plan.components or plan.further for plan in plans)
-    if not further and (path.parent / SOURCES.file).is_file():
+    has_sources = (path.parent / SOURCES.file).is_file() or is_shipped(path.parent)
+    if not further and has_sources:
         facts["write_sources"] = further = True
     plan_of, number = plans.__getitem__, len(plans)
     used = (clips, noise, examples)
