@@ -39,9 +39,11 @@ train_args=             # further options of the training command, e.g. "--max_e
 tag=                    # name under expdir (default: size, method, mixing, difficulty and seed)
 language_model=all-MiniLM-L6-v2 # for texts: a known name, a hub name or a directory
 text_pooling=mean       # from word vectors to a phrase vector: mean, first
-classifier=             # sound classifier for methods that hear: a directory (default: one trained here)
-classifier_config=conf/classifier.yaml # training of that; the mixtures it is trained on:
-classifier_mix_config=conf/classifier_mix.yaml # a mixing config
+classifier=             # directory of the sound classifier of methods that hear (default: trained here)
+classifier_config=conf/train_classifier.yaml # its training
+classifier_mix_config=conf/mix_random_classifier.yaml # its training mixtures
+classifier_share=       # of the training clips, those for the classifier alone, e.g. 0.5 (default: both
+                        # it and the separation get all)
 bert="bert-base-uncased" # language model of --method text_bert, with pooling first
 inference_model=valid.loss.ave.pth # checkpoint used from stage 6 on
 data_kind=recordings    # what the report calls the sounds: recordings, synthetic
@@ -85,6 +87,8 @@ text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
 own_classifier=${expdir}/classifier_${clips##*/}
+hearing_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
+[ -z "${classifier_share}" ] || hearing_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
@@ -121,16 +125,24 @@ if stage_on 4 "frozen parts: text vectors, a sound classifier"; then
     else
         log "${method} takes no vectors of texts"
     fi
-    if [ -z "${classifier}" ] && model_has pretrained classifier "${training[@]}" &&
-        [ ! -e "${own_classifier}/pretrained.json" ]; then
-        launch train_classifier "${own_classifier}" --config "${classifier_config}" \
-            --mixing_config "${classifier_mix_config}" \
-            --train_clips "${clips}/${train_set}" --valid_clips "${clips}/${valid_set}"
+    [ -z "${classifier_share}" ] ||
+        ${python} -m tsx_espnet.bin.divide --clips "${clips}/${train_set}" \
+            --share "${classifier_share}" --out "${hearing_clips}" --rest "${mixed_clips}"
+    if [ -z "${classifier}" ] && model_has pretrained classifier "${training[@]}"; then
+        [ -e "${own_classifier}/pretrained.json" ] ||
+            launch train_classifier "${own_classifier}" --config "${classifier_config}" \
+                --mixing_config "${classifier_mix_config}" \
+                --train_clips "${hearing_clips}" --valid_clips "${clips}/${valid_set}"
+        [ -e "${own_classifier}/RESULTS.md" ] ||
+            ${python} -m tsx_espnet.bin.score_classifier --classifier "${own_classifier}" \
+                --mixing_config "${classifier_mix_config}" --out "${own_classifier}/RESULTS.md" \
+                --clips "${hearing_clips}" "${clips}/${valid_set}" "${clips}/${test_sets%% *}"
     fi
 fi
 
 if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
     require_file "${clips}/${train_set}/.done" --stage 2
+    [ -z "${classifier_share}" ] || require_file "${mixed_clips}/.done" --stage 4
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
     if model_has takes vector "${training[@]}"; then
         require_file "${text}" --stage 4
@@ -142,7 +154,7 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
     fi
     launch train "${exp}" "${training[@]}" \
         --mixing_config "${mix_config}" ${noise:+--background_noise "${clips}/noise"} \
-        --train_clips "${clips}/${train_set}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
+        --train_clips "${mixed_clips}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
         --seed "${train_seed}" ${train_args}
 fi
 
