@@ -205,7 +205,7 @@ def check_fit(
                 )
     gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
     for name, given in gives.items():
-        if given not in extractor.accepts:
+        if given not in (*extractor.accepts, "null"):
             raise TSXError(
                 f"--extractor {config['extractor']} takes {' or '.join(extractor.accepts)}, the "
                 f"conditioner of {name} ({type(conditioners[name]).__name__}) gives {given}"

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import warnings
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional
 
 from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.errors import TSXError
@@ -16,8 +16,12 @@ OURS: Dict[str, Dict[str, str]] = {
     "extractor": {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
         "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
+        "tdcn": "tsx_espnet.extractor.tdcn:TDCNExtractor",
     },
-    "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
+    "separator": {
+        "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator",
+        "tdcn": "tsx_espnet.extractor.tdcn:TDCNSeparator",
+    },
     "criterion": {
         "si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss",
         "thresholded_snr": "tsx_espnet.criterion.snr:ThresholdedSNRLoss",
@@ -172,6 +176,27 @@ def options_of(part: type) -> Dict[str, bool]:
         if not handed_on:
             break
     return options
+
+
+def with_options_of(network: type, *but: str) -> Callable[[Callable], Callable]:
+    """Give an ``__init__`` with ``**options`` a signature that names those of a network.
+
+    ESPnet lists the options of a part by its signature; their defaults are in the network alone.
+
+    Args:
+        but: options of the network that are not handed on.
+    """
+
+    def decorate(init: Callable) -> Callable:
+        signature = inspect.signature(init)
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        known = {*but, *(one.name for one in own)}
+        handed_on = inspect.signature(network).parameters.values()
+        parameters = [*own, *(one for one in handed_on if one.name not in known)]
+        init.__signature__ = signature.replace(parameters=parameters)
+        return init
+
+    return decorate
 
 
 def register() -> None:

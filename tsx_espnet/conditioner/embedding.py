@@ -117,8 +117,8 @@ class AbsConditioner(torch.nn.Module, ABC):
     Attributes:
         takes: what a value is in the batch: ``index``, ``vector`` (of a phrase), ``tokens`` (of a
             phrase) or ``samples`` (of a recording).
-        gives: what the embedding is: ``vector`` (the mean of its positions is meant), ``tokens``
-            or ``timed``.
+        gives: what the embedding is: ``vector`` (the mean of its positions is meant), ``tokens``,
+            ``timed``, or ``null``, a vector of zeros, which every extractor accepts.
         hears: for a condition that is heard instead of queried by, the signals it is made from, in
             this order: ``mixture``, ``estimates`` (of the pass before), ``sources`` (in training;
             elsewhere nobody knows them). The value is then (B, S, T), their waveforms at the level
@@ -150,6 +150,8 @@ class NullConditioner(AbsConditioner):
 
     Reference: "Optimal condition training for target source separation", Eq. 2, f(x, -).
     """
+
+    gives = "null"
 
     def __init__(self, output_dim: int):
         super().__init__()
