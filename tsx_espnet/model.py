@@ -136,9 +136,14 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         encoded: Encoded,
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
+        heard: Sequence[ConditionEmbedding] = (),
     ) -> torch.Tensor:
-        """The outputs for a condition, of all mixtures or some ``rows``: (R, M, T)."""
-        return self.iterate(encoded, condition, rows)[-1]
+        """The outputs for a condition, of all mixtures or some ``rows``: (R, M, T).
+
+        Args:
+            heard: as in ``passes``.
+        """
+        return self.passes(encoded, condition, rows, heard)[-1][0]
 
     def iterate(
         self,
