@@ -1,5 +1,4 @@
-"""Separate a set of mixtures by ideal binary masks in a model's STFT: an oracle, to be scored like a
-system."""
+"""Separate a set of mixtures by ideal binary masks in the STFT of a model, as an oracle system."""
 
 import argparse
 from pathlib import Path

@@ -46,7 +46,7 @@ class Metric(NamedTuple):
 
 METRICS = {
     f"{name}{suffix}": Metric(f"{name}{suffix}", name.lower().replace("-", "_"), bool(suffix))
-    for name in ("SI-SDR", "SNR", "SDR")
+    for name in ("SI-SDR", "SNR", "SDR", "SI-SNR")
     for suffix in ("", "i")
 }
 

@@ -33,6 +33,7 @@ from tsx_espnet.evaluation.provenance import (
 )
 from tsx_espnet.evaluation.score import read_estimate
 from tsx_espnet.evaluation.scores import ORACLE, SHUFFLED, Score, shown_condition
+from tsx_espnet.evaluation.sources import by_count, describe_sources, sources_table
 from tsx_espnet.evaluation.statistics import (
     RESAMPLES,
     Summary,
@@ -100,7 +101,7 @@ def report(
     config = read_config(exp)
     experiment = read_experiment(exp, test_set)
     unknown = sorted(experiment.table.keys() - mixtures.targets.keys())
-    if unknown:
+    if unknown and not mixtures.components.keys() >= set(unknown):
         raise TSXError(
             f"{experiment.path}: scores of other mixtures than {mixtures.directory}: "
             f"{len(unknown)} ids unknown (first {unknown[0]!r}); run stages 6 (infer) and 7 "
@@ -109,6 +110,7 @@ def report(
     scores = [score for rows in experiment.table.values() for score in rows.values()]
     present = by_condition(scores)
     shown = shown_condition([row.name for row in present])
+    by_sources = describe_sources(scores)
     history = History(exp)
 
     bars = BARS if any(row.count for row in present) else None
@@ -137,6 +139,7 @@ def report(
         markdown(summary_table(rows, "condition")),
         bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),
         image("Mean SI-SDRi of each condition with its 95 % interval", bars),
+        *(["## By number of sources", *by_sources] if by_sources else ()),
         *_classes(scores, shown),
         "## Learning curves",
         image("Loss and SI-SDR over the epochs", curves)
@@ -156,6 +159,8 @@ def report(
     for directory in (out, out / "figures"):
         remove_leftovers(directory)
     lines = [title, "", plain(summary_table(rows, "condition", brief=True))]
+    if by_sources:
+        lines += ["", plain(sources_table(by_count(scores)))]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
         lines += [f"  {out / EXAMPLES / name}" for name in examples]

@@ -8,10 +8,11 @@ Reference: Wisdom et al., "What's all the FUSS about free universal sound separa
 2021, and its code.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from tsx_espnet.evaluation.markdown import bullets, markdown, number, spread
 from tsx_espnet.evaluation.metrics import si_snr
 from tsx_espnet.evaluation.scores import Score
 from tsx_espnet.evaluation.statistics import Mean, mean_of
@@ -19,6 +20,19 @@ from tsx_espnet.evaluation.statistics import Mean, mean_of
 ACTIVE = 1e-8  # RMS of an active source, at least
 SOFTEST = 0.01  # power of an active output over that of the softest active source, at least: -20 dB
 YES, NO = "yes", "no"
+_LEGEND = (
+    "sources: the number of active ones. The references decide which output is which source.",
+    "1: SI-SNR; more than 1: SI-SNRi, its gain over the mixture. Means are not removed, and values "
+    "lie within ±80 dB: the measure of FUSS, with 95 % bootstrap intervals over the mixtures.",
+    '"pairs": mean over the pairs of an active source and an active output, as FUSS reports it; an '
+    "output is active unless it is more than 20 dB softer than the softest active source. "
+    '"dropped": share of the active sources that are in no pair. "all": mean over all active '
+    "sources, whose dropped ones count with what their outputs are.",
+    '"under", "equal", "over": share of the mixtures with fewer, as many and more active outputs '
+    "than active sources.",
+    "SI-SDRi: means removed, over the sources whose output is not silent. A mixture of one source "
+    'has none, and counts as "silent" in the other tables: nothing else sounds in it.',
+)
 
 
 class Activity(NamedTuple):
@@ -58,11 +72,11 @@ def measure_sources(
     activity = Activity.of(sources, outputs)
     count = int(activity.sources.sum())
     rows = []
-    for source, sounds, number in zip(sources, activity.sources, fitting):
+    for source, sounds, place in zip(sources, activity.sources, fitting):
         row: Dict[str, Any] = {"count": count, "active_outputs": int(activity.outputs.sum())}
-        row["active"] = YES if activity.outputs[number] else NO
+        row["active"] = YES if activity.outputs[place] else NO
         if sounds:
-            row["si_snr"] = si_snr(source, outputs[number])
+            row["si_snr"] = si_snr(source, outputs[place])
         if sounds and count > 1:
             row["si_snr_mixture"] = si_snr(source, mixture)
         rows.append(row)
@@ -127,15 +141,36 @@ def by_count(scores: Sequence[Score]) -> List[OfCount]:
     return [OfCount.of(group, [s for s in known if s.count in group]) for group in groups]
 
 
+def sources_table(found: Sequence[OfCount]) -> List[List[str]]:
+    """Header, and a row for each number of sources."""
+    table = [["sources", "mixtures", "SI-SNR(i), pairs (dB)", "95 % interval (dB)", "all (dB)"]]
+    table[0] += ["95 % interval (dB)", "SI-SDRi (dB)", "dropped (%)"]
+    table[0] += [f"{kind} (%)" for kind in ("under", "equal", "over")]
+    for one in found:
+        name = str(one.counts[0])
+        name += f" to {one.counts[-1]}" if len(one.counts) > 1 else ""
+        means = (*spread(one.pairs), *spread(one.every), spread(one.si_sdri)[0])
+        shares = (one.dropped, one.under, one.equal, one.over)
+        table.append([name, str(one.num_mixtures), *means])
+        table[-1] += [number(100 * share, 1) for share in shares]
+    return table
+
+
+def describe_sources(scores: Sequence[Score]) -> List[str]:
+    """The table and what it means, for a report; nothing where there are no counts."""
+    found = by_count(scores)
+    return [markdown(sources_table(found)), bullets(_LEGEND)] if found else []
+
+
 def _gain(score: Score) -> Optional[float]:
     if score.count == 1 or None in (score.si_snr, score.si_snr_mixture):
         return score.si_snr
     return score.si_snr - score.si_snr_mixture
 
 
-def _mean(scores: Sequence[Score], value) -> Optional[Mean]:
+def _mean(scores: Sequence[Score], value: Callable[[Score], Optional[float]]) -> Optional[Mean]:
     if len({score.count > 1 for score in scores}) > 1:
         return None  # of levels and of gains there is none
     found = [(value(score), score.mixture_id) for score in scores]
-    found = [(number, mixture) for number, mixture in found if number is not None]
-    return mean_of([number for number, _ in found], [mixture for _, mixture in found])
+    known = [(decibels, mixture) for decibels, mixture in found if decibels is not None]
+    return mean_of([decibels for decibels, _ in known], [mixture for _, mixture in known])

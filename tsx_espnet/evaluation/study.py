@@ -50,6 +50,7 @@ class Study:
 
     Attributes:
         directories: the experiments that were read.
+        trained: those of them that are not of ``untrained`` systems.
         unscored: tags without any scores.
         metric: the paper's, or the first of its others if that was not scored.
 
@@ -64,6 +65,7 @@ class Study:
             raise TSXError(f"{directory}: no such directory; expected one of experiments")
         self.paper = paper
         self.directories: List[Path] = []
+        self.trained: List[Path] = []
         self.unscored: List[str] = []
         self._experiments: Dict[Cell, Dict[Run, ScoredExperiment]] = {}
         self._sets: Dict[str, Dict[str, List[ScoredExperiment]]] = {}
@@ -122,7 +124,7 @@ class Study:
 
     def shared_runs(self, claim: Claim, metric: Metric) -> List[Run]:
         """The runs that both sides of a claim have."""
-        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        above, below = self._sides(claim, metric)
         return [run for run in above if run in below]
 
     def difference(self, claim: Claim, metric: Metric) -> Optional[Answers]:
@@ -130,7 +132,7 @@ class Study:
 
         The mean over the runs that both have; where they have none in common, that of the means.
         """
-        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        above, below = self._sides(claim, metric)
         common = self.shared_runs(claim, metric)
         if common:
             return average([above[run].minus(below[run]) for run in common])
@@ -204,6 +206,8 @@ class Study:
                     self._experiments.setdefault(cell, {})[run] = read[scores]
             if len(read) > before:
                 self.directories.append(path)
+                if any(cell.method == match[2] and not cell.untrained for cell in cells):
+                    self.trained.append(path)
             else:
                 self.unscored.append(path.name)
         if not read:
@@ -217,6 +221,15 @@ class Study:
                 f"{', '.join(kinds)}, with {FILE} (score writes it) in one of {', '.join(places)}"
                 + (f"; there are some of {', '.join(found)}" if found else "")
             )
+
+    def _sides(self, claim: Claim, metric: Metric) -> List[Dict[Run, Answers]]:
+        """The runs of both; what is not trained has the same answers in each run of the other."""
+        cells = claim.above, claim.below
+        sides = [self.runs(cell, metric) for cell in cells]
+        return [
+            dict.fromkeys(other, next(iter(own.values()))) if cell.untrained and own else own
+            for cell, own, other in zip(cells, sides, reversed(sides))
+        ]
 
     def _queried(self, cell: Cell) -> Dict[Run, ScoredExperiment]:
         runs = self._experiments.get(cell, {})
