@@ -4,7 +4,7 @@
 #   ./run.sh --fuss DIR --reverb true        reverberant ones, in data_reverb, dump_reverb, exp_reverb
 #   ./run.sh --fuss DIR --train_config conf/train_small.yaml     for two CPU cores
 #   ./run.sh --help                          every option
-# ./run_pairs.sh mixes pairs of FUSS's clips. Without FUSS, local/make_like.sh makes a small set.
+# ./run_pairs.sh mixes pairs of FUSS's clips. Without FUSS, local/make_like.sh makes a small set like it.
 set -euo pipefail
 [ -x ./tsx.sh ] || { echo "run.sh: start it in its directory: cd $(dirname "$0")" >&2; exit 2; }
 version=
