@@ -105,13 +105,16 @@ format() { # SET
         --data "${datadir}/$1" --out "${clips}/$1" --fs "${fs}"
 }
 
-mix() { # NAME NUMBER SEED SET OPTIONS...
-    local classes=${clips}/${train_set}/classes.txt
+mix() { # NAME NUMBER SEED SET OPTIONS...: drawn by ${mix_config}; without one, those of the corpus
+    local classes=${clips}/${train_set}/classes.txt plans=(--rebuild "${clips}/$4")
     require_file "${clips}/${train_set}/.done" "${clips}/$4/.done" --stage 2
     [ -f "${classes}" ] || classes= # clips without labels
-    array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" --config "${mix_config}" \
-        --num_mixtures "$2" --seed "$3" ${classes:+--classes "${classes}"} \
-        ${noise:+--noise "${clips}/noise"} --clips "${clips}/$4" "${@:5}"
+    if [ -n "${mix_config}" ]; then
+        plans=(--config "${mix_config}" --num_mixtures "$2" --seed "$3")
+        plans+=(${classes:+--classes "${classes}"} ${noise:+--noise "${clips}/noise"})
+    fi
+    array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" "${plans[@]}" \
+        --clips "${clips}/$4" "${@:5}"
 }
 
 # infer EXP MIXTURES OUT OPTIONS...: estimates for all applicable conditions.

@@ -23,7 +23,7 @@ valid_set=valid         # set of clips for validation mixtures
 test_sets="test"        # one or more sets of clips for test mixtures
 
 fs=8000                 # sampling rate of models and mixtures in Hz
-mixing=random           # how the classes of a mixture are drawn: random, different, same
+mixing=random           # how classes are drawn: random, different, same; shipped: as the corpus mixes
 difficulty=hard         # levels and overlap: hard, easy
 mix_config=             # a file that replaces both (default: conf/mix_<mixing>_<difficulty>.yaml)
 noise=                  # directory of noise recordings for mixtures with a background
@@ -68,8 +68,9 @@ readonly options_elsewhere=local/data.sh # its options are accepted too, and pas
 . ./cmd.sh
 require_package
 
-mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
-require_config "${mix_config}"
+[ "${mixing}" = shipped ] || mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
+if [ -n "${mix_config}" ]; then require_config "${mix_config}"; fi
+[ -n "${mix_config}" ] || [ -z "${noise}" ] || die --status 2 "--mixing shipped takes no --noise"
 require_config "${train_config}"
 if [ -n "${method_config}" ]; then method=$(config_name "${method_config}"); fi
 method_config=${method_config:-conf/method_${method}.yaml}
@@ -78,10 +79,12 @@ training=(--config "${train_config}" --method_config "${method_config}")
 if [ "${method}" = text_bert ]; then language_model=${bert} text_pooling=first; fi
 trained=true
 if [ "${method}" = ideal_mask ]; then trained=false; fi # an oracle: what masks of the STFT can do
-kind=_$(config_name "${mix_config}")
+kind=_$(config_name "${mix_config:-mix_shipped}")
 size=$(config_size "${train_config}")
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
+plans=(--train_mixtures "${clips}/${train_set}") # of training
+[ -z "${mix_config}" ] || plans=(--mixing_config "${mix_config}")
 language_model=${language_model%/}
 text=${dumpdir}/text/${language_model##*/}
 [ "${text_pooling}" = mean ] || text+=_${text_pooling}
@@ -123,7 +126,7 @@ if stage_on 4 "frozen parts: text vectors, a sound classifier"; then
     if model_has takes vector "${training[@]}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
             --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}" \
-            --mixing_config "${mix_config}"
+            ${mix_config:+--mixing_config "${mix_config}"}
     else
         log "${method} takes no vectors of texts"
     fi
@@ -154,8 +157,7 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log" && ${trained}; then
         [ -n "${classifier}" ] || require_file "${own_classifier}/pretrained.json" --stage 4
         training+=(--pretrained "classifier=${classifier:-${own_classifier}}")
     fi
-    launch train "${exp}" "${training[@]}" \
-        --mixing_config "${mix_config}" ${noise:+--background_noise "${clips}/noise"} \
+    launch train "${exp}" "${training[@]}" "${plans[@]}" ${noise:+--background_noise "${clips}/noise"} \
         --train_clips "${mixed_clips}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
         --seed "${train_seed}" ${train_args}
 fi

@@ -53,6 +53,14 @@ def write_mixtures(
     def plan_of(number: int) -> Plan:
         return sampler.draw(seed, 0, number, f"mix{number + 1:0{width}d}")
 
+    facts = drawn_facts(sampler, num_mixtures, seed)
+    clips = (sampler.clips, sampler.noise, sampler.examples)
+    further = sampler.config.has_sources
+    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
+
+
+def drawn_facts(sampler: Sampler, num_mixtures: int, seed: int) -> Dict[str, Any]:
+    """What determines the mixtures that are drawn, but for the clips."""
     config = sampler.config.to_dict()
     del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
@@ -65,9 +73,7 @@ def write_mixtures(
     }
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
-    clips = (sampler.clips, sampler.noise, sampler.examples)
-    further = sampler.config.has_sources
-    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
+    return facts
 
 
 def rebuild(

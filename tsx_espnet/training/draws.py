@@ -115,7 +115,7 @@ def open_draws(args: argparse.Namespace) -> Draws:
     if args.train_plans is not None:
         noise = None if args.background_noise is None else ClipSet(args.background_noise)
         clips = ClipSet(args.train_clips, interference=args.interference)
-        return PlannedMixtures(_read_plans(args), clips, noise)
+        return PlannedMixtures(_read_plans(args), clips, noise, remix=args.remix)
     clips = ClipSet(args.train_clips, classes=labels)
     return Sampler(clips, MixingConfig.from_dict(args.mixing_conf))
 
