@@ -32,6 +32,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
         "tokens": "tsx_espnet.conditioner.tokens:TokensConditioner",
+        "classifier": "tsx_espnet.conditioner.classifier:ClassifierConditioner",
     },
     "objective": {
         "single": "tsx_espnet.objective.single:SingleObjective",
@@ -40,6 +41,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "octpp": "tsx_espnet.objective.oct:OCTPlusPlusObjective",
         "pit": "tsx_espnet.objective.single:PITObjective",
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
+        "guided": "tsx_espnet.objective.guided:GuidedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
     "pretrained": {

@@ -25,6 +25,12 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="K",
         help="query by the first K enrollments of each mixture (default: all it has)",
     )
+    parser.add_argument(
+        "--shuffle_heard",
+        action="store_true",
+        help="a control, marked in all results: the model hears another mixture in place of each; "
+        "give it an --out of its own",
+    )
     parser.add_argument("--batch_size", type=int, default=8, help="mixtures at once")
     parser.add_argument("--audio_format", default="wav", choices=["wav", "flac"])
     parser.add_argument("--ngpu", type=int, default=0, help="0: use the CPU")
@@ -57,6 +63,7 @@ def main(argv: Sequence[str] = None) -> None:
     import torch
 
     from tsx_espnet.estimates import Estimates
+    from tsx_espnet.evaluation.shuffled import ShuffledEstimates
     from tsx_espnet.experiment import load_experiment
     from tsx_espnet.mixing.mixture_set import MixtureSet
 
@@ -64,7 +71,8 @@ def main(argv: Sequence[str] = None) -> None:
     device = "cuda" if args.ngpu > 0 else "cpu"
     experiment = load_experiment(args.exp, args.model_file, device)
     conditions = chosen_conditions(args.conditions, tuple(experiment.config["conditions"]))
-    Estimates(
+    kind = ShuffledEstimates if args.shuffle_heard else Estimates
+    kind(
         experiment,
         MixtureSet(args.mixtures),
         conditions,
