@@ -180,6 +180,11 @@ def test_sizes_of_the_papers():
     assert count(TDCN(257, 4, bottleneck_channels=256, consistent_masks=True)) == 9_179_401
 
 
+def test_twice_the_depth_is_twice_the_repeats():
+    deep, long = network(depth_factor=2), network(num_repeats=6)
+    assert torch.equal(deep(features(9, 5)), long(features(9, 5)))
+
+
 def test_scalars_as_they_start():
     model = TDCN(5, bottleneck_channels=3, hidden_channels=4)
     assert len(model.blocks) == 32 and set(model.skips) == {

@@ -138,6 +138,7 @@ class TDCN(torch.nn.Module):
         bottleneck_channels: B, width between the blocks.
         hidden_channels: H, width inside the blocks.
         num_repeats, num_blocks: repeats, and blocks of each.
+        depth_factor: times as many repeats; with 2, a network as large as two of them.
         activation: of the blocks: ``prelu``, or ``leaky_relu``, as it starts, which is faster.
         nonlinear: of the masks: ``sigmoid``, ``relu`` or ``softmax`` over the masks.
         consistent_masks: share what the masks lack to a sum of one among them, by weights made from
@@ -164,6 +165,7 @@ class TDCN(torch.nn.Module):
         hidden_channels: int = 512,
         num_repeats: int = 4,
         num_blocks: int = 8,
+        depth_factor: int = 1,
         activation: str = "prelu",
         nonlinear: str = "sigmoid",
         consistent_masks: bool = False,
@@ -173,6 +175,7 @@ class TDCN(torch.nn.Module):
         further_dim: int = 0,
     ):
         super().__init__()
+        num_repeats *= depth_factor
         if min(num_repeats, num_blocks) < 1:
             raise ValueError(
                 f"expected at least 1 repeat and 1 block, found {num_repeats} and {num_blocks}"
