@@ -42,8 +42,8 @@ text_pooling=mean       # from word vectors to a phrase vector: mean, first
 classifier=             # directory of the sound classifier of methods that hear (default: trained here)
 classifier_config=conf/train_classifier.yaml # its training
 classifier_mix_config=conf/mix_random_classifier.yaml # its training mixtures
-classifier_share=       # of the training clips, those for the classifier alone, e.g. 0.5 (default: both
-                        # it and the separation get all)
+classifier_share=       # of the training clips, those for it alone, e.g. 0.5 (default: all are for both)
+controls=false          # also score as if the model heard other mixtures, and after its first pass
 bert="bert-base-uncased" # language model of --method text_bert, with pooling first
 inference_model=valid.loss.ave.pth # checkpoint used from stage 6 on
 data_kind=recordings    # what the report calls the sounds: recordings, synthetic
@@ -66,6 +66,7 @@ readonly options_elsewhere=local/data.sh # its options are accepted too, and pas
 [ "${share}" -ge 1 ] || die --status 2 "--share must be at least 1"
 . ./path.sh
 . ./cmd.sh
+. utils/hearing.sh
 require_package
 
 [ "${mixing}" = shipped ] || mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
@@ -92,8 +93,8 @@ text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
 own_classifier=${expdir}/classifier_${clips##*/}
-hearing_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
-[ -z "${classifier_share}" ] || hearing_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
+heard_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
+[ -z "${classifier_share}" ] || heard_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
@@ -130,19 +131,7 @@ if stage_on 4 "frozen parts: text vectors, a sound classifier"; then
     else
         log "${method} takes no vectors of texts"
     fi
-    [ -z "${classifier_share}" ] ||
-        ${python} -m tsx_espnet.bin.divide --clips "${clips}/${train_set}" \
-            --share "${classifier_share}" --out "${hearing_clips}" --rest "${mixed_clips}"
-    if [ -z "${classifier}" ] && model_has pretrained classifier "${training[@]}"; then
-        [ -e "${own_classifier}/pretrained.json" ] ||
-            launch train_classifier "${own_classifier}" --config "${classifier_config}" \
-                --mixing_config "${classifier_mix_config}" \
-                --train_clips "${hearing_clips}" --valid_clips "${clips}/${valid_set}"
-        [ -e "${own_classifier}/RESULTS.md" ] ||
-            ${python} -m tsx_espnet.bin.score_classifier --classifier "${own_classifier}" \
-                --mixing_config "${classifier_mix_config}" --out "${own_classifier}/RESULTS.md" \
-                --clips "${hearing_clips}" "${clips}/${valid_set}" "${clips}/${test_sets%% *}"
-    fi
+    make_classifier
 fi
 
 if stage_on 5 "train: ${exp}, log in ${exp}/train.log" && ${trained}; then
@@ -179,6 +168,7 @@ if stage_on 7 "score: ${exp}/infer"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/.done" --stage 6
         score "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
+        ! ${controls} || ! ${trained} || run_controls "${set}${kind}"
     done
 fi
 

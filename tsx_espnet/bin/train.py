@@ -18,6 +18,7 @@ Train a target sound extractor. Every option of ESPnet's training commands works
   --print_conditions  prints what --config and --method_config have a model queried by, and stops
   --print_takes       prints what its conditioners take: index, vector, tokens, samples, and stops
   --print_pretrained  prints the names of the networks that its parts need, and stops
+  --print_passes      prints the numbers of its passes: 1, and those of --later; and stops
   --dry_run true      builds the model and stops
 """
 
@@ -47,18 +48,28 @@ def networks_of(argv: Sequence[str]) -> List[str]:
     Raises:
         TSXError: as ``conditions_of``.
     """
+    options = options_of(argv)
+    options.pop("pretrained", None)  # where they are, not who needs them
+    return sorted(set(_named("pretrained", options)))
+
+
+def options_of(argv: Sequence[str]) -> Dict[str, Any]:
+    """What ``--method_config``, or else ``--config``, says of each option.
+
+    Raises:
+        TSXError: as ``conditions_of``.
+    """
     conditions_of(argv)  # refuses files that are no configurations
     options: Dict[str, Any] = {}
     for found in read_configs(argv).values():
         options = {**found, **options}
-    options.pop("pretrained", None)  # where they are, not who needs them
-    return sorted(set(_named("pretrained", options)))
+    return options
 
 
 def read_configs(argv: Sequence[str]) -> Dict[str, Any]:
     """Path -> what the yaml says, of ``--method_config`` and ``--config``, the first one first."""
     parser = CommandParser()
-    for name in ("conditions", "takes", "pretrained"):
+    for name in ("conditions", "takes", "pretrained", "passes"):
         parser.add_argument(f"--print_{name}", action="store_true")
     parser.add_argument("--config")
     parser.add_argument("--method_config")
@@ -91,6 +102,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     if "--print_pretrained" in argv:
         print("".join(f"{name}\n" for name in networks_of(argv)), end="")
+        return
+    if "--print_passes" in argv:
+        print("\n".join(str(k + 1) for k in range(1 + len(options_of(argv).get("later") or ()))))
         return
     if "--help_all" in argv:
         argv = ["--help"]
