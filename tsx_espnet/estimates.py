@@ -36,7 +36,7 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.extractor.separation import target_and_rest
+from tsx_espnet.extractor.separation import Encoded, target_and_rest
 from tsx_espnet.mixing.data_table import ESTIMATES, MIXTURE, SOURCES, DataEntry
 from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
@@ -238,6 +238,7 @@ def extract_batch(
     queries: Mapping[str, Mapping[str, Mapping[str, str]]],
     embed: Callable[[str, str], ConditionEmbedding],
     sources: Optional[np.ndarray] = None,
+    others: Optional[Tuple[np.ndarray, Optional[np.ndarray]]] = None,
 ) -> Iterator[Tuple[str, str, np.ndarray]]:
     """(condition, name, estimates (M, T)) for all queries of a batch, each mixture encoded once.
 
@@ -248,13 +249,12 @@ def extract_batch(
         queries: condition -> mixture -> name of the target -> value, of any mixtures.
         embed: (condition, value) -> its embedding, a batch of one.
         sources: (B, S, T), for a model that hears them.
+        others: (B, T) and ``sources`` of other mixtures; what is heard is heard there.
     """
     device = next(model.parameters()).device
-    waveforms = torch.from_numpy(np.stack(list(audio.values()))).to(device)
-    lengths = torch.full((len(audio),), waveforms.shape[1], device=device)
-    known = None if sources is None else torch.from_numpy(sources).to(device)
     with torch.no_grad():
-        encoded = model.encode(waveforms, lengths, known)
+        encoded = _encode(model, np.stack(list(audio.values())), sources, device)
+        elsewhere = encoded if others is None else _encode(model, *others, device)
         for condition, mixtures in queries.items():
             asked = [
                 (row, name, value)
@@ -266,15 +266,23 @@ def extract_batch(
             rows, names, values = zip(*asked)
             chosen = torch.tensor(rows, device=device)
             if condition in model.heard:
-                embedding = model.hear(encoded, condition).select(chosen)
+                embedding = model.hear(elsewhere, condition).select(chosen)
             else:
                 embedding = ConditionEmbedding.cat([embed(condition, value) for value in values])
             embedding = model.refine(encoded, embedding, chosen)
-            outputs = model.separate(encoded, embedding, chosen)
+            heard = () if others is None else model.passes(elsewhere, embedding, chosen)[1:]
+            outputs = model.separate(encoded, embedding, chosen, [one for _, one in heard])
             if find(condition).queried and outputs.shape[1] > len(ESTIMATES):
                 outputs = target_and_rest(outputs)
             for name, estimates in zip(names, outputs.cpu().numpy()):
                 yield condition, name, estimates
+
+
+def _encode(model, waveforms, sources, device) -> Encoded:
+    waveforms = torch.from_numpy(waveforms).to(device)
+    lengths = torch.full((len(waveforms),), waveforms.shape[1], device=device)
+    known = None if sources is None else torch.from_numpy(sources).to(device)
+    return model.encode(waveforms, lengths, known)
 
 
 def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:

@@ -77,7 +77,7 @@ class IdealMask(EstimatedSet):
         with torch.no_grad():
             # as a second pass that sees the sources for the estimates of the first
             encoded = self.separation.encode(waveforms, lengths)
-            outputs = self.separation.again(encoded, known, None)
+            outputs, _ = self.separation.again(encoded, known, None)
         for name, estimates in zip(audio, outputs.numpy()):
             yield UNCONDITIONAL, name, estimates
 

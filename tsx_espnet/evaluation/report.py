@@ -10,7 +10,7 @@ from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
-from tsx_espnet.evaluation.answers import mark, read_experiment
+from tsx_espnet.evaluation.answers import marked, read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -32,7 +32,7 @@ from tsx_espnet.evaluation.provenance import (
     read_config,
 )
 from tsx_espnet.evaluation.score import read_estimate
-from tsx_espnet.evaluation.scores import ORACLE, Score, shown_condition
+from tsx_espnet.evaluation.scores import ORACLE, SHUFFLED, Score, shown_condition
 from tsx_espnet.evaluation.sources import by_count, describe_sources, sources_table
 from tsx_espnet.evaluation.statistics import (
     RESAMPLES,
@@ -51,7 +51,11 @@ BARS = "figures/conditions.png"
 CURVES = "figures/learning_curves.png"
 EXAMPLES = "examples"
 PICTURE = "spectrogram.png"
-HEARS = "**Oracle**: the conditions of this model are made from the true sources."
+HEARS = {
+    ORACLE: "**Oracle**: the conditions of this model are made from the true sources.",
+    SHUFFLED: "**Shuffled**: the conditions of this model are made from another mixture each, as a "
+    "control.",
+}
 _LEGEND = (
     (None, "Means over the {items} that the condition is applicable to, which differ from row to "
      "row."),
@@ -122,7 +126,7 @@ def report(
         write_example(out / EXAMPLES / name, mixtures, experiment.path.parent, rows, shown)
 
     tag = exp.resolve().name
-    title = f"{mark(tag, experiment.oracle)} on {test_set}"
+    title = f"{marked(tag, experiment.marks)} on {test_set}"
     rows = [unprocessed(scores), *present]
     items = counted(rows)
     kind = f"Data: {DATA_KINDS[data_kind]}."
@@ -130,7 +134,7 @@ def report(
     parts = [
         f"# {title}",
         f"{_headline(present, shown, test_set)} {kind}",
-        HEARS if experiment.oracle else "",
+        *(HEARS[mark] for mark in experiment.marks),
         "## Conditions",
         markdown(summary_table(rows, "condition")),
         bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),

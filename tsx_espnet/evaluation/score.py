@@ -12,7 +12,7 @@ from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
-from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, add_oracle, read_scores, write_scores
+from tsx_espnet.evaluation.scores import FILE, MARKS, Score, add_oracle, read_scores, write_scores
 from tsx_espnet.evaluation.sources import measure_sources
 from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, SOUNDS, SOURCES, TARGET
 from tsx_espnet.mixing.mixture_set import INFER, PLANS, MixtureSet, describe_difference, made_by
@@ -60,8 +60,8 @@ class Scores(Output):
         paths += [Path(directory) / condition / TARGET.file for condition in self.estimates]
         stamps = {str(path): path.stat().st_mtime_ns for path in paths}
         facts = {"skip_bss": skip_bss, "made_from": stamps}
-        if (read_facts(directory) or {}).get(ORACLE):
-            facts[ORACLE] = True
+        found = read_facts(directory) or {}
+        facts.update({mark: True for mark in MARKS if found.get(mark)})
         super().__init__(directory, facts, list(self.names))
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
@@ -87,8 +87,8 @@ class Scores(Output):
 
     def summary(self, facts: Mapping[str, Any]) -> str:
         counts = ", ".join(f"{name} {len(table)}" for name, table in self.estimates.items())
-        mark = f", {ORACLE}: the model hears the sources" if facts.get(ORACLE) else ""
-        return f"{FILE} of {len(self.items)} mixtures ({counts}){mark}"
+        marks = "".join(f", {mark}: {why}" for mark, why in MARKS.items() if facts.get(mark))
+        return f"{FILE} of {len(self.items)} mixtures ({counts}){marks}"
 
     def _asked(self, condition: str, mixture: str) -> List[str]:
         """The targets of a mixture that there are estimates of."""

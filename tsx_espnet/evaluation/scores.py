@@ -13,6 +13,9 @@ from tsx_espnet.tables import PathLike, atomic_write
 
 FILE = "scores.csv"
 ORACLE = "oracle"
+SHUFFLED = "shuffled"
+# what tables say beside the name of a system, and why; facts of its estimates
+MARKS = {ORACLE: "the model hears the sources", SHUFFLED: "the model hears other mixtures"}
 ORDER = (*ASKED, ORACLE)
 ROUNDING = 2e-4  # dB; a gain and what it is the difference of have four decimals each
 _AGAIN = "run score again"

@@ -16,11 +16,11 @@ from tsx_espnet.evaluation.answers import (
     check_same_set,
     check_same_targets,
     ensemble,
-    mark,
+    marked,
     read_experiment,
 )
 from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper, Row, Table
-from tsx_espnet.evaluation.scores import FILE, Score
+from tsx_espnet.evaluation.scores import FILE, MARKS, Score
 from tsx_espnet.tables import PathLike
 
 _DRAW = r"(?:_draw([1-9]\d*))?"
@@ -166,10 +166,11 @@ class Study:
         }
 
     def mark(self, name: str, *cells: Optional[Cell]) -> str:
-        """``name``, marked if a model of ``cells`` is an oracle."""
+        """``name``, with the marks of the models of ``cells``."""
         models = (model for cell in cells if cell is not None for model in cell.models())
         runs = (run for model in models for run in self._experiments.get(model, {}).values())
-        return mark(name, any(run.oracle for run in runs))
+        found = {mark for run in runs for mark in run.marks}
+        return marked(name, [mark for mark in MARKS if mark in found])
 
     @functools.cached_property
     def counted(self) -> str:
