@@ -8,6 +8,7 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import METRICS
 from tsx_espnet.evaluation.page import write_page
 from tsx_espnet.evaluation.paper_yaml import read_paper
+from tsx_espnet.evaluation.scores import Score, write_scores
 from tsx_espnet.evaluation.study import Study
 
 SI_SDRI = METRICS["SI-SDRi"]
@@ -131,9 +132,48 @@ def test_the_page_has_all_columns_and_the_control(paper, runs, tmp_path):
         ("tdcn{basis}", "tdcn{base}", "TDCN\\+\\+, STFT, val: no base"),
         ("tdcn{basis}", "tdcn{basis", "method: 'tdcn{basis': "),
         ('16.2, "-"', '16.2, "?"', "printed: expected a number"),
+        ("name: Test,", "name: Test, sources: 17,", "sets: test: sources: expected two integers"),
     ],
 )
 def test_mistakes_are_named(paper, old, new, message):
     paper.write_text(PAPER.replace(old, new))
     with pytest.raises(TSXError, match=message):
         read_paper(paper)
+
+
+def test_sets_of_mixtures_of_some_numbers_of_sources(tmp_path):
+    """One file of scores; SI-SNRi of 2 to 4 sources, which a single one does not have."""
+    rows = []
+    for count in (1, 2, 3):
+        for number in range(count):
+            name = f"m{count}"
+            level = None if count == 1 else -float(count)
+            found = {"si_snr": 10.0 * count, "si_snr_mixture": level, "count": count}
+            found.update(active_outputs=count, active="yes", silent="" if level else "other")
+            if level:
+                found.update(si_sdr=9.0, si_sdr_mixture=level, si_sdri=9.0 - level)
+            own = {"in_mixture": name} if number else {}
+            target = f"{name}-{number + 1}" if number else name
+            own["clip"] = target
+            rows.append(Score(target, "unconditional", "spk1", "sound", **own, **found))
+    write_scores(tmp_path / "exp/tdcn_random_pairs/infer/test_random_pairs/scores.csv", rows)
+    found = yaml.safe_load(PAPER)
+    found.update(metric="SI-SNRi", also=["SI-SNR"], primary=None)
+    one = {**found["sets"]["test"], "name": "1", "sources": 1}
+    found["sets"] = {"one": one, "more": {**one, "name": "2 to 4", "sources": [2, 4]}}
+    columns = [{"set": name, "basis": ""} for name in found["sets"]]
+    found["tables"] = [{"name": "FUSS", "columns": columns, "rows": [{"system": "plain"}]}]
+    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(found))
+    study = Study(read_paper(tmp_path / "paper.yaml"), tmp_path / "exp")
+    (row,) = study.paper.tables[0].rows
+    gains, levels = METRICS["SI-SNRi"], METRICS["SI-SNR"]
+    assert study.answers(row.cells[0], gains) is None
+    assert study.answers(row.cells[0], levels).mean.value == 10
+    assert study.answers(row.cells[1], gains).mean.value == pytest.approx((2 * 22 + 3 * 33) / 5)
+    assert [len(study.targets(name)) for name in ("one", "more")] == [1, 5]
+    page = write_page(study.paper, tmp_path / "exp", tmp_path / "PAPER.md")
+    assert "28.60" in page
+    found["sets"]["more"]["sources"] = 5
+    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(found))
+    with pytest.raises(TSXError, match="no mixtures of 5 to 5 sources"):
+        Study(read_paper(tmp_path / "paper.yaml"), tmp_path / "exp")
