@@ -30,7 +30,8 @@ METHODS = {
 
 
 def test_these_are_all_methods():
-    assert {path.stem for path in CONF.glob("method_*.yaml")} == {f"method_{m}" for m in METHODS}
+    trained = {path.stem for path in CONF.glob("method_*.yaml")} - {"method_ideal_mask"}
+    assert trained == {f"method_{m}" for m in METHODS}
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
