@@ -47,6 +47,8 @@ OURS: Dict[str, Dict[str, str]] = {
     "pretrained": {
         "cnn14": "tsx_espnet.pretrained.cnn14:Cnn14",
         "ast": "tsx_espnet.pretrained.classifier:AudioSpectrogramTransformer",
+        "mobilenet": "tsx_espnet.pretrained.mobilenet:SavedMobileNet",
+        "espnet_cls": "tsx_espnet.pretrained.espnet_cls:ESPnetClassifier",
         "clap": "tsx_espnet.pretrained.joint:ClapEncoder",
         "language_model": "tsx_espnet.pretrained.joint:LanguageModelEncoder",
     },

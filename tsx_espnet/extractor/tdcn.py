@@ -1,6 +1,6 @@
 """TDCN++: an extractor with a condition, a separator without one (ESPnet's task ``enh``)."""
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -44,14 +44,15 @@ class TDCNExtractor(AbsTSXExtractor):
         super().__init__()
         self.num_outputs = num_outputs
         self.further_dim = further_dim
-        condition = {"condition_dim": condition_dim, "fusion": fusion, "everywhere": everywhere}
-        if fusion == "none":
-            if everywhere:
-                raise ValueError("everywhere: expected fusion concat or gate, found none")
-            condition = {}
-        self.accepts = ("vector", "timed") if condition else ("null",)
+        self.accepts = ("null",) if fusion == "none" else ("vector", "timed")
         self.network = TDCN(
-            input_dim, num_masks=num_outputs, further_dim=further_dim, **condition, **sizes
+            input_dim,
+            num_masks=num_outputs,
+            condition_dim=condition_dim,
+            fusion=fusion,
+            everywhere=everywhere,
+            further_dim=further_dim,
+            **sizes,
         )
 
     def extract(
@@ -59,7 +60,7 @@ class TDCNExtractor(AbsTSXExtractor):
         feature: torch.Tensor,
         lengths: torch.Tensor,
         condition: ConditionEmbedding,
-        prepared: Optional[Any] = None,
+        prepared: None = None,
     ) -> torch.Tensor:
         masks = self.network(feature, condition)
         return self.masked(feature).unsqueeze(1) * masks

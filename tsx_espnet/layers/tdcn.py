@@ -11,7 +11,7 @@ from tsx_espnet.layers.sudormrf import NONLINEARS
 if TYPE_CHECKING:
     from tsx_espnet.conditioner.embedding import ConditionEmbedding
 
-FUSIONS = ("concat", "gate")
+FUSIONS = ("none", "concat", "gate")
 ACTIVATIONS = {
     "prelu": lambda: torch.nn.PReLU(init=0.1),
     "leaky_relu": lambda: torch.nn.LeakyReLU(0.1),  # PReLU as it starts
@@ -28,9 +28,7 @@ class Dense(torch.nn.Conv1d):
         (B, in_channels, F) -> (B, out_channels, F)
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, scale: float = 1.0, bias: bool = False
-    ):
+    def __init__(self, in_channels: int, out_channels: int, scale: float = 1.0, bias: bool = False):
         super().__init__(in_channels, out_channels, 1, bias=bias)
         self.scale = torch.nn.Parameter(torch.tensor([scale]))
         start(self)
@@ -140,12 +138,13 @@ class TDCN(torch.nn.Module):
         bottleneck_channels: B, width between the blocks.
         hidden_channels: H, width inside the blocks.
         num_repeats, num_blocks: repeats, and blocks of each.
+        depth_factor: times as many repeats; with 2, a network as large as two of them.
         activation: of the blocks: ``prelu``, or ``leaky_relu``, as it starts, which is faster.
         nonlinear: of the masks: ``sigmoid``, ``relu`` or ``softmax`` over the masks.
         consistent_masks: share what the masks lack to a sum of one among them, by weights made from
             the last activations. Of spectra, it is mixture consistency with learned weights.
-        condition_dim: D, or None for a network without a condition.
-        fusion: ``concat`` or ``gate``.
+        fusion: ``concat``, ``gate``, or ``none`` for a network without a condition.
+        condition_dim: D.
         everywhere: fuse the condition into the inputs of all blocks, not only of the first.
         further_dim: K, number of further input channels, which are not masked.
 
@@ -166,15 +165,17 @@ class TDCN(torch.nn.Module):
         hidden_channels: int = 512,
         num_repeats: int = 4,
         num_blocks: int = 8,
+        depth_factor: int = 1,
         activation: str = "prelu",
         nonlinear: str = "sigmoid",
         consistent_masks: bool = False,
-        condition_dim: Optional[int] = None,
-        fusion: str = "concat",
+        fusion: str = "none",
+        condition_dim: int = 0,
         everywhere: bool = False,
         further_dim: int = 0,
     ):
         super().__init__()
+        num_repeats *= depth_factor
         if min(num_repeats, num_blocks) < 1:
             raise ValueError(
                 f"expected at least 1 repeat and 1 block, found {num_repeats} and {num_blocks}"
@@ -183,8 +184,9 @@ class TDCN(torch.nn.Module):
             raise ValueError("consistent_masks: expected more than 1 output, a single one is all")
         self.nonlinear = one_of("nonlinear", nonlinear, NONLINEARS)
         self.fusion = one_of("fusion", fusion, FUSIONS)
-        gated = condition_dim is not None and fusion == "gate"
-        if gated and condition_dim != bottleneck_channels:
+        if fusion == "none" and everywhere:
+            raise ValueError("everywhere: expected fusion concat or gate, found none")
+        if fusion == "gate" and condition_dim != bottleneck_channels:
             raise ValueError(
                 f"fusion gate: expected an embedding of {bottleneck_channels} channels "
                 f"(bottleneck_channels), found {condition_dim}"
@@ -192,11 +194,9 @@ class TDCN(torch.nn.Module):
         self.num_masks = num_masks
         self.num_blocks = num_blocks
         number = num_repeats * num_blocks
-        self.num_fused = 0 if condition_dim is None else number if everywhere else 1
-        further = 0 if gated else condition_dim or 0
-        widths = [
-            bottleneck_channels + (further if i < self.num_fused else 0) for i in range(number)
-        ]
+        self.num_fused = 0 if fusion == "none" else number if everywhere else 1
+        wider = bottleneck_channels + (condition_dim if fusion == "concat" else 0)
+        widths = [wider if i < self.num_fused else bottleneck_channels for i in range(number)]
         self.norm = ScalarNorm(input_dim + further_dim, groups=1)
         self.bottleneck = Dense(input_dim + further_dim, bottleneck_channels, bias=True)
         self.blocks = torch.nn.ModuleList(
@@ -241,9 +241,11 @@ class TDCN(torch.nn.Module):
             if index % self.num_blocks == 0:
                 inputs[index] = fused
             y = y + block(fused)
-        masks = NONLINEARS[self.nonlinear](self.mask(y).unflatten(1, (self.num_masks, -1)))
+        # with mixed precision, masks are as exact as the features that they multiply
+        masks = self.mask(y).to(seen.dtype).unflatten(1, (self.num_masks, -1))
+        masks = NONLINEARS[self.nonlinear](masks)
         if self.shares is not None:
-            shares = torch.softmax(self.shares(y.mean(dim=-1)), dim=-1)
+            shares = torch.softmax(self.shares(y.mean(dim=-1)).to(seen.dtype), dim=-1)
             masks = masks + shares[..., None, None] * (1.0 - masks.sum(dim=1, keepdim=True))
         return masks.transpose(2, 3)
 
@@ -251,7 +253,7 @@ class TDCN(torch.nn.Module):
         self, condition: Optional["ConditionEmbedding"], num_frames: int
     ) -> Optional[torch.Tensor]:
         """The condition at every frame: (B, D, F)."""
-        if not self.num_fused:
+        if self.fusion == "none":
             return None
         if condition.timed:
             return condition.at(num_frames).transpose(1, 2)
