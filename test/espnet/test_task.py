@@ -22,7 +22,7 @@ def names_extractor(path):
 CONFIGS = [
     (train, method)
     for train in sorted(EGS.glob("*/conf/train*.yaml"))
-    if train.stem != "train_classifier"
+    if train.stem != "train_classifier"  # of another task
     for method in sorted(train.parent.glob("method_*.yaml"))
     if names_extractor(train) != names_extractor(method)
 ]
