@@ -31,7 +31,11 @@ CONV_TASNET = {
     "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
 }
-CHANGES = {"sudormrf": {}, "conv_tasnet": CONV_TASNET}
+TDCN = {
+    "extractor": "tdcn",
+    "extractor_conf": {"bottleneck_channels": 8, "hidden_channels": 12, "num_blocks": 2},
+}
+CHANGES = {"sudormrf": {}, "conv_tasnet": CONV_TASNET, "tdcn": TDCN}
 EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
 EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
 FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 EGS = ROOT / "egs"
 DATASETS = sorted(path.parent.name for path in EGS.glob("*/run.sh"))
 MIXING_CONFIGS = sorted(path.relative_to(EGS) for path in EGS.glob("*/conf/mix_*.yaml"))
-LIMITS = {"*/run.sh": 35, "TEMPLATE/tsx.sh": 200, "TEMPLATE/lib.sh": 130, "*/local/data.sh": 60}
+LIMITS = {"*/run.sh": 35, "TEMPLATE/tsx.sh": 200, "TEMPLATE/lib.sh": 140, "*/local/data.sh": 60}
 LIMITS.update({"TEMPLATE/new_classes.sh": 100, "TEMPLATE/run_paper.sh": 140})
 
 

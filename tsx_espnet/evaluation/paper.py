@@ -43,6 +43,7 @@ class Cell:
         scores: directory of ``scores.csv`` below the experiment; only ``{draw}`` is left open.
         best_of: the members of an oracle ensemble.
         seeds: of an ensemble, how many runs of each member it has: the best of all of them.
+        untrained: it has one run, whatever the seed of those it is compared with.
     """
 
     set: str
@@ -51,6 +52,7 @@ class Cell:
     scores: str = ""
     best_of: Tuple["Cell", ...] = ()
     seeds: int = 1
+    untrained: bool = False
 
     def models(self) -> Tuple["Cell", ...]:
         """The members of an ensemble, or the cell itself."""
@@ -195,8 +197,13 @@ class Paper:
         of = [(cell.method, self.sets[cell.set]) for cell in self.cells()]
         needed = {(method, one.kind) for method, one in of}
         with_new = {(method, one.kind) for method, one in of if one.new_classes}
+        untrained = {cell.method for cell in self.cells() if cell.untrained}
         lines = []
         for seed, kind, method in itertools.product(seeds, kinds, methods or known[0]):
+            if method in untrained:
+                if seed != seeds[0]:
+                    continue
+                seed = 0
             wants = all(name in (names or (name,)) for name, names in zip(kinds[kind], wanted[1:]))
             if wants and (method, kind) in needed:
                 words = [size, method, kind, f"seed{seed}" if seed else ""]
