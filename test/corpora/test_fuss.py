@@ -203,6 +203,8 @@ def test_a_missing_or_bad_list_is_named(copy, tmp_path):
 
 def test_its_clips_are_prepared_if_they_are_there(fuss, tmp_path, capsys):
     assert prepare_clips(fuss[0], tmp_path / "data") == {}
+    command.main(["fuss", "--fuss", str(fuss[0]), "--data", str(tmp_path / "data")])
+    assert "no fsd_data in" in capsys.readouterr().out
     root = tmp_path / "fuss"
     shutil.copytree(fuss[0] / "ssdata", root / "ssdata")
     for number, name in enumerate(OURS):
