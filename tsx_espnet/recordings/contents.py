@@ -1,0 +1,127 @@
+"""What the outputs of a recording hold: whether anything, which sounds, and when."""
+
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+
+from tsx_espnet.layers.basic import level_of
+from tsx_espnet.pretrained.classifier import AbsClassifier
+
+ACTIVE = 0.01  # of the power of the mixture: -20 dB
+
+
+class Heard(NamedTuple):
+    """A time in which a classifier hears a sound.
+
+    Args:
+        start, end: in seconds.
+        probability: the highest in this time.
+    """
+
+    label: str
+    start: float
+    end: float
+    probability: float
+
+
+class Sound(NamedTuple):
+    """What one output holds.
+
+    Args:
+        active: whether it has more than 1 % (-20 dB) of the power of the mixture in any segment.
+        level: its power relative to the mixture, over the whole recording, in dB.
+        heard: by the classifier, in the segments in which it is active, sorted by time.
+    """
+
+    active: bool
+    level: float
+    heard: Tuple[Heard, ...]
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        """What is heard anywhere, the most probable first."""
+        best = sorted(self.heard, key=lambda one: -one.probability)
+        return tuple(dict.fromkeys(one.label for one in best))
+
+
+class Contents:
+    """Gathers what the M outputs of a recording hold, segment by segment.
+
+    Args:
+        num_outputs: M.
+        fs: of the outputs in Hz.
+        classifier: without one, nothing has a label.
+        threshold: the probability from which on a sound counts as heard.
+    """
+
+    def __init__(
+        self,
+        num_outputs: int,
+        fs: int,
+        classifier: Optional[AbsClassifier] = None,
+        threshold: float = 0.5,
+    ):
+        self.fs, self.classifier, self.threshold = fs, classifier, threshold
+        self.active = np.zeros(num_outputs, dtype=bool)
+        self.energy, self.mixture_energy = np.zeros(num_outputs), 0.0
+        self.heard: List[Dict[str, List[Heard]]] = [{} for _ in range(num_outputs)]
+
+    def add(self, start: float, outputs: torch.Tensor, mixture: torch.Tensor, mono: torch.Tensor):
+        """Another segment, which starts at a time in seconds, not after the end of the last one.
+
+        Shape:
+            outputs (M, C, T), mixture (C, T), mono (C,): weights of the channels in the signal
+            that is classified
+        """
+        energy = outputs.double().square().sum(dim=(1, 2)).cpu().numpy()
+        mixture_energy = mixture.double().square().sum().item()
+        active = energy > ACTIVE * mixture_energy
+        self.active |= active
+        self.energy += energy
+        self.mixture_energy += mixture_energy
+        if self.classifier is None:
+            return
+        signal = (mono @ mixture).unsqueeze(0)
+        # one gain for all: by itself, what leaked into an output would be as loud as a sound
+        level = level_of(signal, torch.full((1,), signal.shape[1], device=signal.device))
+        for number in np.flatnonzero(active):
+            logits = self.classifier((mono @ outputs[number]).unsqueeze(0) / level, self.fs)
+            probability = logits[0].sigmoid().cpu().numpy()
+            self._note(self.heard[number], start, signal.shape[1] / self.fs, probability)
+
+    def _note(
+        self, heard: Dict[str, List[Heard]], start: float, duration: float, probability: np.ndarray
+    ) -> None:
+        """The sounds in frames (F, J) from ``start`` on, joined to those that they continue."""
+        hop = self.classifier.hop / self.classifier.fs
+        above = probability >= self.threshold
+        for number in np.flatnonzero(above.any(axis=0)):
+            label = self.classifier.labels[number]
+            times = heard.setdefault(label, [])
+            edges = np.diff(above[:, number].astype(int), prepend=0, append=0)
+            for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)):
+                found = Heard(
+                    label,
+                    start + first * hop,
+                    start + min(end * hop, duration),
+                    float(probability[first:end, number].max()),
+                )
+                if times and found.start <= times[-1].end:
+                    last = times.pop()
+                    found = Heard(label, last.start, *map(max, last[2:], found[2:]))
+                times.append(found)
+
+    def sounds(self) -> List[Sound]:
+        """What each output holds, up to now."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = 10 * np.log10(self.energy / self.mixture_energy)
+        level = np.nan_to_num(level, nan=-np.inf, neginf=-np.inf)  # of silence
+        return [
+            Sound(bool(active), float(level), tuple(sorted(sum(heard.values(), []), key=_by_time)))
+            for active, level, heard in zip(self.active, level, self.heard)
+        ]
+
+
+def _by_time(one: Heard) -> Tuple[float, str]:
+    return one.start, one.label
