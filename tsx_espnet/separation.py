@@ -1,5 +1,6 @@
 """Separation for users: load a model once, separate all sounds of many recordings."""
 
+import functools
 from typing import Callable, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -13,8 +14,14 @@ from tsx_espnet.layers.basic import SILENCE
 from tsx_espnet.pretrained.classifier import AbsClassifier
 from tsx_espnet.pretrained.store import PRETRAINED, load, read_about
 from tsx_espnet.recordings.contents import Contents, Sound
-from tsx_espnet.recordings.segments import Progress, RecordingInSegments, check_mixture, in_blocks
-from tsx_espnet.recordings.tracks import Tracks, in_order_of
+from tsx_espnet.recordings.segments import (
+    Progress,
+    RecordingInSegments,
+    check_mixture,
+    in_blocks,
+    lengths,
+)
+from tsx_espnet.recordings.tracks import Tracks, in_order_of, weights_to_mono
 from tsx_espnet.tables import PathLike
 
 MOMENT = 0.05  # seconds, over which the power of an output is compared with that of the others
@@ -128,7 +135,8 @@ class SoundSeparator:
     def stream(self, blocks: Iterable[np.ndarray], fs: float) -> "Separation":
         """The same for a recording that arrives in blocks, from a file or a microphone.
 
-        >>> separation = separate.stream(soundfile.blocks("long.wav", 65536), 44100)  # doctest: +SKIP
+        >>> blocks = soundfile.blocks("long.wav", blocksize=65536)  # doctest: +SKIP
+        >>> separation = separate.stream(blocks, 44100)  # doctest: +SKIP
         >>> for outputs in separation:  # doctest: +SKIP
         ...     write(outputs)  # (M, n) or (M, n, channels)
         >>> separation.sounds  # doctest: +SKIP
@@ -140,7 +148,68 @@ class SoundSeparator:
         return Separation(blocks, fs, self._recording)
 
     def _recording(self, fs: float, channels: int) -> Tuple[RecordingInSegments, Contents]:
-        raise NotImplementedError
+        contents = Contents(self.num_outputs, self.fs, self.classifier, self.threshold)
+        segments = _Segments(self.experiment, contents)
+        number = self.num_outputs
+        signals = number * channels + number
+        split = functools.partial(complete, number)
+        return RecordingInSegments(segments, split, self.fs, fs, channels, signals), contents
+
+
+class _Segments:
+    """Separates one segment of a recording after the other."""
+
+    def __init__(self, experiment: Experiment, contents: Contents):
+        self.model, self.fs = experiment.model, int(experiment.config["fs"])
+        self.device = next(self.model.parameters()).device
+        heard = UNCONDITIONAL in self.model.heard
+        with torch.no_grad():
+            self.condition = UNCONDITIONAL if heard else experiment.embed(UNCONDITIONAL, ANY)
+        segment, fade = lengths(self.fs)
+        self.tracks, self.contents = Tracks(self.fs, fade), contents
+        self.start, self.hop = 0, segment - fade
+
+    @torch.no_grad()
+    def __call__(self, part: np.ndarray) -> np.ndarray:
+        """The next segment: (T, C) -> (T, M C + M), the outputs, and the share of each."""
+        mixture = torch.from_numpy(part.T.copy()).to(self.device)
+        mono = weights_to_mono(mixture)
+        channels = [self._separate(channel) for channel in mixture]
+        if len(channels) > 1:
+            anchor = self._separate(mono @ mixture)
+            channels = [in_order_of(anchor, outputs, self.fs) for outputs in channels]
+        outputs = self.tracks.place(torch.stack(channels, dim=1))
+        self.contents.add(self.start / self.fs, outputs, mixture, mono)
+        self.start += self.hop
+        signals = torch.cat([outputs.flatten(0, 1), shares(outputs, self.fs)])
+        return signals.T.cpu().numpy()
+
+    def _separate(self, signal: torch.Tensor) -> torch.Tensor:
+        return self.model.extract(signal.unsqueeze(0), self.condition)[0]
+
+
+def shares(outputs: torch.Tensor, fs: int) -> torch.Tensor:
+    """The part of each output in the power of all, over 50 ms: (M, C, T) -> (M, T)."""
+    power = outputs.square().mean(dim=1).double().cpu().numpy()
+    power = uniform_filter1d(power, max(1, round(MOMENT * fs)), mode="nearest")
+    power = torch.from_numpy(power.clip(min=0) + SILENCE**2)
+    return (power / power.sum(dim=0)).to(outputs)
+
+
+def complete(number: int, mixture: np.ndarray, signals: np.ndarray) -> Tuple[np.ndarray, ...]:
+    """Outputs that add up to the mixture, each with its share of what they leave over.
+
+    Shape:
+        mixture (T, C), signals (T, M C + M) -> M times (T, C)
+
+    Reference: Wisdom et al., "Differentiable consistency constraints for improved deep speech
+    enhancement", ICASSP 2019, section 3.2, with weights that vary over time.
+    """
+    outputs = signals[:, :-number].reshape(len(signals), number, mixture.shape[1])
+    share = signals[:, -number:].clip(0, 1)  # resampled, so they may add up to something else
+    share = share + (1 - share.sum(axis=1, keepdims=True)) / number
+    left = mixture - outputs.sum(axis=1)
+    return tuple((outputs + share[:, :, None] * left[:, None]).swapaxes(0, 1))
 
 
 class Separation:

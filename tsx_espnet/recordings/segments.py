@@ -12,6 +12,11 @@ CROSSFADE = 1.0  # seconds
 Progress = Callable[[List[int]], Iterable[int]]
 
 
+def lengths(fs: int) -> Tuple[int, int]:
+    """Samples of a segment, and of what it shares with the next one, at ``fs`` Hz."""
+    return int(SEGMENT * fs), int(CROSSFADE * fs)
+
+
 class RecordingInSegments:
     """One recording passing through a model: resampled, and cut into segments.
 
@@ -38,7 +43,7 @@ class RecordingInSegments:
         signals: Optional[int] = None,
     ):
         self.extract, self.split = extract, split
-        self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
+        self.segment, self.fade = lengths(model_fs)
         signals = channels if signals is None else signals
         self.resample = fs != model_fs
         if self.resample:

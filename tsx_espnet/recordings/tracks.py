@@ -53,6 +53,15 @@ def in_order_of(anchor: torch.Tensor, outputs: torch.Tensor, fs: int) -> torch.T
     return outputs[assign(-_products(one, other))]
 
 
+def weights_to_mono(mixture: torch.Tensor) -> torch.Tensor:
+    """Weights of the mean of the channels: (C, T) -> (C,).
+
+    Channels of opposite phase are turned, so that they do not cancel.
+    """
+    loudest = mixture.square().sum(dim=1).argmax()
+    return torch.where(mixture @ mixture[loudest] < 0, -1.0, 1.0) / len(mixture)
+
+
 def magnitudes(signals: torch.Tensor, fs: int) -> torch.Tensor:
     """Magnitudes of spectra of 32 ms every 16 ms: (M, C, T) -> (M, C, F, W)."""
     n_fft = 2 * round(FRAME * fs / 2)
