@@ -8,6 +8,7 @@ import torch
 from scipy.ndimage import uniform_filter1d
 
 from tsx_espnet.conditions import ANY, UNCONDITIONAL
+from tsx_espnet.conditions.condition import unknown_value
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment, load_experiment
 from tsx_espnet.layers.basic import SILENCE
@@ -100,6 +101,15 @@ class SoundSeparator:
     def labels(self) -> Tuple[str, ...]:
         """What the classifier knows."""
         return () if self.classifier is None else tuple(self.classifier.labels)
+
+    def check_labels(self, labels: Iterable[str]) -> None:
+        """Raise ``TSXError`` for a label that the classifier does not know, naming the nearest."""
+        for label in labels:
+            if self.classifier is None:
+                where = self.experiment.model_file.parent
+                raise TSXError(f"{where}: has no classifier, which label {label!r} asks for")
+            if label not in self.labels:
+                raise TSXError(unknown_value("label", label, self.labels))
 
     def __call__(
         self,

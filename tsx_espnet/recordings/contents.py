@@ -1,12 +1,15 @@
 """What the outputs of a recording hold: whether anything, which sounds, and when."""
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+import csv
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 
 from tsx_espnet.layers.basic import level_of
 from tsx_espnet.pretrained.classifier import AbsClassifier
+from tsx_espnet.tables import PathLike
 
 ACTIVE = 0.01  # of the power of the mixture: -20 dB
 
@@ -121,6 +124,35 @@ class Contents:
             Sound(bool(active), float(level), tuple(sorted(sum(heard.values(), []), key=_by_time)))
             for active, level, heard in zip(self.active, level, self.heard)
         ]
+
+
+def write_tables(directory: PathLike, sounds: Mapping[str, Sound], labelled: bool) -> None:
+    """Write what files hold: ``outputs.csv``, and if they are ``labelled``, ``labels.csv``.
+
+    Args:
+        sounds: name of a file -> what it holds.
+    """
+    tables = {
+        "outputs.csv": [
+            ("file", "active", "level", "labels"),
+            *(
+                (name, int(one.active), f"{one.level:.1f}", "; ".join(one.labels))
+                for name, one in sounds.items()
+            ),
+        ],
+        "labels.csv": [
+            ("file", "label", "start", "end", "probability"),
+            *(
+                (name, label, f"{start:.2f}", f"{end:.2f}", f"{probability:.3f}")
+                for name, one in sounds.items()
+                for label, start, end, probability in one.heard
+            ),
+        ],
+    }
+    for name, rows in tables.items():
+        if labelled or name != "labels.csv":
+            with open(Path(directory) / name, "w", encoding="utf-8", newline="") as stream:
+                csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def _by_time(one: Heard) -> Tuple[float, str]:
