@@ -103,7 +103,8 @@ class Contents:
             label = self.classifier.labels[number]
             times = heard.setdefault(label, [])
             edges = np.diff(above[:, number].astype(int), prepend=0, append=0)
-            for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)):
+            ends = (np.flatnonzero(edges == step).tolist() for step in (1, -1))
+            for first, end in zip(*ends):
                 found = Heard(
                     label,
                     start + first * hop,
