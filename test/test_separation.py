@@ -149,9 +149,11 @@ def test_outputs_add_up_whatever_the_model_leaves(directory, level, num_outputs,
     separator = SoundSeparator(load_experiment(directory))
     rng = np.random.default_rng(seed)
     separator.model.extractor.num_outputs = num_outputs
-    separator.model.extract = lambda mixture, _: kept * torch.from_numpy(
-        rng.dirichlet(np.ones(num_outputs))
-    ).float()[None, :, None] * mixture.unsqueeze(1)
+    separator.model.extract = lambda mixture, _: (
+        kept
+        * torch.from_numpy(rng.dirichlet(np.ones(num_outputs))).float()[None, :, None]
+        * mixture.unsqueeze(1)
+    )
     mixture = level * rng.standard_normal(1500)
     outputs, _ = separator(mixture, 11025)
     np.testing.assert_allclose(outputs.sum(axis=0), mixture, atol=4e-6 * level)

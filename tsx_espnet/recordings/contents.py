@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from tsx_espnet.pretrained.classifier import AbsClassifier
 from tsx_espnet.tables import PathLike
 
 ACTIVE = 0.01  # of the power of the mixture: -20 dB
+TOUCHING = 1e-6  # seconds
 
 
 class Heard(NamedTuple):
@@ -68,7 +69,7 @@ class Contents:
         self.fs, self.classifier, self.threshold = fs, classifier, threshold
         self.active = np.zeros(num_outputs, dtype=bool)
         self.energy, self.mixture_energy = np.zeros(num_outputs), 0.0
-        self.heard: List[Dict[str, List[Heard]]] = [{} for _ in range(num_outputs)]
+        self.heard: List[List[Heard]] = [[] for _ in range(num_outputs)]
 
     def add(self, start: float, outputs: torch.Tensor, mixture: torch.Tensor, mono: torch.Tensor):
         """Another segment, which starts at a time in seconds, not after the end of the last one.
@@ -91,30 +92,20 @@ class Contents:
         for number in np.flatnonzero(active):
             logits = self.classifier((mono @ outputs[number]).unsqueeze(0) / level, self.fs)
             probability = logits[0].sigmoid().cpu().numpy()
-            self._note(self.heard[number], start, signal.shape[1] / self.fs, probability)
+            times = self._times(start, signal.shape[1] / self.fs, probability)
+            self.heard[number] = joined([*self.heard[number], *times])
 
-    def _note(
-        self, heard: Dict[str, List[Heard]], start: float, duration: float, probability: np.ndarray
-    ) -> None:
-        """The sounds in frames (F, J) from ``start`` on, joined to those that they continue."""
+    def _times(self, start: float, duration: float, probability: np.ndarray) -> Iterator[Heard]:
+        """The sounds in frames (F, J) from ``start`` on."""
         hop = self.classifier.hop / self.classifier.fs
         above = probability >= self.threshold
         for number in np.flatnonzero(above.any(axis=0)):
-            label = self.classifier.labels[number]
-            times = heard.setdefault(label, [])
             edges = np.diff(above[:, number].astype(int), prepend=0, append=0)
             ends = (np.flatnonzero(edges == step).tolist() for step in (1, -1))
             for first, end in zip(*ends):
-                found = Heard(
-                    label,
-                    start + first * hop,
-                    start + min(end * hop, duration),
-                    float(probability[first:end, number].max()),
-                )
-                if times and found.start <= times[-1].end:
-                    last = times.pop()
-                    found = Heard(label, last.start, *map(max, last[2:], found[2:]))
-                times.append(found)
+                highest = float(probability[first:end, number].max())
+                until = start + min(end * hop, duration)
+                yield Heard(self.classifier.labels[number], start + first * hop, until, highest)
 
     def sounds(self) -> List[Sound]:
         """What each output holds, up to now."""
@@ -122,9 +113,27 @@ class Contents:
             level = 10 * np.log10(self.energy / self.mixture_energy)
         level = np.nan_to_num(level, nan=-np.inf, neginf=-np.inf)  # of silence
         return [
-            Sound(bool(active), float(level), tuple(sorted(sum(heard.values(), []), key=_by_time)))
+            Sound(bool(active), float(level), tuple(heard))
             for active, level, heard in zip(self.active, level, self.heard)
         ]
+
+
+def joined(times: Iterable[Heard]) -> List[Heard]:
+    """Times of a label that overlap or touch become one; sorted by start and label.
+
+    >>> joined([Heard("Bark", 1.0, 2.0, 0.6), Heard("Bark", 0.0, 1.0, 0.9)])
+    [Heard(label='Bark', start=0.0, end=2.0, probability=0.9)]
+    """
+    latest: Dict[str, Heard] = {}
+    over = []
+    for one in sorted(times, key=lambda one: one.start):
+        last = latest.get(one.label)
+        if last is not None and one.start > last.end + TOUCHING:
+            over.append(last)
+        elif last is not None:
+            one = Heard(one.label, last.start, *map(max, last[2:], one[2:]))
+        latest[one.label] = one
+    return sorted([*over, *latest.values()], key=lambda one: (one.start, one.label))
 
 
 def write_tables(directory: PathLike, sounds: Mapping[str, Sound], labelled: bool) -> None:
@@ -154,7 +163,3 @@ def write_tables(directory: PathLike, sounds: Mapping[str, Sound], labelled: boo
         if labelled or name != "labels.csv":
             with open(Path(directory) / name, "w", encoding="utf-8", newline="") as stream:
                 csv.writer(stream, lineterminator="\n").writerows(rows)
-
-
-def _by_time(one: Heard) -> Tuple[float, str]:
-    return one.start, one.label
