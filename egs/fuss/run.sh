@@ -15,5 +15,5 @@ exec ./tsx.sh \
     --train_set train --valid_set valid --test_sets test \
     --fs 16000 \
     --mixing shipped \
-    --method pit \
+    --method tdcn \
     "$@"

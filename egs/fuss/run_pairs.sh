@@ -7,6 +7,6 @@ set -euo pipefail
 
 exec ./run.sh \
     --train_set clips_train --valid_set clips_valid --test_sets clips_test \
-    --mix_config conf/mix_pairs.yaml --num_valid 3000 --num_test 2000 \
-    --train_args "--extractor_conf num_outputs=2" \
+    --mixing clips --difficulty pairs --num_valid 3000 --num_test 2000 \
+    --train_config conf/train_stft.yaml \
     "$@"

@@ -117,8 +117,11 @@ def _add_fuss(corpora) -> None:
 def prepare_fuss(args: argparse.Namespace) -> None:
     for name, summary in fuss.prepare(args.fuss, args.data, args.reverb, args.num_jobs).items():
         print(f"{args.data}/{name}: {summary}")
-    for name, clips in fuss.prepare_clips(args.fuss, args.data).items():
-        print(f"{args.data}/{name}: {clips} clips")
+    clips = fuss.prepare_clips(args.fuss, args.data)
+    for name, number in clips.items():
+        print(f"{args.data}/{name}: {number} clips")
+    if not clips:
+        print(f"no {fuss.CLIPS} in {args.fuss}: no clips to draw mixtures from")
 
 
 def _add_mini(corpora) -> None:

@@ -78,7 +78,8 @@ class PlannedMixtures:
         if self.remix:
             other = self.plans[further]
             sources = (plan.sources[0], *other.sources[1:])
-            plan = dataclasses.replace(plan, id=f"{plan.id}+{other.id}", sources=sources)
+            name_of_both = f"{plan.id}+{other.id}"
+            plan = dataclasses.replace(plan, id=name_of_both, sources=sources, target=0)
         plan = dataclasses.replace(plan, seed=seed, epoch=epoch, index=index)
         return plan if name is None else plan.renamed(name)
 

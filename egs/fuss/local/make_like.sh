@@ -22,7 +22,7 @@ fi
 make_set() { # SET OURS NUMBER SEED
     ${python} -m tsx_espnet.bin.format --data "${data}/$2" --out "${clips}/16k/$2" --fs 16000
     ${python} -m tsx_espnet.bin.mix --layout fuss --out "${out}/ssdata/$1" \
-        --clips "${clips}/16k/$2" --config conf/mix_like.yaml --num_mixtures "$3" --seed "$4"
+        --clips "${clips}/16k/$2" --config conf/mix_clips_like.yaml --num_mixtures "$3" --seed "$4"
 }
 make_set train train "${num_train}" 1
 make_set validation valid $(((num_train + 4) / 5)) 2
