@@ -14,6 +14,7 @@ EGS = Path(__file__).parents[2] / "egs"
 CONFIGS = [
     (train, method)
     for train in sorted(EGS.glob("*/conf/train*.yaml"))
+    if train.stem != "train_classifier"  # of another task
     for method in sorted(train.parent.glob("method_*.yaml"))
 ]
 

@@ -7,7 +7,7 @@ from tsx_espnet.errors import run_command
 from tsx_espnet.parts import quiet_imports
 
 HELP = """usage: python -m tsx_espnet.bin.train_classifier --config conf/train_classifier.yaml
-         --mixing_config conf/mix_classifier.yaml --train_clips DIR --valid_clips DIR
+         --mixing_config conf/mix_random_classifier.yaml --train_clips DIR --valid_clips DIR
          --output_dir exp/NAME ...
 
 Train a sound classifier on mixtures of formatted clips. exp/NAME then is a directory for

@@ -165,7 +165,7 @@ def _score(
 
 def _means(found: Sequence[Precision]) -> List[List[str]]:
     """A row for each set of clips."""
-    rows = [["clips", *SOUNDS, "labels"]]
+    rows = [["set of clips", *SOUNDS, "labels"]]
     for first in range(0, len(found), len(SOUNDS)):
         own = found[first : first + len(SOUNDS)]
         most = max(len(one.values) for one in own)
