@@ -106,22 +106,22 @@ class Levels(AbsConditioner):
 
 
 class ThreeOutputs(AbsTSXExtractor):
-    """Masks for three outputs, from a convolution and a fusion."""
+    """Masks for three outputs or another number, from a convolution and a fusion."""
 
-    num_outputs = 3
     accepts = ("vector", "timed", "tokens")
 
-    def __init__(self, input_dim, condition_dim, channels=8, fusion="film"):
+    def __init__(self, input_dim, condition_dim, channels=8, fusion="film", num_outputs=3):
         super().__init__()
+        self.num_outputs = num_outputs
         self.first = torch.nn.Conv1d(input_dim, channels, 3, padding=1)
         self.fusion = make_fusion(fusion, condition_dim, channels)
-        self.last = torch.nn.Conv1d(channels, 3 * input_dim, 1)
+        self.last = torch.nn.Conv1d(channels, num_outputs * input_dim, 1)
         self.accepts = self.fusion.accepts
 
     def extract(self, feature, lengths, condition, prepared=None):
         x = torch.tanh(self.first(feature.abs().transpose(1, 2)))
         masks = torch.sigmoid(self.last(torch.tanh(self.fusion(x, condition))))
-        return feature.unsqueeze(1) * masks.unflatten(1, (3, -1)).transpose(2, 3)
+        return feature.unsqueeze(1) * masks.unflatten(1, (self.num_outputs, -1)).transpose(2, 3)
 
 
 class Ears(AbsClassifier):

@@ -188,7 +188,8 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
                 sources, mixture, Queries.of(batch["queries"], batch["query_weight"])
             )
         num_outputs = self.extractor.num_outputs
-        if num_outputs > 2 and set(self.conditioners) == {UNCONDITIONAL}:
+        every = num_outputs > 2 or num_outputs == sources.shape[1]
+        if every and set(self.conditioners) == {UNCONDITIONAL}:
             references = references.unqueried(sources, num_outputs)
         return references, sources
 

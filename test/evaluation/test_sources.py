@@ -1,9 +1,12 @@
 """FUSS's rules on signals whose numbers are known without computing: orthonormal ones."""
 
+import fast_bss_eval
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from tsx_espnet.evaluation.metrics import si_snr
 from tsx_espnet.evaluation.scores import Score
@@ -50,6 +53,18 @@ def test_it_is_the_formula_of_fuss_at_any_level(seed, exponent):
     share = (one @ other) ** 2
     expected = 10 * np.log10((share + 1e-8) / (np.sum((other - (one @ other) * one) ** 2) + 1e-8))
     assert si_snr(reference, estimate) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.3, 3.0])
+def test_it_is_what_two_libraries_call_si_sdr_with_its_means(noise):
+    rng = np.random.default_rng(0)
+    reference = rng.standard_normal(LENGTH) + 0.5
+    estimate = 0.3 * reference + noise * rng.standard_normal(LENGTH) - 0.2
+    signals = [torch.from_numpy(x) for x in (estimate, reference)]
+    found = si_snr(reference, estimate)
+    assert found == pytest.approx(si_sdr(*signals, zero_mean=False).item(), abs=1e-4)
+    other = fast_bss_eval.si_sdr(reference[None], estimate[None], zero_mean=False)
+    assert found == pytest.approx(other[0], abs=1e-4)
 
 
 def test_the_bounds_are_80_db():

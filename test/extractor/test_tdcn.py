@@ -147,43 +147,45 @@ def test_timed_conditions_are_heard_at_their_frames(fusion, everywhere):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_on_spectra(make_model, dtype):
-    """Masks of half precision on complex spectra of single precision, and the gradient back."""
+    """Layers of half precision, masks and complex spectra of single precision, and back."""
     heard = {"conditions": hearing(ALL, 3)}
-    model = make_model(conditions=hearing(["mixture"], 1), later=[heard], **tdcn(), **STFT).train()
+    options = {"consistency": None, **tdcn(consistent_masks=True), **STFT}
+    model = make_model(conditions=hearing(["mixture"], 1), later=[heard], **options).train()
     sources = noise(3, 2, 400, seed=1)
-    value = torch.zeros(3, 1).long()
+    mixture, value = sources.sum(dim=1), torch.zeros(3, 1).long()
 
     def loss():
         model.zero_grad()
-        mixture = sources.sum(dim=1)
-        value_of, _, _ = model(mixture, sources[:, 0], sources[:, 1], **{UNCONDITIONAL: value})
-        value_of.sum().backward()
-        return value_of.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
+        found, _, _ = model(mixture, sources[:, 0], sources[:, 1], **{UNCONDITIONAL: value})
+        found.sum().backward()
+        return found.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
     expected, gradient = loss()
     with torch.autocast("cpu", dtype=dtype):
         found, rough = loss()
-        outputs = passes(model, sources.sum(dim=1))
-    assert all(one.dtype == torch.float32 and one.isfinite().all() for one in outputs)
+        outputs = passes(model, mixture)
+    for one in outputs:
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one.sum(dim=1), mixture, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(found, expected, atol=0.2, rtol=0)
     assert rough.isfinite().all()
     assert torch.cosine_similarity(rough, gradient, dim=0) > 0.98
 
 
 def test_a_model_learns_to_tell_a_low_sound_from_a_high_one(make_model):
-    """Two tones, one below and one above 1 kHz, of random phase: 20 dB after 60 steps."""
+    """Two tones, one below and one above 1 kHz, of random phase: 15 dB each after 25 steps."""
     torch.manual_seed(0)
     options = {"conditions": NULL, "criterions": [{"name": "thresholded_snr"}], **STFT}
     model = make_model(**options, **tdcn(fusion="none")).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     time = torch.arange(400) / 8000
-    for _ in range(60):
-        low = 200 + 600 * torch.rand(8, 1)
+    for _ in range(25):
+        low = 200 + 600 * torch.rand(4, 1)
         frequency = torch.stack([low, 1500 + 5 * low], dim=1)
-        sources = torch.sin(2 * torch.pi * frequency * time + 6 * torch.rand(8, 2, 1))
-        value = torch.zeros(8, 1).long()
+        sources = torch.sin(2 * torch.pi * frequency * time + 6 * torch.rand(4, 2, 1))
+        value = torch.zeros(4, 1).long()
         loss, _, _ = model(sources.sum(dim=1), sources[:, 0], **{UNCONDITIONAL: value})
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()
-    assert loss.mean() < -15
+    assert loss.mean() < -30

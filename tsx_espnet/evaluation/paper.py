@@ -16,7 +16,8 @@ class ScoredSet:
     """A set of mixtures: its name, how it was mixed, and where an experiment has its scores.
 
     ``mixture`` is the paper's level of the mixtures themselves in dB; ``new_classes`` says that the
-    set is made by the stages for new classes.
+    set is made by the stages for new classes; ``sources``, from how many to how many active sources
+    the mixtures have that count, of models without queries.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ScoredSet:
     scores: str
     mixture: Optional[float] = None
     new_classes: bool = False
+    sources: Optional[Tuple[int, int]] = None
 
     @property
     def kind(self) -> str:

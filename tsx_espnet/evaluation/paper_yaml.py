@@ -19,6 +19,7 @@ from tsx_espnet.evaluation.paper import (
     Table,
     check_known,
 )
+from tsx_espnet.mixing.plan import MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
 FIELDS = (
@@ -186,12 +187,17 @@ class _Reader:
 
 
 def _test_set(found: Any, where: str) -> ScoredSet:
-    required, optional = ("name", "mixing", "difficulty", "scores"), ("mixture", "new_classes")
-    one = dict(_record(found, where, required, optional))
+    required = ("name", "mixing", "difficulty", "scores")
+    one = dict(_record(found, where, required, ("mixture", "new_classes", "sources")))
     if str(one["scores"]).split("/")[-2:-1] != [INFER]:
         raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
     if one.get("mixture") is not None:
         one["mixture"] = _decibels("mixture", one["mixture"], where)
+    if one.get("sources") is not None:
+        number = one["sources"]
+        of = Fields({"sources": [number, number] if isinstance(number, int) else number}, where)
+        of.integers("sources", 1, MAX_SOURCES)
+        one.update(of.values)
     return ScoredSet(**one)
 
 

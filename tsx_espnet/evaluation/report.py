@@ -61,8 +61,8 @@ _LEGEND = (
      "row."),
     ("mixture", '"mixture": no processing at all.'),
     (ORACLE, '"oracle": the condition of highest SI-SDR for each {item}, by the reference.'),
-    (UNCONDITIONAL, '"unconditional": no query; the references decide which of the two outputs is '
-     "the target (oracle PIT)."),
+    (UNCONDITIONAL, '"unconditional": no query; the references decide which of the outputs is the '
+     "target (oracle PIT)."),
     ("si_sdr", "SI-SDR: scale-invariant, means removed. SI-SDRi: its gain over the mixture, with "
      f"the 95 % bootstrap interval of the mean ({RESAMPLES:,} resamples of the mixtures)."),
     ("snr", "SNR: 10 log10(|target|² / |estimate - target|²), not scale-invariant."),

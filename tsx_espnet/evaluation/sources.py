@@ -83,7 +83,7 @@ def measure_sources(
     return rows
 
 
-class OfCount(NamedTuple):
+class CountSummary(NamedTuple):
     """The mixtures that have some number of active sources.
 
     Args:
@@ -109,7 +109,7 @@ class OfCount(NamedTuple):
     over: float
 
     @classmethod
-    def of(cls, counts: Tuple[int, ...], scores: Sequence[Score]) -> "OfCount":
+    def of(cls, counts: Tuple[int, ...], scores: Sequence[Score]) -> "CountSummary":
         """From the scores of the active sources of such mixtures."""
         paired = [score for score in scores if score.active == YES]
         mixtures = {score.mixture_id: score for score in scores}
@@ -127,7 +127,7 @@ class OfCount(NamedTuple):
         )
 
 
-def by_count(scores: Sequence[Score]) -> List[OfCount]:
+def by_count(scores: Sequence[Score]) -> List[CountSummary]:
     """The mixtures of 1, 2, ... active sources, those of several together, and all.
 
     Empty if the scores have no counts: of a model that is queried, or of a set without its sources.
@@ -138,10 +138,10 @@ def by_count(scores: Sequence[Score]) -> List[OfCount]:
     groups = [(count,) for count in present]
     groups += [several] if len(several) > 1 else []
     groups += [tuple(present)] if len(present) > len(several) > 0 else []
-    return [OfCount.of(group, [s for s in known if s.count in group]) for group in groups]
+    return [CountSummary.of(group, [s for s in known if s.count in group]) for group in groups]
 
 
-def sources_table(found: Sequence[OfCount]) -> List[List[str]]:
+def sources_table(found: Sequence[CountSummary]) -> List[List[str]]:
     """Header, and a row for each number of sources."""
     table = [["sources", "mixtures", "SI-SNR(i), pairs (dB)", "95 % interval (dB)", "all (dB)"]]
     table[0] += ["95 % interval (dB)", "SI-SDRi (dB)", "dropped (%)"]

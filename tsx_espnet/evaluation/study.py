@@ -1,5 +1,6 @@
 """The experiments behind the tables of a paper, as far as they were run, and what each cell is."""
 
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -184,7 +185,7 @@ class Study:
         kinds = dict.fromkeys(self.paper.sets[cell.set].kind for cell in cells)
         names = "|".join(map(re.escape, self.paper.methods())), "|".join(map(re.escape, kinds))
         tag = re.compile("(?:(.+)_)?({})_({})(?:_seed([0-9]+))?".format(*names))
-        read: Dict[Path, ScoredExperiment] = {}
+        read: Dict[Tuple[Path, str], ScoredExperiment] = {}
         sizes = set()
         for path in sorted(directory.iterdir()):
             match = tag.fullmatch(path.name)
@@ -197,13 +198,14 @@ class Study:
             for cell in cells:
                 fits = (cell.method, self.paper.sets[cell.set].kind) == (match[2], match[3])
                 for scores, draw in _places(path, cell.scores) if fits else ():
-                    if scores not in read:
-                        read[scores] = read_experiment(scores.parents[1], scores.name)
+                    key = (scores, cell.set)
+                    if key not in read:
+                        read[key] = self._read(scores, cell.set)
                         place = scores.relative_to(path).as_posix()
                         places = self._sets.setdefault(cell.set, {})
-                        places.setdefault(place, []).append(read[scores])
+                        places.setdefault(place, []).append(read[key])
                     run = Run(match[4] or "", draw)
-                    self._experiments.setdefault(cell, {})[run] = read[scores]
+                    self._experiments.setdefault(cell, {})[run] = read[key]
             if len(read) > before:
                 self.directories.append(path)
                 if any(cell.method == match[2] and not cell.untrained for cell in cells):
@@ -221,6 +223,18 @@ class Study:
                 f"{', '.join(kinds)}, with {FILE} (score writes it) in one of {', '.join(places)}"
                 + (f"; there are some of {', '.join(found)}" if found else "")
             )
+
+    def _read(self, directory: Path, test_set: str) -> ScoredExperiment:
+        scored = read_experiment(directory.parents[1], directory.name)
+        sources = self.paper.sets[test_set].sources
+        if sources is None:
+            return scored
+        few, many = sources
+        counts = {name: next(iter(rows.values())).count or 0 for name, rows in scored.table.items()}
+        table = {name: scored.table[name] for name in counts if few <= counts[name] <= many}
+        if not table:
+            raise TSXError(f"{scored.path}: no mixtures of {few} to {many} sources (column count)")
+        return dataclasses.replace(scored, table=table)
 
     def _sides(self, claim: Claim, metric: Metric) -> List[Dict[Run, Answers]]:
         """The runs of both; what is not trained has the same answers in each run of the other."""

@@ -241,9 +241,11 @@ class TDCN(torch.nn.Module):
             if index % self.num_blocks == 0:
                 inputs[index] = fused
             y = y + block(fused)
-        masks = NONLINEARS[self.nonlinear](self.mask(y).unflatten(1, (self.num_masks, -1)))
+        # with mixed precision, masks are as exact as the features that they multiply
+        masks = self.mask(y).to(seen.dtype).unflatten(1, (self.num_masks, -1))
+        masks = NONLINEARS[self.nonlinear](masks)
         if self.shares is not None:
-            shares = torch.softmax(self.shares(y.mean(dim=-1)), dim=-1)
+            shares = torch.softmax(self.shares(y.mean(dim=-1)).to(seen.dtype), dim=-1)
             masks = masks + shares[..., None, None] * (1.0 - masks.sum(dim=1, keepdim=True))
         return masks.transpose(2, 3)
 

@@ -56,7 +56,8 @@ class ESPnetClassifier(WindowClassifier):
             self.model = torch.nn.ModuleDict(_build(config, directory))
             self.model.load_state_dict(load_state(weights[0]))
         except (TypeError, ValueError, KeyError, AssertionError, ImportError, OSError) as error:
-            raise TSXError(f"{path}: not a model of ESPnet's task cls: {error!r:.200}") from None
+            reason = f"{type(error).__name__}: {error}"
+            raise TSXError(f"{path}: not a model of ESPnet's task cls: {reason:.200}") from None
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise TSXError(f"{weights[0]}: does not fit config.yaml: {reason}") from None
