@@ -14,12 +14,11 @@ import numpy as np
 
 from tsx_espnet.evaluation.markdown import bullets, markdown, number, spread
 from tsx_espnet.evaluation.metrics import si_snr
-from tsx_espnet.evaluation.scores import Score
+from tsx_espnet.evaluation.scores import NO, YES, Score
 from tsx_espnet.evaluation.statistics import Mean, mean_of
 
 ACTIVE = 1e-8  # RMS of an active source, at least
 SOFTEST = 0.01  # power of an active output over that of the softest active source, at least: -20 dB
-YES, NO = "yes", "no"
 _LEGEND = (
     "sources: the number of active ones. The references decide which output is which source.",
     "1: SI-SNR; more than 1: SI-SNRi, its gain over the mixture. Means are not removed, and values "
