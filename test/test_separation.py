@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import small_parts
 import torch
 from exact_separator import FS, Bands, Exact, noise
 from hypothesis import given, settings
@@ -129,12 +130,39 @@ def test_any_rate_length_and_number_of_channels(separate, fs, length, channels):
     np.testing.assert_allclose(outputs.sum(axis=0), mixture, atol=2e-6)
 
 
+def test_a_network_of_one_output_has_a_rest(make_experiment, tmp_path):
+    network = {"extractor": "conv_tasnet", "extractor_conf": {"layer": 1, "stack": 1}}
+    separate = SoundSeparator.load(make_experiment(tmp_path / "exp", **PIT, **network))
+    assert separate.model.extractor.num_outputs == 1 and separate.num_outputs == 2
+    mixture = np.random.default_rng(0).standard_normal((900, 2))
+    outputs, sounds = separate(mixture, FS)
+    assert outputs.shape == (2, 900, 2) and len(sounds) == 2
+    np.testing.assert_allclose(outputs.sum(axis=0), mixture, atol=1e-6)
+
+
 def test_at_the_models_rate_it_is_the_model(separate):
     mixture = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
     condition = separate.experiment.embed(UNCONDITIONAL, "any")
     with torch.no_grad():
         expected = separate.model.extract(torch.from_numpy(mixture)[None], condition)[0]
     np.testing.assert_allclose(separate(mixture, FS)[0], expected, atol=1e-6)
+
+
+def test_a_model_that_hears_the_mixture(make_experiment, tmp_path, monkeypatch):
+    """Frame by frame, and has three outputs."""
+    small_parts.register(monkeypatch)
+    options = {
+        "conditions": {UNCONDITIONAL: {"conditioner": "envelopes", "hears": ["mixture"]}},
+        "extractor": "threeoutputs",
+        "extractor_conf": {"fusion": "concat"},
+    }
+    separate = SoundSeparator.load(make_experiment(tmp_path / "exp", **{**PIT, **options}))
+    mixture = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    outputs, _ = separate(mixture, FS)
+    assert outputs.shape == (3, 4000)
+    with torch.no_grad():
+        expected = separate.model.extract(torch.from_numpy(mixture)[None], UNCONDITIONAL)[0]
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
 @settings(max_examples=15)

@@ -5,10 +5,12 @@ import hashlib
 import pytest
 import small_parts
 import torch
+from pretrained_networks import randomise
 
 from tsx_espnet.build import build_model
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
+from tsx_espnet.pretrained.mobilenet import MobileNet, save
 from tsx_espnet.pretrained.store import Networks
 
 ALL = ["mixture", "estimates"]
@@ -161,6 +163,43 @@ def test_guidance_alone_trains_the_classifiers_and_the_first_pass(make):
     assert any(name.startswith("conditioners") and "classifier" in name for name in moved)
     assert any(name.startswith("later.0.conditioners") for name in moved)
     assert not any(name.startswith("later.0.extractor") for name in moved)
+
+
+def test_under_automatic_mixed_precision_it_learns_the_same(make):
+    model = make(**{**iterative(num_trainable=1, combine="soft_or"), **GUIDED}).train()
+    found = {}
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = loss_of(model, noise(3, 2, 800))
+        loss.backward()
+        gradients = [p.grad.flatten() for n, p in model.named_parameters() if "classifier" in n]
+        found[enabled] = loss.item(), torch.cat(gradients)
+    assert found[True][0] == pytest.approx(found[False][0], rel=0.02)
+    assert torch.cosine_similarity(found[True][1], found[False][1], dim=0) > 0.9
+
+
+def test_the_last_three_layers_of_a_classifier_of_ones_own(make_model, tmp_path):
+    save(randomise(MobileNet(("Bark", "Rain"), 8000, channels=(4,) * 11)), tmp_path)
+    heard = {"conditions": hearing(num_trainable=3), "later": iterative(num_trainable=3)["later"]}
+    options = {**TDCN, **PIT, "objective_conf": {}, "pretrained": {"ears": str(tmp_path)}}
+    model = make_model(**heard, **options).train()
+    networks = [
+        conditioner.classifier.network
+        for one in (model, *model.later)
+        for conditioner in one.conditioners.values()
+    ]
+    before = fingerprint(networks[0])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    loss_of(model, noise(2, 2, 2000)).backward()
+    optimizer.step()
+    for network in networks:
+        after = fingerprint(network)
+        changed = {name for name in after if after[name] != before[name]}
+        weights = {name for name, _ in network.named_parameters()}
+        assert changed == {
+            name for name in weights if name.startswith(("separable.9", "over_time", "output"))
+        }
 
 
 def test_of_a_single_source_the_oracle_hears_the_mixture(make):

@@ -104,6 +104,16 @@ def test_jobs_and_damage_change_nothing(root, sampler, tmp_path, capsys):
         write_as_fuss(sampler, 12, 5, out)
 
 
+def test_labels_become_names_of_files(make_clips, make_noise, tmp_path):
+    """A slash would be a folder; clips without labels have FUSS's."""
+    rng = np.random.default_rng(0)
+    clips = {f"c{n}": (make_noise(rng, 1.0), ("Rock/Pop",) if n % 2 else ()) for n in range(4)}
+    clips = make_clips(clips, captions={f"c{n}": ["a sound"] for n in range(4)})
+    write_as_fuss(Sampler(clips, MixingConfig(**CONFIG)), 4, 0, tmp_path / "train")
+    names = {path.stem.partition("_")[2] for path in tmp_path.glob("train/*_sources/*.wav")}
+    assert names == {"Rock_Pop", "sound"}
+
+
 def test_a_background_of_noise_is_no_source(corpus, tmp_path):
     sampler = Sampler(corpus, MixingConfig(**CONFIG, background={}))
     with pytest.raises(TSXError, match="background: expected none in FUSS's layout"):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ def test_other_seeds_train_on_other_mixtures_and_validate_on_the_same(
     assert digest_of(tmp_path / "again") == digest_of(exp)
     run(TRAIN, *classifier_args, "--output_dir", tmp_path / "other", "--seed", 1)
     assert digest_of(tmp_path / "other") != digest_of(exp)
+
+
+def test_two_processes_train_one_network(start, classifier_args, data, tmp_path):
+    """Each on its half of every batch; the first writes it."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    args = [TRAIN, *classifier_args, "--output_dir", tmp_path / "exp", "--dist_backend", "gloo"]
+    args += ["--dist_world_size", 2, "--dist_master_addr", "localhost", "--dist_master_port", port]
+    commands = [start(*args, "--dist_rank", rank) for rank in (0, 1)]
+    for command in commands:
+        assert command.wait() == 0, command.err
+    assert "2epoch results" in commands[0].err and "2epoch results" not in commands[1].err
+    assert load(tmp_path / "exp").labels == tuple(data.classes)
 
 
 def test_the_loss_is_the_cross_entropy_of_what_sounds(data, classifier_args):

@@ -8,17 +8,24 @@ import csv
 import json
 import shutil
 import socket
+import zipfile
 
+import numpy as np
 import pytest
 import small_parts
+import soundfile
 import torch
 import yaml
 
+from tsx_espnet import TargetSoundExtractor
+from tsx_espnet.bin import pack
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.pretrained.frozen import Frozen
+from tsx_espnet.tables import read_table
 from tsx_espnet.training.preemption import REQUEUE
 
 TRAIN = "tsx_espnet.bin.train"
+LATER = "later.0.conditioners.unconditional.classifier"
 PLUGIN = """
 import pytest, small_parts
 from tsx_espnet import parts
@@ -194,6 +201,28 @@ def test_another_classifier_is_refused_when_it_is_resumed(train, start, args, tm
     assert command.wait() == 1
     last = command.err.strip().splitlines()[-1]
     assert last.startswith(f"error: {tmp_path}/exp: this run was begun with the pretrained network")
+
+
+def test_a_recording_is_separated_by_what_was_trained(train, targets, monkeypatch, tmp_path):
+    """Also where the classifier came from is gone, and packed into another directory."""
+    assert train("exp") == 0
+    shutil.rmtree(tmp_path / "ears")
+    small_parts.register(monkeypatch)
+    pack.main(["--exp", str(tmp_path / "exp"), "--out", str(tmp_path / "exp.zip")])
+    with zipfile.ZipFile(tmp_path / "exp.zip") as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "exp")
+    tsx = TargetSoundExtractor.load(tmp_path / "elsewhere")
+    held = weights(tsx.experiment.model_file)
+    for name, parameter in tsx.model.named_parameters():
+        assert parameter.equal(held[name])
+    network = tsx.model.later[0].conditioners[UNCONDITIONAL].classifier.network
+    assert network.last.weight.equal(held[f"{LATER}.last/weight"])
+    assert not network.last.weight.equal(small_parts.Ears("any").last.weight)
+    mixture, fs = soundfile.read(read_table(targets.mixtures / "wav.scp")["mix00001"])
+    target, rest = tsx(mixture, fs, unconditional=True)
+    np.testing.assert_allclose(target + rest, mixture, atol=1e-5)
+    assert np.abs(target).max() > 0
 
 
 def test_estimates_scores_and_the_control(train, run, targets, tmp_path):

@@ -1,4 +1,7 @@
-"""The tables of universal sound separation: a system without training, bases, controls, blocks."""
+"""Tables with a system that is not trained, and with sets by the number of sources."""
+
+import dataclasses
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,11 +19,11 @@ PAPER = """
 paper: Author et al., "Separation", 2030
 metric: SI-SDRi
 systems:
-  plain: {name: TDCN++, method: "tdcn{basis}", condition: unconditional}
-  heard: {name: "TDCN++, all", method: "tdcn_all{basis}", condition: unconditional}
+  plain: {name: TDCN++, method: tdcn, condition: unconditional}
+  heard: {name: "TDCN++, all", method: tdcn_all, condition: unconditional}
   rolled:
     name: "TDCN++, all, of another mixture"
-    method: "tdcn_all{basis}"
+    method: tdcn_all
     condition: unconditional
     scores: "infer/{set}_{kind}_shuffled"
   mask: {name: STFT binary mask, method: ideal_mask, condition: unconditional, untrained: yes}
@@ -30,20 +33,18 @@ sets:
 tables:
   - name: Table 1
     columns:
-      - {name: "STFT, val", set: valid, basis: ""}
-      - {name: "STFT, test", set: test, basis: ""}
-      - {name: "learned, val", set: valid, basis: _learned}
-      - {name: "learned, test", set: test, basis: _learned}
+      - {name: val, set: valid}
+      - {name: test, set: test}
     rows:
-      - {system: plain, printed: [9.9, 9.1, 9.1, 8.5]}
-      - {system: heard, printed: [10.3, 9.4, 9.4, 8.6]}
-      - {system: mask, printed: [16.8, 16.2, "-", "-"]}
+      - {system: plain, printed: [9.9, 9.1]}
+      - {system: heard, printed: [10.3, 9.4]}
+      - {system: mask, printed: [16.8, 16.2]}
   - name: Controls
-    columns: [{set: test, basis: ""}]
+    columns: [{set: test}]
     rows: [{system: heard}, {system: rolled}]
 primary:
-  - {name: embeddings are used, above: {system: heard}, below: {system: rolled}, columns: [{set: test, basis: ""}]}
-"""  # noqa: E501
+  - {above: {system: heard}, below: {system: rolled}, columns: [{set: test}]}
+"""
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def values(offset):
 def runs(write_scored, tmp_path):
     """Three seeds of two methods on two sets, a control, and the mask, once."""
     for seed, suffix in enumerate(("", "_seed1", "_seed2")):
-        for method, gain in (("tdcn", 5), ("tdcn_all", 6), ("tdcn_learned", 3)):
+        for method, gain in (("tdcn", 5), ("tdcn_all", 6)):
             for name, better in (("valid", 0.5), ("test", 0.0)):
                 found = {"unconditional": values(gain + better + seed / 10)}
                 test_set = f"{name}_random_pairs"
@@ -82,10 +83,10 @@ def rows_of(text, table):
     return {name: rest for name, *rest in cells}
 
 
-def test_the_runs_are_those_of_each_basis_and_the_mask_is_one(paper, capsys):
+def test_every_method_has_a_run_of_each_seed_and_the_mask_has_one(paper, capsys):
     main(["--paper", str(paper), "--list_runs", "--seeds", "1 2"])
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    methods = ("tdcn", "tdcn_learned", "tdcn_all", "tdcn_all_learned")
+    methods = ("tdcn", "tdcn_all")
     tags = {f"{method}_random_pairs_seed{seed}" for method in methods for seed in (1, 2)}
     assert sorted(line[0] for line in lines) == sorted([*tags, "ideal_mask_random_pairs"])
     mask = next(line for line in lines if line[0].startswith("ideal"))
@@ -95,15 +96,11 @@ def test_the_runs_are_those_of_each_basis_and_the_mask_is_one(paper, capsys):
 def test_every_seed_is_compared_with_the_one_mask(paper, runs):
     study = Study(read_paper(paper), runs)
     claims = {c.name: c for group in study.paper.all_claims().values() for c in group}
-    claim = claims["STFT binary mask - TDCN++, STFT, test"]
+    claim = claims["STFT binary mask - TDCN++, test"]
     found = study.difference(claim, SI_SDRI)
     assert found.run_means == pytest.approx([10.0, 9.9, 9.8])
     assert len(study.shared_runs(claim, SI_SDRI)) == 3
     assert claim.printed == pytest.approx(16.2 - 9.1)
-    # the paper has no mask of a learned basis, and nothing is made of it
-    assert not any("mask" in name and "learned" in name for name in claims)
-    basis = study.difference(claims["TDCN++: STFT, test - learned, test"], SI_SDRI)
-    assert basis.run_means == pytest.approx([2.0] * 3)
 
 
 def test_the_page_has_all_columns_and_the_control(paper, runs, tmp_path):
@@ -117,10 +114,8 @@ def test_the_page_has_all_columns_and_the_control(paper, runs, tmp_path):
     table = rows_of(text, "Table 1")
     assert [table[name][3] for name in ("TDCN++", "STFT binary mask")] == ["9.1", "16.2"]
     # a mean of 6.5 / 7 of what values adds, 0.1 of the seeds, and mixtures at 6.5 / 10 dB
-    assert [cell.split()[0] for cell in table["TDCN++"][1::3]] == ["5.88", "5.38", "3.88", "3.38"]
-    assert table["STFT binary mask"][1::3][2:] == ["–", "–"]
+    assert [cell.split()[0] for cell in table["TDCN++"][1::3]] == ["5.88", "5.38"]
     assert table["STFT binary mask"][4].startswith("15.") and "[1]" in table["STFT binary mask"][4]
-    assert table["TDCN++, all"][7] == "not run"
     assert rows_of(text, "Controls")["TDCN++, all, of another mixture"][0].startswith("1.38")
     assert "| batch size | 3 |" in text  # the mask, which has none, is no experiment
 
@@ -129,9 +124,6 @@ def test_the_page_has_all_columns_and_the_control(paper, runs, tmp_path):
     "old, new, message",
     [
         ("untrained: yes", "untrained: 3", "untrained: expected true or false, found 3"),
-        ("tdcn{basis}", "tdcn{base}", "TDCN\\+\\+, STFT, val: no base"),
-        ("tdcn{basis}", "tdcn{basis", "method: 'tdcn{basis': "),
-        ('16.2, "-"', '16.2, "?"', "printed: expected a number"),
         ("name: Test,", "name: Test, sources: 17,", "sets: test: sources: expected two integers"),
     ],
 )
@@ -141,39 +133,40 @@ def test_mistakes_are_named(paper, old, new, message):
         read_paper(paper)
 
 
-def test_sets_of_mixtures_of_some_numbers_of_sources(tmp_path):
-    """One file of scores; SI-SNRi of 2 to 4 sources, which a single one does not have."""
+def test_the_protocol_of_fuss_by_numbers_of_sources(tmp_path, capsys):
+    """Of m3 the third source, at 40 dB, is dropped: it is in no pair; and m1 has no gain."""
     rows = []
     for count in (1, 2, 3):
         for number in range(count):
             name = f"m{count}"
             level = None if count == 1 else -float(count)
-            found = {"si_snr": 10.0 * count, "si_snr_mixture": level, "count": count}
-            found.update(active_outputs=count, active="yes", silent="" if level else "other")
+            found = {"si_snr": 10.0 * (count + number), "si_snr_mixture": level, "count": count}
+            found["active"] = "no" if number == 2 else "yes"
+            found.update(active_outputs=min(count, 2), silent="" if level else "other")
             if level:
                 found.update(si_sdr=9.0, si_sdr_mixture=level, si_sdri=9.0 - level)
             own = {"in_mixture": name} if number else {}
-            target = f"{name}-{number + 1}" if number else name
-            own["clip"] = target
+            own["clip"] = target = f"{name}-{number + 1}" if number else name
             rows.append(Score(target, "unconditional", "spk1", "sound", **own, **found))
-    write_scores(tmp_path / "exp/tdcn_random_pairs/infer/test_random_pairs/scores.csv", rows)
-    found = yaml.safe_load(PAPER)
-    found.update(metric="SI-SNRi", also=["SI-SNR"], primary=None)
-    one = {**found["sets"]["test"], "name": "1", "sources": 1}
-    found["sets"] = {"one": one, "more": {**one, "name": "2 to 4", "sources": [2, 4]}}
-    columns = [{"set": name, "basis": ""} for name in found["sets"]]
-    found["tables"] = [{"name": "FUSS", "columns": columns, "rows": [{"system": "plain"}]}]
-    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(found))
-    study = Study(read_paper(tmp_path / "paper.yaml"), tmp_path / "exp")
-    (row,) = study.paper.tables[0].rows
-    gains, levels = METRICS["SI-SNRi"], METRICS["SI-SNR"]
-    assert study.answers(row.cells[0], gains) is None
-    assert study.answers(row.cells[0], levels).mean.value == 10
-    assert study.answers(row.cells[1], gains).mean.value == pytest.approx((2 * 22 + 3 * 33) / 5)
-    assert [len(study.targets(name)) for name in ("one", "more")] == [1, 5]
+    for method in ("tdcn", "itdcn"):
+        write_scores(tmp_path / f"exp/{method}_shipped/infer/test_shipped/scores.csv", rows)
+    fuss = Path(__file__).parents[2] / "egs/fuss/paper.yaml"
+    main(["--paper", str(fuss), "--list_runs", "--methods", "tdcn", "--size", "small"])
+    assert capsys.readouterr().out == "small_tdcn_shipped\ttdcn\tshipped\t-\t0\tno\n"
+    study = Study(read_paper(fuss), tmp_path / "exp")
+    row = study.paper.tables[0].rows[0]
+    assert row.printed == (35.5, None, None, None, 9.8)
+    expected = {  # there are no mixtures of four sources
+        "FUSS": [10, (22 + 32) / 2, (33 + 43) / 2, None, (22 + 32 + 33 + 43) / 4],
+        "SI-SNRi": [None, (22 + 32) / 2, (33 + 43 + 53) / 3, None, (22 + 32 + 33 + 43 + 53) / 5],
+    }
+    for metric, means in expected.items():
+        cells = [study.answers(cell, METRICS[metric]) for cell in row.cells]
+        assert [one and one.mean.value for one in cells] == [m and pytest.approx(m) for m in means]
+    assert [len(study.targets(name)) for name in study.paper.sets] == [1, 2, 3, 0, 5]
     page = write_page(study.paper, tmp_path / "exp", tmp_path / "PAPER.md")
-    assert "28.60" in page
-    found["sets"]["more"]["sources"] = 5
-    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(found))
-    with pytest.raises(TSXError, match="no mixtures of 5 to 5 sources"):
-        Study(read_paper(tmp_path / "paper.yaml"), tmp_path / "exp")
+    assert "27.00" in page and "32.50" in page
+    bare = [dataclasses.replace(row, count=None, si_snr=None) for row in rows]
+    write_scores(tmp_path / "exp/tdcn_shipped/infer/test_shipped/scores.csv", bare)
+    with pytest.raises(TSXError, match="scores.csv: no column count, by which one is chosen"):
+        Study(read_paper(fuss), tmp_path / "exp")

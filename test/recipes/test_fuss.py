@@ -72,6 +72,15 @@ def test_a_second_run_leaves_finished_work_alone(finished, run):
     assert (finished.fuss / "dump/16k/train/.done").stat().st_mtime_ns == done
 
 
+def test_a_method_that_hears_needs_a_classifier_from_elsewhere(finished, run):
+    """One label for all sounds teaches nothing."""
+    words = ("--method", "tdcn_mixture", "--stage", 4, "--stop_stage", 4)
+    result = run(finished.fuss, "./run.sh", *finished.options, *words, timeout=300)
+    assert result.returncode == 1
+    expected = "tsx.sh: dump/16k/train has no labels to train a classifier on: --classifier DIR"
+    assert result.stderr.splitlines()[0] == expected
+
+
 @pytest.mark.parametrize(
     "script, words, message",
     [

@@ -144,6 +144,13 @@ def test_a_stage_says_which_one_makes_its_input(recipes, run, stage, missing, ne
     assert result.stderr == f"tsx.sh: missing {missing}: run stage {needed}\n"
 
 
+def test_the_ideal_mask_needs_no_model(recipes, run):
+    words = ("--method", "ideal_mask", "--stage", 5, "--stop_stage", 6)
+    result = run(recipes / "mini", "./run.sh", *words)
+    assert result.returncode == 1
+    assert result.stderr == "tsx.sh: missing dump/8k/mix/test_random_demo/.done: run stage 3\n"
+
+
 def test_fsd50k_says_what_is_missing_and_where_it_is(recipes, run):
     result = run(recipes / "fsd50k", "./run.sh")
     assert result.returncode == 2

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 CONF = Path(__file__).parents[2] / "egs" / "fsd50k" / "conf"
@@ -39,7 +39,7 @@ def read_config(method: str, train_config: Path) -> Dict[str, Any]:
     return {**train, **own, **{name: {**train[name], **own[name]} for name in both}}
 
 
-def make_model(method: str, train_config: Path, classifier: Path) -> Callable:
+def make_model(method: str, train_config: Path, classifier: Optional[Path]) -> Callable:
     """A model for training: the batch's arrays by name -> (loss, statistics, weight)."""
     import numpy as np
 
@@ -50,9 +50,11 @@ def make_model(method: str, train_config: Path, classifier: Path) -> Callable:
     from tsx_espnet.pretrained.text_table import TextTable
     from tsx_espnet.vocabulary import Vocabulary
 
-    config = {**read_config(method, train_config), "pretrained": {"classifier": str(classifier)}}
+    config = read_config(method, train_config)
+    if classifier is not None:
+        config["pretrained"] = {"classifier": str(classifier)}
     table = TextTable(["x"], np.zeros((1, 384), dtype=np.float32), "none", "mean")
-    return build_model(config, Vocabulary(("a", "b"), table, FS))
+    return build_model(config, Vocabulary(("a", "b"), table))
 
 
 def make_espnet_model(train_config: Path) -> Callable:
@@ -91,20 +93,30 @@ def make_classifier(directory: Path) -> None:
     save(MobileNet([f"label{number}" for number in range(NUM_LABELS)], FS), directory)
 
 
-def make_step(method: str, args: argparse.Namespace, classifier: Path) -> Callable[[], None]:
-    """A function that takes one step of training."""
+def make_step(
+    method: str,
+    train_config: Path,
+    classifier: Optional[Path] = None,
+    seconds: float = SECONDS,
+) -> Callable[[], None]:
+    """A function that takes one step of training, by a ``method_*.yaml`` beside the config.
+
+    Args:
+        classifier: directory of the network that heard conditions hear by.
+        seconds: of a mixture.
+    """
     import torch
 
     from tsx_espnet.tables import read_yaml
 
     torch.manual_seed(0)
     if method == "espnet_tcn":
-        model = make_espnet_model(args.train_config).train()
+        model = make_espnet_model(train_config).train()
     else:
-        model = make_model(method, args.train_config, classifier).train()
+        model = make_model(method, train_config, classifier).train()
     optimizer = torch.optim.Adam(model.parameters())
-    size = read_yaml(args.train_config)["batch_size"]
-    num_samples = int(FS * args.seconds)
+    size = read_yaml(train_config)["batch_size"]
+    num_samples = int(FS * seconds)
     target, other = 0.1 * torch.randn(2, size, num_samples)
     batch = {"speech_mix": target + other, "speech_ref1": target, "speech_ref2": other}
     if method == "espnet_tcn":
@@ -137,8 +149,12 @@ def main() -> None:
 
     torch.set_num_threads(args.num_threads)
     with tempfile.TemporaryDirectory() as directory:
-        make_classifier(Path(directory))
-        steps = {method: make_step(method, args, Path(directory)) for method in args.methods}
+        classifier = Path(directory)
+        make_classifier(classifier)
+        steps = {
+            method: make_step(method, args.train_config, classifier, args.seconds)
+            for method in args.methods
+        }
     ratios = {method: [] for method in args.methods}
     peer = args.methods[0]
     for number in range(args.steps + 2):

@@ -1,5 +1,6 @@
 """Mixtures of any clips, written as FUSS ships its own: sources, mixtures and a list of them."""
 
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -101,7 +102,8 @@ class FussMixtures(Output):
         paths = [self.directory / f"{plan.id}.wav"]
         for number, source in enumerate(plan.sources):
             role = f"foreground{number - 1}" if number else "background0"
-            paths.append(folder / f"{role}_{(*source.labels, LABEL)[0]}.wav")
+            label = re.sub(r"[^\w.+-]", "_", (*source.labels, LABEL)[0])  # it may hold a slash
+            paths.append(folder / f"{role}_{label}.wav")
         return dict.fromkeys(paths, HEADER_BYTES + 2 * plan.num_samples)
 
     def _write_audio(self, plan: Plan, paths: Sequence[Path]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -13,6 +13,7 @@ from tsx_espnet.evaluation.scores import (
     MARKS,
     ORACLE,
     ORDER,
+    Metric,
     Score,
     check_scores,
     decibels,
@@ -27,28 +28,12 @@ ENSEMBLE = "oracle ensemble"
 SAME_AUDIO = 0.01  # dB; the same mixture scored on another machine
 
 
-class Metric(NamedTuple):
-    """A column of ``scores.csv``, or its improvement: minus ``<column>_mixture``. In dB."""
-
-    name: str
-    column: str
-    improvement: bool = False
-
-    def of(self, score: Score) -> Optional[float]:
-        """Its value; None where it, or what it improves on, is missing (silent, not computed)."""
-        values = getattr(score, self.column), self.level(score) if self.improvement else 0.0
-        return None if None in values else values[0] - values[1]
-
-    def level(self, score: Score) -> Optional[float]:
-        """That of the mixture itself."""
-        return getattr(score, f"{self.column}_mixture")
-
-
 METRICS = {
     f"{name}{suffix}": Metric(f"{name}{suffix}", name.lower().replace("-", "_"), bool(suffix))
     for name in ("SI-SDR", "SNR", "SDR", "SI-SNR")
     for suffix in ("", "i")
 }
+METRICS["FUSS"] = Metric("FUSS", "si_snr", improvement=True, pairs=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ training clips stand beside those of the others.
 
 import dataclasses
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -102,8 +102,8 @@ def score_classifier(
             sampler = Sampler(
                 ClipSet(one, list(known)), dataclasses.replace(config, num_sources=count)
             )
-            title = f"{Path(one).name}: {sounds}"
-            found.append(_score(classifier, sampler, known, num_mixtures, seed, title))
+            names = (Path(one).name, sounds)
+            found.append(_score(classifier, sampler, known, num_mixtures, seed, names))
     title = f"Mean average precision of {directory}"
     table, notes = _means(found), bullets(_notes(classifier, num_mixtures))
     printed = [title, plain(table), notes]
@@ -140,11 +140,12 @@ def _score(
     known: Dict[str, int],
     num_mixtures: int,
     seed: int,
-    title: str,
+    names: Tuple[str, str],
 ) -> Precision:
+    """Of the clips that a sampler mixes; ``names`` are of their set and of the kind of sounds."""
     labels = list(known)
     scores, truth = [], []
-    for start in progress(range(0, num_mixtures, BATCH_SIZE), title):
+    for start in progress(range(0, num_mixtures, BATCH_SIZE), ": ".join(names)):
         numbers = range(start, min(start + BATCH_SIZE, num_mixtures))
         drawn = [sampler.render(sampler.draw(seed, 0, number)) for number in numbers]
         truth += [presence(one, labels, sampler.clips.hop).any(axis=0) for one in drawn]
@@ -159,8 +160,7 @@ def _score(
         if there[:, place].any()
     }
     positives = {label: int(there[:, place].sum()) for place, label in enumerate(labels)}
-    clips, _, sounds = title.partition(": ")
-    return Precision(clips, sounds, values, positives)
+    return Precision(*names, values, positives)
 
 
 def _means(found: Sequence[Precision]) -> List[List[str]]:

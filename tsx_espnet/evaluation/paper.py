@@ -15,6 +15,7 @@ DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new
 class ScoredSet:
     """A set of mixtures: its name, how it was mixed, and where an experiment has its scores.
 
+    ``difficulty`` is empty for mixtures as shipped, which have none.
     ``mixture`` is the paper's level of the mixtures themselves in dB; ``new_classes`` says that the
     set is made by the stages for new classes; ``sources``, from how many to how many active sources
     the mixtures have that count, of models without queries.
@@ -31,7 +32,7 @@ class ScoredSet:
     @property
     def kind(self) -> str:
         """What experiments and sets are named by."""
-        return f"{self.mixing}_{self.difficulty}"
+        return f"{self.mixing}_{self.difficulty}" if self.difficulty else self.mixing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +186,8 @@ class Paper:
     ) -> List[Tuple[str, ...]]:
         """The experiments that the paper needs: tag, method, mixing, difficulty, seed, new classes.
 
-        Empty ``methods``, ``mixings`` and ``difficulties`` stand for all that the paper has.
+        A set without a difficulty has "-". Empty ``methods``, ``mixings`` and ``difficulties``
+        stand for all that the paper has.
 
         Raises:
             TSXError: for one that the paper does not have.
@@ -210,7 +212,8 @@ class Paper:
             if wants and (method, kind) in needed:
                 words = [size, method, kind, f"seed{seed}" if seed else ""]
                 new = "yes" if (method, kind) in with_new else "no"
-                lines.append(("_".join(filter(None, words)), method, *kinds[kind], str(seed), new))
+                mixed = (word or "-" for word in kinds[kind])
+                lines.append(("_".join(filter(None, words)), method, *mixed, str(seed), new))
         return lines
 
 

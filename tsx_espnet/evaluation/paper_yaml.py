@@ -23,9 +23,9 @@ from tsx_espnet.mixing.plan import MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
 FIELDS = (
-    *("name", "system", "method", "best_of", "seeds", "condition", "set", "scores", "untrained"),
+    *("name", "system", "method", "untrained", "best_of", "seeds"),
+    *("condition", "set", "scores"),
 )
-EMPTY = "-"  # no such cell
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]
 
@@ -63,10 +63,9 @@ class _Reader:
             mixing, _, difficulty = kind.partition("_")
             new = {"mixing": mixing, "difficulty": difficulty}
             self.sets = {k: dataclasses.replace(one, **new) for k, one in self.sets.items()}
-        templates = [("scores", one.scores) for one in self.sets.values()]
-        records = [one for one in systems.values() if isinstance(one, dict)]
-        templates += [(f, str(one.get(f, ""))) for one in records for f in ("scores", "method")]
-        variables = {name for one in templates for name in _variables(*one)} - {"kind", "draw"}
+        paths = [one.scores for one in self.sets.values()]
+        paths += [str(one.get("scores", "")) for one in systems.values() if isinstance(one, dict)]
+        variables = {name for text in paths for name in _variables(text)} - {"kind", "draw"}
         self.fields = (*FIELDS, *sorted(variables))
         self.systems = {
             key: _record(one, f"systems: {key}", (), self.fields) for key, one in systems.items()
@@ -107,16 +106,12 @@ class _Reader:
             name, row = self.named(found, where)
             here = f"{where}: {name}"
             if not isinstance(printed, list) or len(printed) != len(columns):
-                expected = f"expected {len(columns)} numbers (null for none, {EMPTY} for no cell)"
+                expected = f"expected {len(columns)} numbers (null for none)"
                 raise TSXError(f"{here}: printed: {expected}, found {shown(printed)}")
-            numbers = [
-                None if n in (None, EMPTY) else _decibels("printed", n, here) for n in printed
-            ]
+            numbers = [None if n is None else _decibels("printed", n, here) for n in printed]
             cells = [
                 self.cell({**column, **row}, f"{here}, {column_name}", number is not None)
-                if given != EMPTY
-                else None
-                for (column_name, column), number, given in zip(columns, numbers, printed)
+                for (column_name, column), number in zip(columns, numbers)
             ]
             rows.append(Row(name, tuple(cells), tuple(numbers)))
         return Table(where, tuple(name for name, _ in columns), tuple(rows))
@@ -172,23 +167,21 @@ class _Reader:
             raise TSXError(f"{where}: seeds: only with best_of, the best of several runs")
         scores = str(fields.get("scores") or test_set.scores)
         values = {**fields, "kind": test_set.kind, "draw": DRAW}
-        templates = _variables("scores", scores)
-        templates += _variables("method", str(fields.get("method", "")))
-        lacking = [n for n in ("method", "condition", *templates) if n not in values]
+        lacking = [n for n in ("method", "condition", *_variables(scores)) if n not in values]
         if lacking and needed:
             raise TSXError(f"{where}: no {' and no '.join(lacking)}")
         if lacking:
             return None
         untrained = Fields({"untrained": fields.get("untrained", False)}, where)
         untrained.flag("untrained")
-        place, method = scores.format(**values), str(fields["method"]).format(**values)
-        named = {"condition": str(fields["condition"]), "method": method, "scores": place}
-        return Cell(fields["set"], **named, **untrained.values)
+        place = scores.format(**values)
+        named = str(fields["condition"]), str(fields["method"]), place
+        return Cell(fields["set"], *named, **untrained.values)
 
 
 def _test_set(found: Any, where: str) -> ScoredSet:
-    required = ("name", "mixing", "difficulty", "scores")
-    one = dict(_record(found, where, required, ("mixture", "new_classes", "sources")))
+    optional = ("difficulty", "mixture", "new_classes", "sources")
+    one = {"difficulty": "", **_record(found, where, ("name", "mixing", "scores"), optional)}
     if str(one["scores"]).split("/")[-2:-1] != [INFER]:
         raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
     if one.get("mixture") is not None:
@@ -221,13 +214,13 @@ def _decibels(name: str, value: Any, where: str) -> float:
     return fields.values[name]
 
 
-def _variables(field: str, template: str) -> List[str]:
+def _variables(template: str) -> List[str]:
     """The names in braces.
 
-    >>> _variables("scores", "infer/new_{kind}_K{K}{draw}")
+    >>> _variables("infer/new_{kind}_K{K}{draw}")
     ['kind', 'K', 'draw']
     """
     try:
         return [name for _, name, _, _ in string.Formatter().parse(template) if name]
     except ValueError as error:
-        raise TSXError(f"{field}: {template!r}: {error}") from None
+        raise TSXError(f"scores: {template!r}: {error}") from None

@@ -5,7 +5,18 @@ import dataclasses
 import itertools
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from tsx_espnet.conditions import ASKED, CONDITIONS, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -17,6 +28,7 @@ SHUFFLED = "shuffled"
 # what tables say beside the name of a system, and why; facts of its estimates
 MARKS = {ORACLE: "the model hears the sources", SHUFFLED: "the model hears other mixtures"}
 ORDER = (*ASKED, ORACLE)
+YES, NO = "yes", "no"
 ROUNDING = 2e-4  # dB; a gain and what it is the difference of have four decimals each
 _AGAIN = "run score again"
 
@@ -76,6 +88,30 @@ OPTIONAL = COLUMNS[14:]
 OF_SOURCES = COLUMNS[16:]
 _DECIBELS = (*METRICS, "si_snr", "si_snr_mixture")
 _COUNTS = ("count", "active_outputs")
+
+
+class Metric(NamedTuple):
+    """A column of ``scores.csv``, or its improvement: minus ``<column>_mixture``. In dB.
+
+    ``pairs``: as FUSS has it, only of active outputs, and without improvement on a single source.
+    """
+
+    name: str
+    column: str
+    improvement: bool = False
+    pairs: bool = False
+
+    def of(self, score: Score) -> Optional[float]:
+        """Its value; None where it, or what it improves on, is missing (silent, not computed)."""
+        if self.pairs and score.active != YES:
+            return None
+        improves = self.improvement and not (self.pairs and score.count == 1)
+        values = getattr(score, self.column), self.level(score) if improves else 0.0
+        return None if None in values else values[0] - values[1]
+
+    def level(self, score: Score) -> Optional[float]:
+        """That of the mixture itself."""
+        return getattr(score, f"{self.column}_mixture")
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
@@ -209,6 +245,9 @@ def _faults(rows: Mapping[str, Score]) -> Iterator[str]:
             found, expected = getattr(score, column), getattr(first, column)
             if found != expected:
                 yield f"{column} is {found!r} under {name} and {expected!r} under {first.condition}"
+        single, numbered = score.count == 1, score.count and score.active_outputs is not None
+        if score.si_snr is not None and not (numbered and single == (score.si_snr_mixture is None)):
+            yield f"{name} has SI-SNR without {', '.join(OF_SOURCES[1:])} that fit it"
         after, before, gain = score.si_sdr, score.si_sdr_mixture, score.si_sdri
         if None in (after, before, gain):
             if after is not None or gain is not None:

@@ -199,8 +199,12 @@ class Study:
                 fits = (cell.method, self.paper.sets[cell.set].kind) == (match[2], match[3])
                 for scores, draw in _places(path, cell.scores) if fits else ():
                     key = (scores, cell.set)
-                    if key not in read:
+                    first = key not in read
+                    if first:
                         read[key] = self._read(scores, cell.set)
+                    if not read[key].table:  # it has no such mixtures
+                        continue
+                    if first:
                         place = scores.relative_to(path).as_posix()
                         places = self._sets.setdefault(cell.set, {})
                         places.setdefault(place, []).append(read[key])
@@ -230,10 +234,10 @@ class Study:
         if sources is None:
             return scored
         few, many = sources
-        counts = {name: next(iter(rows.values())).count or 0 for name, rows in scored.table.items()}
-        table = {name: scored.table[name] for name in counts if few <= counts[name] <= many}
-        if not table:
-            raise TSXError(f"{scored.path}: no mixtures of {few} to {many} sources (column count)")
+        counts = {name: next(iter(rows.values())).count for name, rows in scored.table.items()}
+        if not any(counts.values()):
+            raise TSXError(f"{scored.path}: no column count, by which {test_set} is chosen")
+        table = {name: scored.table[name] for name in counts if few <= (counts[name] or 0) <= many}
         return dataclasses.replace(scored, table=table)
 
     def _sides(self, claim: Claim, metric: Metric) -> List[Dict[Run, Answers]]:

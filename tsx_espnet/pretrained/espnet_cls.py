@@ -26,7 +26,7 @@ class ESPnetClassifier(WindowClassifier):
     Args:
         directory: with ``config.yaml`` and one ``.pth`` of the experiment, and the ``.npz`` of its
             statistics if it was trained with ``global_mvn``.
-        window, hop: in seconds.
+        window, hop, level: see ``WindowClassifier``.
 
     Raises:
         TSXError: if a file is missing or damaged, or they do not fit together.
@@ -34,7 +34,9 @@ class ESPnetClassifier(WindowClassifier):
 
     files = ("pretrained.json", "config.yaml", "*.pth", "*.npz")
 
-    def __init__(self, directory: Path, window: float = 10.24, hop: float = 10.24):
+    def __init__(
+        self, directory: Path, window: float = 10.24, hop: float = 10.24, level: float = 1.0
+    ):
         path = directory / "config.yaml"
         if not path.is_file():
             raise TSXError(f"{path}: no such file; expected that of ESPnet's task cls")
@@ -43,7 +45,7 @@ class ESPnetClassifier(WindowClassifier):
         if not isinstance(tokens, list) or len(tokens) < 2 or tokens[-1] != UNKNOWN:
             raise TSXError(f"{path}: expected a token_list of classes and {UNKNOWN}, as cls has it")
         conf = config.get("frontend_conf") or {}
-        super().__init__(window, hop, _rate(conf.get("fs", FS), path))
+        super().__init__(window, hop, _rate(conf.get("fs", FS), path), level)
         self.labels = tuple(map(str, tokens[:-1]))
         self.one_class = (config.get("model_conf") or {}).get(
             "classification_type", "multi-class"

@@ -7,7 +7,7 @@ make_classifier() {
     [ -z "${classifier_share}" ] || ${python} -m tsx_espnet.bin.divide --share "${classifier_share}" \
         --clips "${clips}/${train_set}" --out "${heard_clips}" --rest "${mixed_clips}"
     if [ -n "${classifier}" ] || ! model_has pretrained classifier "${training[@]}"; then return; fi
-    [ -e "${clips}/${train_set}/classes.txt" ] ||
+    [ "$(wc -l 2>/dev/null <"${clips}/${train_set}/classes.txt" || echo 0)" -gt 1 ] || # FUSS has "sound"
         die "${clips}/${train_set} has no labels to train a classifier on: --classifier DIR"
     require_config "${classifier_config}"
     require_config "${classifier_mix_config}"
