@@ -104,6 +104,7 @@ def test_the_report_tells_the_numbers_of_sources_apart(scored):
     table = {name.strip(): count.strip() for name, count in rows}
     expected = {"1": "2", "2": "1", "3": "1", "4": "1", "2 to 4": "3", "1 to 4": "5"}
     assert {name: table[name] for name in expected} == expected
+    assert "Without a query, " in scored.text
     assert "(95 % interval –" in scored.text and "over 9 targets" in scored.text
     examples = [path.name for path in (scored.exp / "examples").iterdir()]
     assert len(examples) == 2 and not {"one", "zeros"} & set(examples)

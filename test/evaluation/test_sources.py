@@ -1,5 +1,7 @@
 """FUSS's rules on signals whose numbers are known without computing: orthonormal ones."""
 
+import dataclasses
+
 import fast_bss_eval
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
+from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.metrics import si_snr
-from tsx_espnet.evaluation.scores import Score
+from tsx_espnet.evaluation.scores import Score, check_scores
 from tsx_espnet.evaluation.sources import Activity, by_count, measure_sources, sources_table
 
 LENGTH = 64
@@ -134,3 +137,20 @@ def test_levels_and_gains_have_no_common_mean():
 
 def test_scores_of_queries_have_no_table():
     assert by_count([Score("a", "text", "bark", "Bark", si_sdr=1.0)]) == []
+
+
+@pytest.mark.parametrize("change", [{"count": None}, {"active_outputs": None}, {"count": 1}])
+def test_numbers_that_do_not_fit_each_other_are_refused(change):
+    (row, _) = scores_of({"a": ([FIRST, SECOND], [FIRST, SECOND], [0, 1])})
+    row = dataclasses.replace(row, si_sdri=None)
+    check_scores([row], "scores.csv")
+    with pytest.raises(TSXError, match="mixture 'a-0': unconditional has SI-SNR without"):
+        check_scores([dataclasses.replace(row, **change)], "scores.csv")
+
+
+def test_a_dropped_single_source_leaves_no_mean_of_levels_and_gains():
+    lost = 1e-3 * FIRST
+    mixtures = {"a": ([FIRST], [lost], [0]), "b": ([FIRST, SECOND], [FIRST, SECOND], [0, 1])}
+    one, two, both = by_count(scores_of(mixtures))
+    assert one.pairs is None and one.every.value == pytest.approx(80) and two.pairs.count == 2
+    assert both.pairs is None and both.dropped == pytest.approx(1 / 3)

@@ -247,8 +247,9 @@ def _headline(rows: Sequence[Summary], shown: str, test_set: str) -> str:
     row = next(row for row in rows if row.name == shown)
     if not row.count:
         return f"No {counted(rows)[:-1]} of {test_set} could be scored by {shown}."
+    how = "Without a query" if shown == UNCONDITIONAL else f"Queried by {shown}"
     return (
-        f"Queried by {shown}, the estimates have a mean SI-SDRi of "
+        f"{how}, the estimates have a mean SI-SDRi of "
         f"**{number(row.means['si_sdri'])} dB** (95 % interval {interval(row)} dB) over "
         f"{row.count} {counted(rows)}; {number(100 * row.worse, 1)} % are worse than the mixture."
     )

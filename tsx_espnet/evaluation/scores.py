@@ -245,6 +245,9 @@ def _faults(rows: Mapping[str, Score]) -> Iterator[str]:
             found, expected = getattr(score, column), getattr(first, column)
             if found != expected:
                 yield f"{column} is {found!r} under {name} and {expected!r} under {first.condition}"
+        single, numbered = score.count == 1, score.count and score.active_outputs is not None
+        if score.si_snr is not None and not (numbered and single == (score.si_snr_mixture is None)):
+            yield f"{name} has SI-SNR without {', '.join(OF_SOURCES[1:])} that fit it"
         after, before, gain = score.si_sdr, score.si_sdr_mixture, score.si_sdri
         if None in (after, before, gain):
             if after is not None or gain is not None:

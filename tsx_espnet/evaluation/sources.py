@@ -91,7 +91,8 @@ class CountSummary(NamedTuple):
         pairs: mean over pairs of an active source and an active output, in dB: SI-SNR of mixtures
             of one source, else its gain over the mixture; None if both are among them, or none is.
         every: the same over all active sources.
-        si_sdri: mean gain in SI-SDR, the means removed, over the sources whose output sounds.
+        si_sdri: mean gain in SI-SDR, the means removed, over the sources of several whose output
+            sounds.
         dropped: share of the active sources whose output is not active.
         under, equal, over: shares of the mixtures with fewer active outputs than sources, as many,
             more.
@@ -113,11 +114,12 @@ class CountSummary(NamedTuple):
         paired = [score for score in scores if score.active == YES]
         mixtures = {score.mixture_id: score for score in scores}
         more = [score.active_outputs - score.count for score in mixtures.values()]
+        mixed = counts[0] == 1 < len(counts)  # of levels and of gains there is no mean
         return cls(
             counts=counts,
             num_mixtures=len(mixtures),
-            pairs=_mean(paired, _gain),
-            every=_mean(scores, _gain),
+            pairs=None if mixed else _mean(paired, _gain),
+            every=None if mixed else _mean(scores, _gain),
             si_sdri=_mean(scores, lambda score: score.si_sdri),
             dropped=1 - len(paired) / len(scores),
             under=float(np.mean(np.less(more, 0))),
@@ -131,7 +133,7 @@ def by_count(scores: Sequence[Score]) -> List[CountSummary]:
 
     Empty if the scores have no counts: of a model that is queried, or of a set without its sources.
     """
-    known = [score for score in scores if score.count and score.si_snr is not None]
+    known = [score for score in scores if score.count and _gain(score) is not None]
     present = sorted({score.count for score in known})
     several = tuple(count for count in present if count > 1)
     groups = [(count,) for count in present]
@@ -162,14 +164,12 @@ def describe_sources(scores: Sequence[Score]) -> List[str]:
 
 
 def _gain(score: Score) -> Optional[float]:
-    if score.count == 1 or None in (score.si_snr, score.si_snr_mixture):
+    if score.count == 1:
         return score.si_snr
-    return score.si_snr - score.si_snr_mixture
+    return None if score.si_snr is None else score.si_snr - score.si_snr_mixture
 
 
 def _mean(scores: Sequence[Score], value: Callable[[Score], Optional[float]]) -> Optional[Mean]:
-    if len({score.count > 1 for score in scores}) > 1:
-        return None  # of levels and of gains there is none
     found = [(value(score), score.mixture_id) for score in scores]
     known = [(decibels, mixture) for decibels, mixture in found if decibels is not None]
     return mean_of([decibels for decibels, _ in known], [mixture for _, mixture in known])

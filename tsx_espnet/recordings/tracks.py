@@ -7,7 +7,7 @@ import torch
 from tsx_espnet.criterion.assignment import assign
 
 FRAME = 0.032  # seconds, of the spectra that are compared
-MEMORY = 0.01  # weight of all that a track held before, against what two segments share
+MEMORY = 0.3  # weight of all that a track held before; see tools/bench/tracks.py
 
 
 class Tracks:
@@ -15,8 +15,8 @@ class Tracks:
 
     Without a query, a model gives its outputs in any order, in each segment in another one. The
     order is taken in which the magnitudes of their spectra agree most with those of the segment
-    before, over what the two share. Of outputs that are silent there, the mean spectrum decides:
-    an output goes where something like it was heard before.
+    before, over what the two share, and least so with what the tracks have held before: of outputs
+    that are silent there, the mean spectrum decides.
 
     Args:
         fs: of the outputs in Hz.
