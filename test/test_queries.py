@@ -175,6 +175,35 @@ def test_a_model_of_many_outputs_that_is_not_queried_learns_every_source(make_mo
     assert loss.item() == pytest.approx(total / 3, rel=1e-5)
 
 
+def test_pairs_of_which_both_are_queried_are_separated_once(make_model, monkeypatch):
+    """Without a condition it would be the same twice, the references exchanged."""
+    model = make_model(objective="pit", conditions={UNCONDITIONAL: {}}).train()
+    sources = noise(3, 400, 2)
+    pair = [[row, component, 0] for row in range(3) for component in range(2)]
+    queried = {
+        "speech_mix": sources.sum(dim=2),
+        "sources": sources,
+        "queries": torch.tensor(pair),
+        "query_weight": torch.ones(6),
+        UNCONDITIONAL: torch.zeros(6, 1).long(),
+    }
+    once = {
+        "speech_mix": sources.sum(dim=2),
+        **{f"speech_ref{number + 1}": sources[..., number] for number in range(2)},
+        UNCONDITIONAL: torch.zeros(3, 1).long(),
+    }
+    expected = model(**once)[0]
+    rows = []
+    extract = model.extractor.extract
+    monkeypatch.setattr(
+        model.extractor,
+        "extract",
+        lambda feature, *given: (rows.append(len(feature)), extract(feature, *given))[1],
+    )
+    torch.testing.assert_close(model(**queried)[0], expected)
+    assert rows == [3]
+
+
 def test_it_refuses_more_sources_than_outputs(make_model):
     model = three_outputs(make_model)
     batch, _ = batches()

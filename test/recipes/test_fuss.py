@@ -97,6 +97,11 @@ def test_a_method_that_hears_needs_a_classifier_from_elsewhere(finished, run):
             "tsx.sh: missing exp/tdcn_shipped/config.yaml: run stage 5",
         ),
         (
+            "run.sh",
+            ["--stage", 6, "--reverb=true"],
+            "tsx.sh: missing exp_reverb/tdcn_shipped/config.yaml: run stage 5",
+        ),
+        (
             "run_pairs.sh",
             ["--stage", 6],
             "tsx.sh: missing exp/stft_tdcn_clips_pairs/config.yaml: run stage 5",

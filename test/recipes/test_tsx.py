@@ -66,6 +66,7 @@ def test_configurations_are_not_copied():
         ("mini", "run_new_classes.sh", {"num_test": "300", "new_classes": "Meow"}),
         ("fsdkaggle2018", "run.sh", {"num_test": "10000", "num_valid": "10000"}),
         ("fsd50k", "run_paper.sh", {"num_test": "5000", "seed": "1"}),
+        ("fsd50k", "run_uss.sh", {"num_test": "2000"}),
         ("fsdkaggle2018", "run_paper.sh", {"num_test": "10000"}),
     ],
 )
