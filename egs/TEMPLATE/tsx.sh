@@ -24,7 +24,7 @@ test_sets="test"        # one or more sets of clips for test mixtures
 
 fs=8000                 # sampling rate of models and mixtures in Hz
 mixing=random           # how classes are drawn: random, different, same; shipped: as the corpus mixes
-difficulty=hard         # levels and overlap: hard, easy; of mixtures as shipped, their version
+difficulty=hard         # levels and overlap: hard, easy
 mix_config=             # a file that replaces both (default: conf/mix_<mixing>_<difficulty>.yaml)
 noise=                  # directory of noise recordings for mixtures with a background
 num_valid=3000          # number of validation mixtures
@@ -80,7 +80,7 @@ training=(--config "${train_config}" --method_config "${method_config}")
 if [ "${method}" = text_bert ]; then language_model=${bert} text_pooling=first; fi
 trained=true
 if [ "${method}" = ideal_mask ]; then trained=false; fi # an oracle: what masks of the STFT can do
-kind=_$(config_name "${mix_config:-mix_${mixing}_${difficulty}}")
+kind=_$(config_name "${mix_config:-mix_shipped}")
 size=$(config_size "${train_config}")
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
