@@ -106,7 +106,7 @@ def test_files_are_what_the_separator_says(run, directory, mixture, capsys):
         found, found_fs = soundfile.read(f"out/output{number}.wav", dtype="float32")
         assert found_fs == fs and soundfile.info(f"out/output{number}.wav").subtype == "FLOAT"
         np.testing.assert_array_equal(found, expected)
-        held = "no label" if sound.active else "not active"
+        held = "active" if sound.active else "not active"
         lines.append(f"out/output{number}.wav: {sound.level:.1f} dB re the mixture, {held}")
     assert names() == ["output1.wav", "output2.wav", "outputs.csv"], "no labels, no table of them"
     output = capsys.readouterr()

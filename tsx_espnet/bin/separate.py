@@ -130,8 +130,9 @@ def main(argv: Sequence[str] = None) -> None:
             (directory / name).unlink()
         write_tables(directory, kept, labelled=separator.classifier is not None)
     for name, sound in kept.items():
-        held = ", ".join(sound.labels[:5]) or "no label" if sound.active else "not active"
-        print(f"{out / name}: {sound.level:.1f} dB re the mixture, {held}")
+        held = ", ".join(sound.labels[:5]) or ("no label" if separator.labels else "active")
+        level = f"{sound.level:.1f} dB re the mixture"
+        print(f"{out / name}: {level}, {held if sound.active else 'not active'}")
 
 
 def entry() -> None:
