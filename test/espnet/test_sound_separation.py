@@ -1,7 +1,10 @@
 """Every method of universal sound separation by its yaml: training, estimates, scores, controls."""
 
+import re
+import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -12,10 +15,13 @@ from tsx_espnet.bin import score as score_command
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.scores import MARKS, ORACLE, SHUFFLED, read_scores
 from tsx_espnet.experiment import load_experiment
+from tsx_espnet.mixing.data_table import MIXTURE as AUDIO
+from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.pretrained.store import load
 from tsx_espnet.tables import read_facts
 
-CONF = Path(__file__).parents[2] / "egs" / "fsd50k" / "conf"
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "egs" / "fsd50k" / "conf"
 ALONE = ("tdcn", "itdcn", "tdcn_deep")
 ABLATIONS = [f"tdcn_mixture_{name}" for name in ("mean", "logits", "gate", "everywhere")]
 ORACLES = ("tdcn_oracle_all", "tdcn_oracle_softor")
@@ -122,3 +128,39 @@ def test_a_pass_that_is_not_there_is_refused(trained):
     exp, mixtures = trained("itdcn")
     with pytest.raises(TSXError, match="--num_passes: expected 1 to 2, found 3"):
         scores_of(exp, mixtures, "third", "--num_passes", "3")
+
+
+def heard(capsys, exp, mixtures):
+    """(pass, signal) -> what ``tools/heard.py`` prints: mAP of its own, and as pretrained."""
+    main = runpy.run_path(str(ROOT / "tools" / "heard.py"))["main"]
+    main(["--exp", str(exp), "--mixtures", str(mixtures)])
+    pattern = r"pass (\d), (\w+) +its own ([\d.]+)  as pretrained ([\d.]+)"
+    found = re.findall(pattern, capsys.readouterr().out)
+    return {(int(k), signal): (float(own), float(was)) for k, signal, own, was in found}
+
+
+def test_how_well_the_classifiers_of_a_model_know_what_they_hear(trained, classifier, capsys):
+    """A frozen one is what it was; on mixtures, its mAP is scikit-learn's."""
+    from sklearn.metrics import average_precision_score
+
+    exp, mixtures = trained("itdcn_all")
+    found = heard(capsys, exp, mixtures)
+    assert list(found) == [(1, "mixture"), (2, "mixture"), (2, "estimates")]
+    assert all(own == was for own, was in found.values())
+    network, sets = load(classifier).eval(), MixtureSet(mixtures)
+    truth, scores = [], []
+    for name, plan in sets.plans.items():
+        audio = torch.from_numpy(sets.read(AUDIO, name))[None]
+        with torch.no_grad():
+            scores.append(network(audio / audio.square().mean().sqrt(), 8000)[0].amax(dim=0))
+        present = {label for source in plan.sources for label in source.labels}
+        truth.append([label in present for label in network.labels])
+    truth, scores = np.array(truth), torch.stack(scores).numpy()
+    values = [average_precision_score(t, s) for t, s in zip(truth.T, scores.T) if t.any()]
+    assert found[1, "mixture"][0] == pytest.approx(np.mean(values), abs=1e-3)
+
+
+def test_a_model_without_a_classifier_knows_no_sounds(trained, capsys):
+    exp, mixtures = trained("tdcn")
+    with pytest.raises(TSXError, match="expected a model that hears a mixture or estimates"):
+        heard(capsys, exp, mixtures)
