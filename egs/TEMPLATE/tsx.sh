@@ -92,7 +92,7 @@ text=${dumpdir}/text/${language_model##*/}
 text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
-own_classifier=${expdir}/classifier_${clips##*/}
+own_classifier=${expdir}/classifier_${clips##*/}${classifier_share:+_${classifier_share}}
 heard_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
 [ -z "${classifier_share}" ] || heard_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
 exp=${expdir}/${tag}
