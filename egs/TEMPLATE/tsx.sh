@@ -138,15 +138,17 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log" && ${trained}; then
     require_file "${clips}/${train_set}/.done" --stage 2
     [ -z "${classifier_share}" ] || require_file "${mixed_clips}/.done" --stage 4
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
+    frozen=()
     if model_has takes vector "${training[@]}"; then
         require_file "${text}" --stage 4
-        training+=(--text_embeddings "${text}")
+        frozen+=(--text_embeddings "${text}")
     fi
     if model_has pretrained classifier "${training[@]}"; then
         [ -n "${classifier}" ] || require_file "${own_classifier}/pretrained.json" --stage 4
-        training+=(--pretrained "classifier=${classifier:-${own_classifier}}")
+        frozen+=(--pretrained "classifier=${classifier:-${own_classifier}}")
     fi
-    launch train "${exp}" "${training[@]}" "${plans[@]}" ${noise:+--background_noise "${clips}/noise"} \
+    launch train "${exp}" "${training[@]}" "${frozen[@]}" "${plans[@]}" \
+        ${noise:+--background_noise "${clips}/noise"} \
         --train_clips "${mixed_clips}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
         --seed "${train_seed}" ${train_args}
 fi
