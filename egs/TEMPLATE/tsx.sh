@@ -92,7 +92,7 @@ text=${dumpdir}/text/${language_model##*/}
 text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
-own_classifier=${expdir}/classifier_${clips##*/}
+own_classifier=${expdir}/classifier_${clips##*/}${classifier_share:+_${classifier_share}}
 heard_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
 [ -z "${classifier_share}" ] || heard_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
 exp=${expdir}/${tag}
@@ -138,15 +138,17 @@ if stage_on 5 "train: ${exp}, log in ${exp}/train.log" && ${trained}; then
     require_file "${clips}/${train_set}/.done" --stage 2
     [ -z "${classifier_share}" ] || require_file "${mixed_clips}/.done" --stage 4
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
+    frozen=()
     if model_has takes vector "${training[@]}"; then
         require_file "${text}" --stage 4
-        training+=(--text_embeddings "${text}")
+        frozen+=(--text_embeddings "${text}")
     fi
     if model_has pretrained classifier "${training[@]}"; then
         [ -n "${classifier}" ] || require_file "${own_classifier}/pretrained.json" --stage 4
-        training+=(--pretrained "classifier=${classifier:-${own_classifier}}")
+        frozen+=(--pretrained "classifier=${classifier:-${own_classifier}}")
     fi
-    launch train "${exp}" "${training[@]}" "${plans[@]}" ${noise:+--background_noise "${clips}/noise"} \
+    launch train "${exp}" "${training[@]}" "${frozen[@]}" "${plans[@]}" \
+        ${noise:+--background_noise "${clips}/noise"} \
         --train_clips "${mixed_clips}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
         --seed "${train_seed}" ${train_args}
 fi
