@@ -1,5 +1,6 @@
 """``paper.yaml``: the papers' numbers as printed, every printed pair a claim, mistakes by name."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -228,6 +229,26 @@ def test_the_best_of_several_runs_is_of_an_ensemble(tmp_path):
     single = {"name": "Ours", "method": "oct", "condition": "text", "seeds": 2}
     with pytest.raises(TSXError, match="seeds: only with best_of"):
         write(tmp_path, set_to("systems", "best", value=single))
+
+
+def test_the_other_output_of_a_system(tmp_path):
+    rest = {"name": "Rest", "method": "oct", "condition": "text", "output": "rest"}
+    paper = write(tmp_path, set_to("systems", "best", value=rest))
+    cells = {row.name: row.cells[0] for row in paper.tables[0].rows}
+    assert cells["Rest"].output == "rest" and cells["Ours"].output == "target"
+    assert cells["Rest"] != cells["Ours"]
+    assert dataclasses.replace(cells["Rest"], output="target") == cells["Ours"]
+    with pytest.raises(TSXError, match="output: no estimate 'rests'; did you mean rest"):
+        write(tmp_path, set_to("systems", "best", value={**rest, "output": "rests"}))
+    several = {"name": "Best", "best_of": ["ours"], "output": "rest"}
+    with pytest.raises(TSXError, match="output: only of a single system, in SI-SDR"):
+        write(tmp_path, set_to("systems", "best", value=several))
+
+    def in_snr(found):
+        found["systems"]["best"], found["metric"] = rest, "SNR"
+
+    with pytest.raises(TSXError, match="output: only of a single system, in SI-SDR"):
+        write(tmp_path, in_snr)
 
 
 def set_to(*keys, value):

@@ -10,6 +10,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import INFER, METRICS
 from tsx_espnet.evaluation.paper import (
     DRAW,
+    OUTPUTS,
+    TARGET,
     Cell,
     Claim,
     Panel,
@@ -21,7 +23,7 @@ from tsx_espnet.evaluation.paper import (
 )
 from tsx_espnet.tables import PathLike, read_yaml
 
-FIELDS = ("name", "system", "method", "best_of", "seeds", "condition", "set", "scores")
+FIELDS = ("name", "system", "method", "best_of", "seeds", "condition", "output", "set", "scores")
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]
 
@@ -153,6 +155,11 @@ class _Reader:
         if "set" not in fields:
             raise TSXError(f"{where}: no set")
         test_set = self.sets[fields["set"]]
+        output = fields.get("output", TARGET)
+        check_known(output, OUTPUTS, f"{where}: output: no estimate")
+        alone = "best_of" not in fields and self.top["metric"].startswith("SI-SDR")
+        if "output" in fields and not alone:
+            raise TSXError(f"{where}: output: only of a single system, in SI-SDR")
         if "best_of" in fields:
             members = [self.named({"system": name}, where)[1] for name in fields["best_of"]]
             cells = [self.cell({**one, "set": fields["set"]}, where) for one in members]
@@ -169,7 +176,8 @@ class _Reader:
         if lacking:
             return None
         place = scores.format(**values)
-        return Cell(fields["set"], str(fields["condition"]), str(fields["method"]), place)
+        condition, method = str(fields["condition"]), str(fields["method"])
+        return Cell(fields["set"], condition, method, place, output=output)
 
 
 def _test_set(found: Any, where: str) -> ScoredSet:

@@ -32,6 +32,9 @@ class Score:
     ``sdr`` (and ``sir``, ``sar``) is BSS-eval's, ``snr`` the SNR-type SDR, ``..._mixture`` the
     value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
     which other mixtures may share; it is empty in scores from before this column.
+
+    ``rest_si_sdr`` is the SI-SDR of the estimate of the rest, measured against the target: how well
+    a queried model would have done with its outputs exchanged.
     """
 
     mixture: str
@@ -50,16 +53,23 @@ class Score:
     sar: Optional[float] = None
     clip: str = ""
     in_mixture: str = ""
+    rest_si_sdr: Optional[float] = None
 
     @property
     def mixture_id(self) -> str:
         """The mixture of the target; targets that share one are not independent."""
         return self.in_mixture or self.mixture
 
+    def of_rest(self) -> "Score":
+        """The score of the estimate of the rest, if that is taken for the target."""
+        others = {name: None for name in METRICS if not name.endswith("_mixture")}
+        return dataclasses.replace(self, **{**others, "si_sdr": self.rest_si_sdr})
+
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
-METRICS = COLUMNS[5:-2]
-OPTIONAL = COLUMNS[-2:]
+METRICS = COLUMNS[5:14]
+OPTIONAL = COLUMNS[14:]
+REST = "rest_si_sdr"
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
@@ -97,7 +107,8 @@ def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
     """Write ``scores`` in the given order, atomically; decibels with four decimals."""
     scores = list(scores)
-    columns = COLUMNS if any(score.in_mixture for score in scores) else COLUMNS[:-1]
+    unused = {n for n in ("in_mixture", REST) if all(getattr(s, n) in ("", None) for s in scores)}
+    columns = [column for column in COLUMNS if column not in unused]
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
@@ -159,13 +170,14 @@ def _score(row: Dict[str, str], where: str) -> Score:
         )
     fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
     fields.update({column: row.get(column, "") for column in OPTIONAL})
-    for column in METRICS:
+    for column in (*METRICS, REST):
+        text = row.get(column, "")
         try:
-            fields[column] = float(row[column]) if row[column] else None
+            fields[column] = float(text) if text else None
         except ValueError:
             fields[column] = math.nan
         if not math.isfinite(fields[column] or 0):
-            found = f"{row[column]!r:.80}"
+            found = f"{text!r:.80}"
             raise TSXError(f"{where}: {column} is {found}; expected a number of dB; {_AGAIN}")
     return Score(**fields)
 
