@@ -40,7 +40,12 @@ setup(
         "transformers",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["tsx-extract=tsx_espnet.bin.extract:entry"]},
+    entry_points={
+        "console_scripts": [
+            "tsx-extract=tsx_espnet.bin.extract:entry",
+            "tsx-separate=tsx_espnet.bin.separate:entry",
+        ]
+    },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

@@ -157,3 +157,19 @@ def tiny_ast(tmp_path_factory):
 def panns(tmp_path_factory):
     """A directory with a random CNN14 for 16 kHz, of seven classes."""
     return write_panns(tmp_path_factory.mktemp("panns"), panns_state())
+
+
+def write_mobilenet(directory, labels=("Bark", "Rain"), fs=8000):
+    """A classifier of one's own, with weights that the sound gets through."""
+    from tsx_espnet.pretrained.mobilenet import MobileNet, save
+
+    network = randomise(MobileNet(labels, fs, [12] * 11))
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d)):
+            torch.nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.1, 0.5)
+    save(network, directory)
+    return directory

@@ -1,11 +1,16 @@
-"""Parts for tests: conditioners of every kind, and an extractor of three outputs."""
+"""Parts for tests: conditioners of every kind, a classifier, an extractor of three outputs."""
+
+import json
 
 import torch
+from pretrained_networks import randomise
 
 from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding, real_positions
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
 from tsx_espnet.layers.fusion import make_fusion
 from tsx_espnet.parts import OURS
+from tsx_espnet.pretrained.base import without_autocast
+from tsx_espnet.pretrained.classifier import AbsClassifier
 
 HOP = 40  # samples of a frame
 
@@ -101,27 +106,69 @@ class Levels(AbsConditioner):
 
 
 class ThreeOutputs(AbsTSXExtractor):
-    """Masks for three outputs, from a convolution and a fusion."""
+    """Masks for three outputs or another number, from a convolution and a fusion."""
 
-    num_outputs = 3
     accepts = ("vector", "timed", "tokens")
 
-    def __init__(self, input_dim, condition_dim, channels=8, fusion="film"):
+    def __init__(self, input_dim, condition_dim, channels=8, fusion="film", num_outputs=3):
         super().__init__()
+        self.num_outputs = num_outputs
         self.first = torch.nn.Conv1d(input_dim, channels, 3, padding=1)
         self.fusion = make_fusion(fusion, condition_dim, channels)
-        self.last = torch.nn.Conv1d(channels, 3 * input_dim, 1)
+        self.last = torch.nn.Conv1d(channels, num_outputs * input_dim, 1)
         self.accepts = self.fusion.accepts
 
     def extract(self, feature, lengths, condition, prepared=None):
         x = torch.tanh(self.first(feature.abs().transpose(1, 2)))
         masks = torch.sigmoid(self.last(torch.tanh(self.fusion(x, condition))))
-        return feature.unsqueeze(1) * masks.unflatten(1, (3, -1)).transpose(2, 3)
+        return feature.unsqueeze(1) * masks.unflatten(1, (self.num_outputs, -1)).transpose(2, 3)
+
+
+class Ears(AbsClassifier):
+    """A classifier of three classes with all that training could change.
+
+    A frame of 10 ms at 8 kHz depends on its own samples alone.
+    """
+
+    files = ("pretrained.json",)
+    labels = ("Bark", "Rain", "Meow")
+    fs = 8000
+    hop = 80
+
+    def __init__(self, directory, seed=0):
+        super().__init__()
+        self.first = torch.nn.Linear(self.hop, 6)
+        self.norm = torch.nn.BatchNorm1d(6)
+        self.dropout = torch.nn.Dropout(0.5)
+        self.second = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.BatchNorm1d(6))
+        self.last = torch.nn.Linear(6, 3)
+        randomise(self, seed)
+        with torch.no_grad():
+            self.last.weight.mul_(10)  # it makes up its mind
+
+    def layers(self):
+        return [self.first, self.norm, self.second, self.last]
+
+    @without_autocast
+    def forward(self, waveform, fs=None):
+        waveform = self.heard(waveform, fs)
+        padded = torch.nn.functional.pad(waveform, (0, -waveform.shape[1] % self.hop))
+        frames = padded.unflatten(1, (-1, self.hop))
+        x = self.dropout(self.norm(torch.tanh(self.first(frames.flatten(0, 1)))))
+        return self.last(torch.tanh(self.second(x))).unflatten(0, frames.shape[:2])
+
+
+def write_ears(directory, seed=0):
+    """The directory of such a classifier."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "pretrained.json").write_text(json.dumps({"kind": "ears", "seed": seed}))
+    return directory
 
 
 PARTS = {
     "conditioner": (Envelopes, Loudness, Words, Numbers, Meanings, Levels),
     "extractor": (ThreeOutputs,),
+    "pretrained": (Ears,),
 }
 
 

@@ -4,8 +4,9 @@ import pytest
 import small_parts
 import torch
 
-from tsx_espnet.build import build_conditioner, build_criterions, build_extractor, build_model
+from tsx_espnet.build import build_conditioner, build_extractor, build_model
 from tsx_espnet.conditioner.enrollment import EnrollmentConditioner
+from tsx_espnet.criterion.distance import build_criterions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import ESPnetExtractor
 from tsx_espnet.layers.consistency import MixtureConsistency

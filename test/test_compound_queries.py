@@ -10,8 +10,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tsx_espnet import TargetSoundExtractor, segments
+from tsx_espnet import TargetSoundExtractor
 from tsx_espnet.errors import TSXError
+from tsx_espnet.recordings import segments
 
 FS = 8000
 RANGES = {"Bark": (0.0, np.inf), "Meow": (-0.5, 0.5), "Rain": (-np.inf, -0.25)}  # they overlap

@@ -38,7 +38,7 @@ def commands(path):
         lines = re.findall(r"^#   (.*)$", text.replace(" #  ", ""), re.M)
     for line in lines:
         line = re.sub(r'"[^"]*"', "VALUE", line.split(" #")[0])
-        found = re.match(r".*?(\./\w+\.sh|tsx_espnet\.bin\.\w+|tsx-extract)(.*)", line)
+        found = re.match(r".*?(\./\w+\.sh|tsx_espnet\.bin\.\w+|tsx-extract|tsx-separate)(.*)", line)
         if found:
             yield found[1], re.findall(r"(?<!\S)--([a-z]\w*)", found[2])
 
@@ -76,6 +76,17 @@ def test_python_runs(page, at_hand):
         np.testing.assert_allclose(names["target"] + names["rest"], names["mixture"], atol=1e-6)
 
 
+def test_python_for_all_sounds_runs(at_hand, make_experiment, capsys):
+    pit = {"conditions": {"unconditional": {}}, "objective": "pit", "objective_conf": {}}
+    make_experiment("exp/pit_random_hard", **pit)
+    page = (ROOT / "docs/separating.md").read_text()
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
+        exec(block, names)
+    assert len(names["sounds"]) == len(names["separation"].sounds) == 2
+    assert "(2, 900)" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def options_of():
     """``(program) -> the names of its options``, of a script those of all recipes that have it."""
@@ -89,7 +100,7 @@ def options_of():
                 if path.name == program[2:]
             ]
             return set(re.findall(r"^  --(\w+)", "\n".join(found), re.M))
-        module = "extract" if program == "tsx-extract" else program.rpartition(".")[2]
+        module = program.removeprefix("tsx-").rpartition(".")[2]
         parser = importlib.import_module(f"tsx_espnet.bin.{module}").get_parser()
         parsers = [parser]
         if parser._subparsers is not None:
@@ -119,4 +130,5 @@ def test_commands_have_the_options_they_are_shown_with(path, options_of):
 def test_the_commands_of_the_pages_are_found():
     found = [program for path in [*PAGES, *SCRIPTS] for program, options in commands(path)]
     assert len(found) > 60
-    assert {"./run.sh", "./run_paper.sh", "tsx_espnet.bin.mix", "tsx-extract"} <= set(found)
+    assert {"./run.sh", "./run_paper.sh", "tsx_espnet.bin.mix"} <= set(found)
+    assert {"tsx-extract", "tsx-separate"} <= set(found)

@@ -4,6 +4,7 @@ import io
 import math
 
 import pytest
+import small_parts
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,7 +32,11 @@ CONV_TASNET = {
     "extractor": "conv_tasnet",
     "extractor_conf": {"bottleneck_dim": 8, "hidden_dim": 12, "layer": 2, "stack": 2},
 }
-CHANGES = {"sudormrf": {}, "conv_tasnet": CONV_TASNET}
+TDCN = {
+    "extractor": "tdcn",
+    "extractor_conf": {"bottleneck_channels": 8, "hidden_channels": 12, "num_blocks": 2},
+}
+CHANGES = {"sudormrf": {}, "conv_tasnet": CONV_TASNET, "tdcn": TDCN}
 EXTRACTORS = {name: CHANGES.get(name, {"extractor": name}) for name in OURS["extractor"]}
 EXTRACTORS["td_speakerbeam"] = SPEAKERBEAM
 FILTERBANKS = [(21, 10), (20, 10), (9, 4), (5, 5), (12, 11), (16, 1)]  # kernel size, stride
@@ -299,9 +304,11 @@ def test_without_consistency_the_decoders_outputs_are_left_alone(make_model):
     assert (raw.sum(dim=1) - mixture).abs().max() > 1e-3
 
 
+UNQUERIED = {"pit", "guided"}  # objectives of models without queries
 EXTRA_STATS = {
     "mixed": {"embedding_distance"},
     "octpp": {"refiner_dead", "refiner_mixture_to_text"},
+    "guided": {"guidance"},
 }
 
 
@@ -313,10 +320,15 @@ def needed_options(objective):
 
 @pytest.mark.parametrize("objective", sorted(OURS["objective"]))
 @pytest.mark.parametrize("mode", [True, False])
-def test_training_forward(make_model, objective, mode):
+def test_training_forward(make_model, objective, mode, monkeypatch, tmp_path):
     options, names = needed_options(objective), CONDITIONS
-    if objective == "pit":
+    if objective in UNQUERIED:
         options, names = {"conditions": {UNCONDITIONAL: {}}}, [UNCONDITIONAL]
+    if objective == "guided":
+        small_parts.register(monkeypatch)
+        options["conditions"] = {UNCONDITIONAL: {"conditioner": "classifier", "pretrained": "ears"}}
+        options["objective_conf"] = {"pretrained": "ears"}
+        options["pretrained"] = {"ears": str(small_parts.write_ears(tmp_path))}
     model = make_model(objective=objective, **options).train(mode)
     mixture = noise(3)
     loss, stats, weight = model(
@@ -337,7 +349,7 @@ def test_training_forward(make_model, objective, mode):
             assert any(p.grad.abs().sum() > 0 for p in part.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("objective", sorted(set(OURS["objective"]) - {"pit"}))
+@pytest.mark.parametrize("objective", sorted(set(OURS["objective"]) - UNQUERIED))
 def test_a_batch_that_nothing_can_be_asked_of_is_a_step_without_learning(make_model, objective):
     """Training on order alone ended, one batch in ten thousand, in a RuntimeError of torch's: the
     zero loss was a leaf of the graph, and ESPnet's trainer divides the loss in place."""

@@ -8,11 +8,12 @@ and the rest:
     tsx = TargetSoundExtractor.load("exp/oct")
     target, rest = tsx(mixture, fs, text="a dog barking")
 
+``SoundSeparator`` separates all sounds of a recording, with a model that is not queried.
 ``register()`` makes our models known to ESPnet's own tasks.
 """
 
 __version__ = "0.1.0"
-__all__ = ["TargetSoundExtractor", "register"]
+__all__ = ["SoundSeparator", "TargetSoundExtractor", "register"]
 
 
 def register() -> None:
@@ -28,4 +29,8 @@ def __getattr__(name: str):
         from tsx_espnet.inference import TargetSoundExtractor
 
         return TargetSoundExtractor
+    if name == "SoundSeparator":
+        from tsx_espnet.separation import SoundSeparator
+
+        return SoundSeparator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,14 @@
 """From a configuration to a model, without importing ESPnet's tasks if possible."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
 
 from tsx_espnet.checks import check_names
 from tsx_espnet.conditioner.embedding import AbsConditioner
 from tsx_espnet.conditions import find as find_condition
-from tsx_espnet.criterion.distance import Distance
+from tsx_espnet.criterion.distance import build_criterions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor, ESPnetExtractor
 from tsx_espnet.extractor.separation import Pass
@@ -61,11 +61,13 @@ def build_model(
     consistency = build_consistency(config["consistency"], encoder, extractor)
     training_parts: Dict[str, Any] = {}
     if training:
+        name = config["objective"]
         objective = make(
             "objective",
-            config["objective"],
-            with_network("objective", config["objective"], config["objective_conf"], networks),
+            name,
+            with_network("objective", name, config["objective_conf"], networks),
             conditions=tuple(conditions),
+            **of_interest("objective", name, fs=vocabulary.fs),
         )
         if objective.needs_refiner and refiner is None:
             raise TSXError(f"--objective {config['objective']} needs a --refiner, found none")
@@ -81,12 +83,14 @@ def build_model(
         "encoder": encoder,
         "extractor": extractor,
         "decoder": make("decoder", config["decoder"], config["decoder_conf"]),
-        "conditioners": build_conditioners(config, vocabulary, networks),
+        "conditioners": build_conditioners(config, vocabulary, networks, extractor),
         "refiner": refiner,
         "consistency": consistency,
     }
     check_fit(config, extractor, first["conditioners"])
     later = build_later(config, vocabulary, networks, first["conditioners"], extractor)
+    if training:
+        objective.check_heard([first["conditioners"], *(one.conditioners for one in later)])
     return ESPnetTSXModel(**first, later=later, **training_parts)
 
 
@@ -137,7 +141,7 @@ def build_later(
                 f"--extractor {own['extractor']} of --later: expected {num_outputs} outputs as in "
                 f"the first pass, found {extractor.num_outputs}"
             )
-        heard = build_conditioners(own, vocabulary, networks)
+        heard = build_conditioners(own, vocabulary, networks, extractor)
         if heard and (len(conditioners) > 1 or heard.keys() != conditioners.keys()):
             raise TSXError(
                 f"--later conditions: expected the only condition of the model, found "
@@ -175,6 +179,12 @@ def with_network(
     return conf
 
 
+def of_interest(kind: str, name: str, **known: Any) -> Dict[str, Any]:
+    """What a part has an option for of what is ``known`` of the model."""
+    options = options_of(find(kind, name))
+    return {option: value for option, value in known.items() if option in options}
+
+
 def check_fit(
     config: Mapping[str, Any],
     extractor: AbsTSXExtractor,
@@ -195,7 +205,7 @@ def check_fit(
                 )
     gives = {name: conditioner.gives for name, conditioner in conditioners.items()}
     for name, given in gives.items():
-        if given not in extractor.accepts:
+        if given not in (*extractor.accepts, "null"):
             raise TSXError(
                 f"--extractor {config['extractor']} takes {' or '.join(extractor.accepts)}, the "
                 f"conditioner of {name} ({type(conditioners[name]).__name__}) gives {given}"
@@ -238,12 +248,16 @@ def build_extractor(
 
 
 def build_conditioners(
-    config: Mapping[str, Any], vocabulary: Vocabulary, networks: Networks
+    config: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    networks: Networks,
+    extractor: AbsTSXExtractor,
 ) -> Dict[str, AbsConditioner]:
     """The conditioners of all ``conditions`` of a configuration."""
     dim, usual = config["embedding_dim"], config.get("conditioner_conf")
+    number = max(2, extractor.num_outputs)
     return {
-        name: build_conditioner(name, conf, dim, vocabulary, usual, networks)
+        name: build_conditioner(name, conf, dim, vocabulary, usual, networks, number)
         for name, conf in config["conditions"].items()
     }
 
@@ -255,6 +269,7 @@ def build_conditioner(
     vocabulary: Vocabulary,
     conditioner_conf: Optional[Mapping[str, Mapping[str, Any]]] = None,
     networks: Networks = NO_NETWORKS,
+    num_outputs: int = 2,
 ) -> torch.nn.Module:
     """The conditioner of one condition.
 
@@ -262,6 +277,7 @@ def build_conditioner(
         conf: its kind, by default that of the condition, and its options.
         conditioner_conf: kind -> options where ``conf`` has none.
         networks: those that an option ``pretrained`` may name.
+        num_outputs: of the model.
 
     Raises:
         TSXError: if there is no such condition, or it does not give what the conditioner takes.
@@ -274,22 +290,5 @@ def build_conditioner(
     usual = (conditioner_conf or {}).get(kind) or {}
     options = {**condition.conditioner_options(kind, vocabulary), **usual, **options}
     options = with_network("conditioner", kind, options, networks)
-    return make("conditioner", kind, options, output_dim=embedding_dim)
-
-
-def build_criterions(specs: Iterable[Mapping[str, Any]], option: str = "criterions") -> Distance:
-    """The distance of ESPnet's ``--criterions`` list.
-
-    The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.
-    """
-    criterions = []
-    for spec in specs:
-        wrapper = spec.get("wrapper", "fixed_order")
-        if wrapper != "fixed_order":
-            raise TSXError(
-                f"--{option} {spec['name']}: expected wrapper fixed_order (the objective decides "
-                f"on the order of the sources), found {wrapper}"
-            )
-        weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
-        criterions.append((weight, make("criterion", spec["name"], spec.get("conf") or {})))
-    return Distance(criterions)
+    known = of_interest("conditioner", kind, fs=vocabulary.fs, num_outputs=num_outputs)
+    return make("conditioner", kind, options, output_dim=embedding_dim, **known)

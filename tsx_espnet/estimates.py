@@ -11,6 +11,7 @@ Written to the output directory:
 
 import functools
 import shutil
+from abc import abstractmethod
 from collections import defaultdict
 from pathlib import Path
 from typing import (
@@ -35,7 +36,7 @@ from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.conditions import ASKED, find
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
-from tsx_espnet.extractor.separation import target_and_rest
+from tsx_espnet.extractor.separation import Encoded, target_and_rest
 from tsx_espnet.mixing.data_table import ESTIMATES, MIXTURE, SOURCES, DataEntry
 from tsx_espnet.mixing.mixture_set import MixtureSet
 from tsx_espnet.model import ESPnetTSXModel
@@ -46,42 +47,42 @@ CACHE = 2048  # embeddings
 ORACLE = "oracle"  # a fact of estimates by a model that heard the sources
 
 
-class Estimates(Output):
-    """What a model extracts from a whole mixture set; an oracle model hears the sources of the set.
+class EstimatedSet(Output):
+    """The estimates of every target of a mixture set; subclasses say how one is made.
 
     Args:
+        facts: what the estimates depend on, beside the mixtures and conditions.
+        fs: in Hz.
+        num_outputs: M, of a model without queries.
         num_enrollments: K, query by the first K enrollments of each mixture; None: by all.
         audio_format: ``wav`` or ``flac``.
 
     Raises:
-        TSXError: if a mixture cannot be read or has another rate than the model; when written, if
-            an estimate does not fit the audio format, or a part is missing in the merge.
+        TSXError: if a mixture cannot be read or has another rate; when written, if an estimate does
+            not fit the audio format, or a part is missing in the merge.
     """
 
     def __init__(
         self,
-        experiment: Experiment,
         mixtures: MixtureSet,
+        out: PathLike,
+        facts: Dict[str, Any],
         conditions: Sequence[str],
-        out: Path,
+        fs: int,
+        num_outputs: int,
         num_enrollments: Optional[int] = None,
         batch_size: int = 8,
         audio_format: str = "wav",
     ):
-        texts = experiment.vocabulary.text_table
         facts = {
-            "model": digest(experiment.model_file),
+            **facts,
             "mixtures": digest(mixtures.directory / DONE),
             "audio_format": audio_format,
             "conditions": list(conditions),
-            "text_embeddings": None if texts is None else digest(texts.embeddings.tobytes()),
         }
         if num_enrollments is not None:
             facts["num_enrollments"] = num_enrollments
-        if experiment.model.is_oracle:
-            facts[ORACLE] = True
         super().__init__(out, facts, mixtures.ids)
-        self.experiment = experiment
         self.mixtures = mixtures
         self.queries = mixtures.queries(conditions, num_enrollments)
         self.by_mixture: Dict[str, Dict[str, Dict[str, str]]] = {}
@@ -89,22 +90,31 @@ class Estimates(Output):
             grouped = self.by_mixture[condition] = defaultdict(dict)
             for name, value in values.items():
                 grouped[mixtures.mixture_of(name)][name] = value
-        self.fs = int(experiment.config["fs"])
+        self.fs = fs
+        self.num_outputs = num_outputs
         self.lengths = mixtures.lengths(self.fs)
         self.batch_size = batch_size
         self.suffix = audio_format
 
+    @abstractmethod
+    def extract(
+        self, audio: Mapping[str, np.ndarray], sources: Optional[np.ndarray]
+    ) -> Iterator[Tuple[str, str, np.ndarray]]:
+        """(condition, name, estimates (M, T)) of a batch.
+
+        Args:
+            audio: mixture -> (T,), T the same for all.
+            sources: (B, S, T), for an oracle.
+        """
+
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
         """The audio; the merge needs nothing else."""
         batches = batches_of_equal_length({n: self.lengths[n] for n in items}, self.batch_size)
-        # of a fixed list of enrollments, many mixtures have the same
-        embed = functools.lru_cache(maxsize=CACHE)(self.experiment.embed)
         for batch in progress(list(batches), f"extract {title}"):
             length = self.lengths[batch[0]]
             audio = {n: self.mixtures.read(MIXTURE, n, fs=self.fs, length=length) for n in batch}
             sources = self._sources(batch, length) if ORACLE in self.facts else None
-            found = extract_batch(self.experiment.model, audio, self.by_mixture, embed, sources)
-            for condition, name, estimates in found:
+            for condition, name, estimates in self.extract(audio, sources):
                 for row, samples in zip(self._rows(condition), estimates):
                     write_lossless(self._path(condition, name, row), samples, self.fs)
 
@@ -166,12 +176,44 @@ class Estimates(Output):
         """What is written under a condition, a row for each of the estimates."""
         if find(condition).queried:
             return ESTIMATES
-        numbers = range(len(ESTIMATES) + 1, self.experiment.model.extractor.num_outputs + 1)
+        numbers = range(len(ESTIMATES) + 1, self.num_outputs + 1)
         more = (DataEntry(f"spk{k}.scp", f"speech_ref{k}", "sound", f"output{k}") for k in numbers)
         return (*ESTIMATES, *more)
 
     def _path(self, condition: str, name: str, row: DataEntry) -> Path:
         return self.directory / condition / "wav" / f"{name}_{row.kind}.{self.suffix}"
+
+
+class Estimates(EstimatedSet):
+    """What a model extracts from a whole mixture set; an oracle model hears the sources of the set.
+
+    Args:
+        options: see ``EstimatedSet``.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        mixtures: MixtureSet,
+        conditions: Sequence[str],
+        out: PathLike,
+        **options,
+    ):
+        texts = experiment.vocabulary.text_table
+        facts = {
+            "model": digest(experiment.model_file),
+            "text_embeddings": None if texts is None else digest(texts.embeddings.tobytes()),
+        }
+        if experiment.model.is_oracle:
+            facts[ORACLE] = True
+        fs, num_outputs = int(experiment.config["fs"]), experiment.model.extractor.num_outputs
+        super().__init__(mixtures, out, facts, conditions, fs, num_outputs, **options)
+        self.experiment = experiment
+        # of a fixed list of enrollments, many mixtures have the same
+        self.embed = functools.lru_cache(maxsize=CACHE)(experiment.embed)
+
+    def extract(self, audio, sources):
+        return extract_batch(self.experiment.model, audio, self.by_mixture, self.embed, sources)
 
 
 def output_tables(directory: PathLike) -> Dict[str, Path]:
@@ -196,6 +238,7 @@ def extract_batch(
     queries: Mapping[str, Mapping[str, Mapping[str, str]]],
     embed: Callable[[str, str], ConditionEmbedding],
     sources: Optional[np.ndarray] = None,
+    others: Optional[Tuple[np.ndarray, Optional[np.ndarray]]] = None,
 ) -> Iterator[Tuple[str, str, np.ndarray]]:
     """(condition, name, estimates (M, T)) for all queries of a batch, each mixture encoded once.
 
@@ -206,13 +249,12 @@ def extract_batch(
         queries: condition -> mixture -> name of the target -> value, of any mixtures.
         embed: (condition, value) -> its embedding, a batch of one.
         sources: (B, S, T), for a model that hears them.
+        others: (B, T) and ``sources`` of other mixtures; what is heard is heard there.
     """
     device = next(model.parameters()).device
-    waveforms = torch.from_numpy(np.stack(list(audio.values()))).to(device)
-    lengths = torch.full((len(audio),), waveforms.shape[1], device=device)
-    known = None if sources is None else torch.from_numpy(sources).to(device)
     with torch.no_grad():
-        encoded = model.encode(waveforms, lengths, known)
+        encoded = _encode(model, np.stack(list(audio.values())), sources, device)
+        elsewhere = encoded if others is None else _encode(model, *others, device)
         for condition, mixtures in queries.items():
             asked = [
                 (row, name, value)
@@ -224,15 +266,23 @@ def extract_batch(
             rows, names, values = zip(*asked)
             chosen = torch.tensor(rows, device=device)
             if condition in model.heard:
-                embedding = model.hear(encoded, condition).select(chosen)
+                embedding = model.hear(elsewhere, condition).select(chosen)
             else:
                 embedding = ConditionEmbedding.cat([embed(condition, value) for value in values])
             embedding = model.refine(encoded, embedding, chosen)
-            outputs = model.separate(encoded, embedding, chosen)
+            heard = () if others is None else model.passes(elsewhere, embedding, chosen)[1:]
+            outputs = model.separate(encoded, embedding, chosen, [one for _, one in heard])
             if find(condition).queried and outputs.shape[1] > len(ESTIMATES):
                 outputs = target_and_rest(outputs)
             for name, estimates in zip(names, outputs.cpu().numpy()):
                 yield condition, name, estimates
+
+
+def _encode(model, waveforms, sources, device) -> Encoded:
+    waveforms = torch.from_numpy(waveforms).to(device)
+    lengths = torch.full((len(waveforms),), waveforms.shape[1], device=device)
+    known = None if sources is None else torch.from_numpy(sources).to(device)
+    return model.encode(waveforms, lengths, known)
 
 
 def write_lossless(path: PathLike, samples: np.ndarray, fs: int) -> None:

@@ -29,7 +29,7 @@ SETUP = (
     *("conditions", "conditioner_conf", "embedding_dim", "consistency"),
     *("objective", "objective_conf", "criterions", "mixture_criterions", "later"),
     *("refiner", "refiner_conf", "refiner_lr_scale"),
-    *("mixing_conf", "stream_confs", "train_plans"),
+    *("mixing_conf", "stream_confs", "train_plans", "remix"),
 )
 MODEL_FILES = ("valid.loss.ave.pth", "valid.loss.best.pth", "latest.pth")
 

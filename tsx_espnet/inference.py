@@ -26,7 +26,7 @@ from tsx_espnet.experiment import Experiment, load_experiment, save_experiment
 from tsx_espnet.few_shot.mixtures import AdaptationOptions
 from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.pretrained.language_model import LanguageModel
-from tsx_espnet.segments import Progress, RecordingInSegments, check_mixture, in_blocks
+from tsx_espnet.recordings.segments import Progress, TargetInSegments, check_mixture, in_blocks
 from tsx_espnet.tables import PathLike
 from tsx_espnet.vocabulary import Vocabulary
 
@@ -283,14 +283,14 @@ class TargetSoundExtractor:
                 raise TSXError(f"{name} names no sound, so also and but cannot go with it")
         return CompoundQuery(tuple(map(self.embed, wanted)), tuple(map(self.embed, unwanted)))
 
-    def _recording(self, fs: float, channels: int, query: CompoundQuery) -> RecordingInSegments:
+    def _recording(self, fs: float, channels: int, query: CompoundQuery) -> TargetInSegments:
         device = next(self.model.parameters()).device
 
         def extract(part: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 return query.extract(self.model, torch.from_numpy(part).to(device)).cpu().numpy()
 
-        return RecordingInSegments(extract, self.fs, fs, channels, query.negative)
+        return TargetInSegments(extract, self.fs, fs, channels, query.negative)
 
 
 def _by_name(keywords: Mapping[str, Any]) -> Dict[str, Any]:

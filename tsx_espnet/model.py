@@ -1,5 +1,6 @@
 """The model: one way from a mixture and its conditions to waveforms, and a loss on them."""
 
+import itertools
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
@@ -68,9 +69,10 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         lengths = _lengths(speech_mix, speech_mix_lengths)
         encoded = self.encode(speech_mix, lengths, sources if self.is_oracle else None)
         mixtures = None if references.queries is None else references.queries.mixture
+        references = references._replace(lengths=lengths if mixtures is None else lengths[mixtures])
         conditions = self.embed(batch, encoded, mixtures)
         loss, stats = self.objective(
-            lambda condition, rows: self.iterate(
+            lambda condition, rows: self.passes(
                 encoded, condition, rows if mixtures is None else mixtures[rows]
             ),
             {
@@ -134,9 +136,14 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         encoded: Encoded,
         condition: ConditionEmbedding,
         rows: Optional[torch.Tensor] = None,
+        heard: Sequence[ConditionEmbedding] = (),
     ) -> torch.Tensor:
-        """The outputs for a condition, of all mixtures or some ``rows``: (R, M, T)."""
-        return self.iterate(encoded, condition, rows)[-1]
+        """The outputs for a condition, of all mixtures or some ``rows``: (R, M, T).
+
+        Args:
+            heard: as in ``passes``.
+        """
+        return self.passes(encoded, condition, rows, heard)[-1][0]
 
     def iterate(
         self,
@@ -145,12 +152,26 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         rows: Optional[torch.Tensor] = None,
     ) -> List[torch.Tensor]:
         """The outputs of every pass, (R, M, T) each."""
+        return [outputs for outputs, _ in self.passes(encoded, condition, rows)]
+
+    def passes(
+        self,
+        encoded: Encoded,
+        condition: ConditionEmbedding,
+        rows: Optional[torch.Tensor] = None,
+        heard: Sequence[ConditionEmbedding] = (),
+    ) -> List[Tuple[torch.Tensor, ConditionEmbedding]]:
+        """The outputs of every pass, (R, M, T), and the condition that it had.
+
+        Args:
+            heard: conditions of the later passes, in place of what they hear.
+        """
         if rows is not None:
             encoded = encoded.select(rows)
-        outputs = [self.run(encoded, condition)]
-        for later in self.later:
-            outputs.append(later.again(encoded, outputs[-1], condition))
-        return outputs
+        found = [(self.run(encoded, condition), condition)]
+        for later, other in itertools.zip_longest(self.later, heard):
+            found.append(later.again(encoded, found[-1][0], condition, other))
+        return found
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing to collect: every mixture is scaled by its own level."""
@@ -167,7 +188,8 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
                 sources, mixture, Queries.of(batch["queries"], batch["query_weight"])
             )
         num_outputs = self.extractor.num_outputs
-        if num_outputs > 2 and set(self.conditioners) == {UNCONDITIONAL}:
+        every = num_outputs > 2 or num_outputs == sources.shape[1]
+        if every and set(self.conditioners) == {UNCONDITIONAL}:
             references = references.unqueried(sources, num_outputs)
         return references, sources
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import warnings
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional
 
 from tsx_espnet.checks import check_given, check_names
 from tsx_espnet.errors import TSXError
@@ -16,8 +16,12 @@ OURS: Dict[str, Dict[str, str]] = {
     "extractor": {
         "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFExtractor",
         "conv_tasnet": "tsx_espnet.extractor.conv_tasnet:ConvTasNetExtractor",
+        "tdcn": "tsx_espnet.extractor.tdcn:TDCNExtractor",
     },
-    "separator": {"sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator"},
+    "separator": {
+        "sudormrf": "tsx_espnet.extractor.sudormrf:SudoRMRFSeparator",
+        "tdcn": "tsx_espnet.extractor.tdcn:TDCNSeparator",
+    },
     "criterion": {
         "si_sdr": "tsx_espnet.criterion.si_sdr:SISDRLoss",
         "thresholded_snr": "tsx_espnet.criterion.snr:ThresholdedSNRLoss",
@@ -28,6 +32,7 @@ OURS: Dict[str, Dict[str, str]] = {
         "text": "tsx_espnet.conditioner.text:TextConditioner",
         "enrollment": "tsx_espnet.conditioner.enrollment:EnrollmentConditioner",
         "tokens": "tsx_espnet.conditioner.tokens:TokensConditioner",
+        "classifier": "tsx_espnet.conditioner.classifier:ClassifierConditioner",
     },
     "objective": {
         "single": "tsx_espnet.objective.single:SingleObjective",
@@ -36,11 +41,14 @@ OURS: Dict[str, Dict[str, str]] = {
         "octpp": "tsx_espnet.objective.oct:OCTPlusPlusObjective",
         "pit": "tsx_espnet.objective.single:PITObjective",
         "mixed": "tsx_espnet.objective.mixed:MixedObjective",
+        "guided": "tsx_espnet.objective.guided:GuidedObjective",
     },
     "refiner": {"mixture": "tsx_espnet.conditioner.refiner:MixtureRefiner"},
     "pretrained": {
         "cnn14": "tsx_espnet.pretrained.cnn14:Cnn14",
         "ast": "tsx_espnet.pretrained.classifier:AudioSpectrogramTransformer",
+        "mobilenet": "tsx_espnet.pretrained.mobilenet:SavedMobileNet",
+        "espnet_cls": "tsx_espnet.pretrained.espnet_cls:ESPnetClassifier",
         "clap": "tsx_espnet.pretrained.joint:ClapEncoder",
         "language_model": "tsx_espnet.pretrained.joint:LanguageModelEncoder",
     },
@@ -170,6 +178,27 @@ def options_of(part: type) -> Dict[str, bool]:
         if not handed_on:
             break
     return options
+
+
+def with_options_of(network: type, *but: str) -> Callable[[Callable], Callable]:
+    """Give an ``__init__`` with ``**options`` a signature that names those of a network.
+
+    ESPnet lists the options of a part by its signature; their defaults are in the network alone.
+
+    Args:
+        but: options of the network that are not handed on.
+    """
+
+    def decorate(init: Callable) -> Callable:
+        signature = inspect.signature(init)
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        known = {*but, *(one.name for one in own)}
+        handed_on = inspect.signature(network).parameters.values()
+        parameters = [*own, *(one for one in handed_on if one.name not in known)]
+        init.__signature__ = signature.replace(parameters=parameters)
+        return init
+
+    return decorate
 
 
 def register() -> None:

@@ -64,18 +64,12 @@ require_package() {
         die "tsx_espnet is not installed for ${python}: run 'make install', or give --python"
 }
 
-# queried_by CONDITION OPTIONS...: whether a model trained with these options is.
-queried_by() {
+# model_has WHAT WORD OPTIONS...: whether WORD is among the conditions that a model trained with these
+# options has, what they take (vector: of phrases), or the pretrained networks that it needs.
+model_has() {
     local found
-    found=$(${python} -m tsx_espnet.bin.train --print_conditions "${@:2}") || exit 1
-    [[ $'\n'${found}$'\n' == *$'\n'"$1"$'\n'* ]]
-}
-
-# takes_vectors OPTIONS...: whether a model trained with these options takes vectors of phrases.
-takes_vectors() {
-    local found
-    found=$(${python} -m tsx_espnet.bin.train --print_takes "$@") || exit 1
-    [[ $'\n'${found}$'\n' == *$'\nvector\n'* ]]
+    found=$(${python} -m tsx_espnet.bin.train "--print_$1" "${@:3}") || exit 1
+    [[ $'\n'${found}$'\n' == *$'\n'"$2"$'\n'* ]]
 }
 
 # follow LOG... -- COMMAND: run it and show the progress lines of its logs; it ends with this script,
@@ -90,19 +84,37 @@ array() {
     "${command[@]}" --merge
 }
 
+# launch COMMAND EXP OPTIONS...: a training command of tsx_espnet.bin, log in EXP/train.log.
+launch() {
+    local exp=$2 threads
+    mkdir -p "${exp}"
+    . utils/threads.sh
+    threads=$(training_threads)
+    OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
+        ${python} -m espnet2.bin.launch \
+        --cmd "${cuda_cmd} --name ${exp##*/} --num_threads ${threads}" \
+        --log "${exp}/train.log" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
+        --init_file_prefix "${exp}/.dist_init_" --multiprocessing_distributed true -- \
+        ${python} -m "tsx_espnet.bin.$1" --output_dir "${exp}" --resume true "${@:3}" ||
+        die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
+}
+
 format() { # SET
     require_file "${datadir}/$1/wav.scp" --stage 1
     array format "${train_cmd}" "${clips}/log/format_$1" \
         --data "${datadir}/$1" --out "${clips}/$1" --fs "${fs}"
 }
 
-mix() { # NAME NUMBER SEED SET OPTIONS...
-    local classes=${clips}/${train_set}/classes.txt
+mix() { # NAME NUMBER SEED SET OPTIONS...: drawn by ${mix_config}; without one, those of the corpus
+    local classes=${clips}/${train_set}/classes.txt plans=(--rebuild "${clips}/$4")
     require_file "${clips}/${train_set}/.done" "${clips}/$4/.done" --stage 2
     [ -f "${classes}" ] || classes= # clips without labels
-    array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" --config "${mix_config}" \
-        --num_mixtures "$2" --seed "$3" ${classes:+--classes "${classes}"} \
-        ${noise:+--noise "${clips}/noise"} --clips "${clips}/$4" "${@:5}"
+    if [ -n "${mix_config}" ]; then
+        plans=(--config "${mix_config}" --num_mixtures "$2" --seed "$3")
+        plans+=(${classes:+--classes "${classes}"} ${noise:+--noise "${clips}/noise"})
+    fi
+    array mix "${train_cmd}" "${clips}/log/mix_$1" --out "${mixtures}/$1" "${plans[@]}" \
+        --clips "${clips}/$4" "${@:5}"
 }
 
 # infer EXP MIXTURES OUT OPTIONS...: estimates for all applicable conditions.

@@ -19,8 +19,8 @@ draw_of() { echo "${1#"${1%%_*}"}"; }
 # adapted_models: <init>_K<shot> of each; none if the model is not queried both ways.
 adapted_models() {
     local init
-    if queried_by class --config "${exp}/config.yaml" &&
-        queried_by enrollment --config "${exp}/config.yaml"; then
+    if model_has conditions class --config "${exp}/config.yaml" &&
+        model_has conditions enrollment --config "${exp}/config.yaml"; then
         for init in ${inits}; do printf "${init}_K%s\n" ${shots}; done
     else
         log "${tag} is not queried by both classes and recordings: no class is added" >&2
@@ -55,7 +55,7 @@ extract() { # EXP MIXTURES OUT OPTIONS...: estimates and their scores
 
 if stage_on 12 "extract new classes by recordings: ${exp}/infer"; then
     extract "${exp}" "new_seen${kind}" "${exp}/infer/new_seen${kind}"
-    if queried_by enrollment --config "${exp}/config.yaml"; then
+    if model_has conditions enrollment --config "${exp}/config.yaml"; then
         for shot in ${shots}; do
             extract "${exp}" "new${kind}$(draw_of "${shot}")" "${exp}/infer/new${kind}_K${shot}" \
                 --conditions enrollment --num_enrollments "${shot%%_*}"

@@ -49,7 +49,7 @@ runs=$("${study[@]}" --list_runs --seeds "${seeds:-0}" "${some[@]}") || exit 2
 todo=() # TAG METHOD MIXING DIFFICULTY SEED NEW_CLASSES, for those that are not done
 while read -r tag method mixing difficulty seed new; do
     require_config "conf/method_${method}.yaml"
-    require_config "conf/mix_${mixing}_${difficulty}.yaml"
+    [ "${difficulty}" = - ] || require_config "conf/mix_${mixing}_${difficulty}.yaml"
     if [ "${new}" = no ] && [ -e "${expdir}/${tag}/RESULTS.md" ]; then
         log "${tag}: done already"
     else

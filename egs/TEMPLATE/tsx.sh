@@ -5,7 +5,7 @@ set -euo pipefail
 . ./lib.sh
 
 # Each line is an option with its default and help.
-stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 text embeddings, 5 train, 6 infer,
+stage=1                 # first stage: 1 data, 2 format, 3 mix, 4 frozen parts, 5 train, 6 infer,
 stop_stage=14           # last stage:  7 score, 8 report, 9 pack, 11 to 14 new classes, if any
 nj=4                    # jobs per array (stages 2 to 4, 6, 7, ...); results do not depend on it
 ngpu=0                  # GPUs per node for training; adaptation uses one (0: CPU)
@@ -23,7 +23,7 @@ valid_set=valid         # set of clips for validation mixtures
 test_sets="test"        # one or more sets of clips for test mixtures
 
 fs=8000                 # sampling rate of models and mixtures in Hz
-mixing=random           # how the classes of a mixture are drawn: random, different, same
+mixing=random           # how classes are drawn: random, different, same; shipped: as the corpus mixes
 difficulty=hard         # levels and overlap: hard, easy
 mix_config=             # a file that replaces both (default: conf/mix_<mixing>_<difficulty>.yaml)
 noise=                  # directory of noise recordings for mixtures with a background
@@ -39,6 +39,11 @@ train_args=             # further options of the training command, e.g. "--max_e
 tag=                    # name under expdir (default: size, method, mixing, difficulty and seed)
 language_model=all-MiniLM-L6-v2 # for texts: a known name, a hub name or a directory
 text_pooling=mean       # from word vectors to a phrase vector: mean, first
+classifier=             # directory of the sound classifier of methods that hear (default: trained here)
+classifier_config=conf/train_classifier.yaml # its training
+classifier_mix_config=conf/mix_random_classifier.yaml # its training mixtures
+classifier_share=       # of the training clips, those for it alone, e.g. 0.5 (default: all are for both)
+controls=false          # also score as if the model heard other mixtures, and after its first pass
 bert="bert-base-uncased" # language model of --method text_bert, with pooling first
 inference_model=valid.loss.ave.pth # checkpoint used from stage 6 on
 data_kind=recordings    # what the report calls the sounds: recordings, synthetic
@@ -61,26 +66,35 @@ readonly options_elsewhere=local/data.sh # its options are accepted too, and pas
 [ "${share}" -ge 1 ] || die --status 2 "--share must be at least 1"
 . ./path.sh
 . ./cmd.sh
+. utils/hearing.sh
 require_package
 
-mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
-require_config "${mix_config}"
+[ "${mixing}" = shipped ] || mix_config=${mix_config:-conf/mix_${mixing}_${difficulty}.yaml}
+if [ -n "${mix_config}" ]; then require_config "${mix_config}"; fi
+[ -n "${mix_config}" ] || [ -z "${noise}" ] || die --status 2 "--mixing shipped takes no --noise"
 require_config "${train_config}"
 if [ -n "${method_config}" ]; then method=$(config_name "${method_config}"); fi
 method_config=${method_config:-conf/method_${method}.yaml}
 require_config "${method_config}"
 training=(--config "${train_config}" --method_config "${method_config}")
 if [ "${method}" = text_bert ]; then language_model=${bert} text_pooling=first; fi
-kind=_$(config_name "${mix_config}")
+trained=true
+if [ "${method}" = ideal_mask ]; then trained=false; fi # an oracle: what masks of the STFT can do
+kind=_$(config_name "${mix_config:-mix_shipped}")
 size=$(config_size "${train_config}")
 clips=${dumpdir}/$(awk "BEGIN { print ${fs} / 1000 \"k\" }") # clips of a set: ${clips}/<set>
 mixtures=${clips}/mix                                        # ${mixtures}/<set>${kind}
+plans=(--train_mixtures "${clips}/${train_set}") # of training
+[ -z "${mix_config}" ] || plans=(--mixing_config "${mix_config}")
 language_model=${language_model%/}
 text=${dumpdir}/text/${language_model##*/}
 [ "${text_pooling}" = mean ] || text+=_${text_pooling}
 text+=.safetensors
 [ "${train_seed}" -eq 0 ] || seeded=_seed${train_seed}
 tag=${tag:-${size:+${size}_}${method}${kind}${seeded:-}}
+own_classifier=${expdir}/classifier_${clips##*/}
+heard_clips=${clips}/${train_set} mixed_clips=${clips}/${train_set}
+[ -z "${classifier_share}" ] || heard_clips+=_${classifier_share} mixed_clips+=_without_${classifier_share}
 exp=${expdir}/${tag}
 
 if stage_on 1 "data: ${datadir}"; then
@@ -104,48 +118,49 @@ if stage_on 3 "mix: ${mixtures}"; then
     done
 fi
 
-if stage_on 4 "text embeddings: ${text}"; then
+if stage_on 4 "frozen parts: text vectors, a sound classifier"; then
     sets=()
     for set in ${train_set} ${valid_set} ${test_sets}; do
         require_file "${clips}/${set}/.done" --stage 2
         sets+=("${clips}/${set}")
     done
-    if takes_vectors "${training[@]}"; then
+    if model_has takes vector "${training[@]}"; then
         array embed_text "${train_cmd}" "${text%.safetensors}" --data "${sets[@]}" \
             --pooling "${text_pooling}" --language_model "${language_model}" --out "${text}" \
-            --mixing_config "${mix_config}"
+            ${mix_config:+--mixing_config "${mix_config}"}
     else
         log "${method} takes no vectors of texts"
     fi
+    make_classifier
 fi
 
-if stage_on 5 "train: ${exp}, log in ${exp}/train.log"; then
+if stage_on 5 "train: ${exp}, log in ${exp}/train.log" && ${trained}; then
     require_file "${clips}/${train_set}/.done" --stage 2
+    [ -z "${classifier_share}" ] || require_file "${mixed_clips}/.done" --stage 4
     require_file "${mixtures}/${valid_set}${kind}/.done" --stage 3
-    if takes_vectors "${training[@]}"; then
+    if model_has takes vector "${training[@]}"; then
         require_file "${text}" --stage 4
         training+=(--text_embeddings "${text}")
     fi
-    mkdir -p "${exp}"
-    . utils/threads.sh
-    threads=$(training_threads)
-    OMP_NUM_THREADS=${threads} follow "${exp}/train.log" --output "${exp}/launch.log" -- \
-        ${python} -m espnet2.bin.launch \
-        --cmd "${cuda_cmd} --name ${tag} --num_threads ${threads}" \
-        --log "${exp}/train.log" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
-        --init_file_prefix "${exp}/.dist_init_" --multiprocessing_distributed true -- \
-        ${python} -m tsx_espnet.bin.train "${training[@]}" \
-        --mixing_config "${mix_config}" ${noise:+--background_noise "${clips}/noise"} \
-        --train_clips "${clips}/${train_set}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
-        --output_dir "${exp}" --resume true --seed "${train_seed}" ${train_args} ||
-        die "training failed:"$'\n'"$(log_end "${exp}/launch.log")"
+    if model_has pretrained classifier "${training[@]}"; then
+        [ -n "${classifier}" ] || require_file "${own_classifier}/pretrained.json" --stage 4
+        training+=(--pretrained "classifier=${classifier:-${own_classifier}}")
+    fi
+    launch train "${exp}" "${training[@]}" "${plans[@]}" ${noise:+--background_noise "${clips}/noise"} \
+        --train_clips "${mixed_clips}" --valid_mixtures "${mixtures}/${valid_set}${kind}" \
+        --seed "${train_seed}" ${train_args}
 fi
 
 if stage_on 6 "infer: ${exp}/infer"; then
-    require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
+    ! ${trained} || require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     for set in ${test_sets}; do
         require_file "${mixtures}/${set}${kind}/.done" --stage 3
-        infer "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
+        if ${trained}; then
+            infer "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
+        else
+            array "${method}" "${decode_cmd}" "${exp}/log/infer_${set}${kind}" "${training[@]}" \
+                --exp "${exp}" --mixtures "${mixtures}/${set}${kind}" --audio_format "${audio_format}"
+        fi
     done
 fi
 
@@ -153,6 +168,7 @@ if stage_on 7 "score: ${exp}/infer"; then
     for set in ${test_sets}; do
         require_file "${exp}/infer/${set}${kind}/.done" --stage 6
         score "${exp}" "${set}${kind}" "${exp}/infer/${set}${kind}"
+        ! ${controls} || ! ${trained} || run_controls "${set}${kind}"
     done
 fi
 
@@ -167,7 +183,7 @@ if stage_on 8 "report: ${exp}/RESULTS.md"; then
     done
 fi
 
-if stage_on 9 "pack: ${exp}/${tag}.zip"; then
+if stage_on 9 "pack: ${exp}/${tag}.zip" && ${trained}; then
     require_file "${exp}/config.yaml" "${exp}/${inference_model}" --stage 5
     ${python} -m tsx_espnet.bin.pack --exp "${exp}" --model_file "${inference_model}" \
         --out "${exp}/${tag}.zip"
@@ -176,5 +192,5 @@ fi
 if [ "${stage}" -le 8 ] && [ "${stop_stage}" -ge 8 ]; then
     for set in ${test_sets}; do cat "${exp}/infer/${set}${kind}/report.txt"; done
 fi
-[ "${stop_stage}" -lt 11 ] || . ./new_classes.sh
+[ "${stop_stage}" -lt 11 ] || ! ${trained} || . ./new_classes.sh
 log "done, in ${SECONDS} s"

@@ -1,4 +1,4 @@
-"""``train --print_conditions``: what a model of some configuration is queried by."""
+"""``train --print_...``: what a model of some configuration is queried by, takes and needs."""
 
 import subprocess
 import sys
@@ -73,3 +73,23 @@ def test_as_a_recipe_asks(config):
 def test_what_its_conditioners_take(config, capsys, conditions, takes):
     main(["--print_takes", "--config", config(f"conditions: {conditions}\n")])
     assert capsys.readouterr().out == takes
+
+
+HEARS = "{conditioner: classifier, pretrained: %s}"
+
+
+@pytest.mark.parametrize(
+    "method, networks",
+    [
+        ("conditions: {energy: {}}\nlater: [{}]", ""),
+        ("conditions: {text: {conditioner: tokens, pretrained: clap}}", "clap\n"),
+        ("conditions: {unconditional: %s}" % (HEARS % "one"), "one\n"),
+        ("conditions: {energy: {}}\nlater: [{conditions: {a: %s}}]" % (HEARS % "b"), "b\n"),
+        ("conditions: {a: {}}\nobjective_conf: {pretrained: c}\npretrained: {a: dir}", "c\n"),
+        ("conditions: {a: {pretrained: z}, b: {pretrained: y}}", "y\nz\n"),
+    ],
+)
+def test_the_networks_that_its_parts_need(config, capsys, method, networks):
+    sizes = config("max_epoch: 3\nconditions: {energy: {pretrained: not_used}}\n", "train.yaml")
+    main(["--print_pretrained", "--config", sizes, "--method_config", config(method)])
+    assert capsys.readouterr().out == networks

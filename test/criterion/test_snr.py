@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tsx_espnet.build import build_criterions
+from tsx_espnet.criterion.distance import build_criterions
 
 
 @pytest.fixture

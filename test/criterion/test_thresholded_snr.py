@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsx_espnet.build import build_criterions
+from tsx_espnet.criterion.distance import build_criterions
 
 
 @pytest.fixture

@@ -143,6 +143,7 @@ def espnet():
         warnings.simplefilter("ignore", FutureWarning)
         import regression  # noqa: F401
 
+        import tsx_espnet.training.classifier  # noqa: F401
         import tsx_espnet.training.task  # noqa: F401
 
 
@@ -282,13 +283,46 @@ def points_args(tiny, tmp_path_factory):
     return ["--config", directory / "train.yaml", "--points", directory]
 
 
+@pytest.fixture(scope="session")
+def classifier_args(data, tiny, tmp_path_factory):
+    """The arguments of the training of a sound classifier on ``data``, without ``--output_dir``."""
+    root = tmp_path_factory.mktemp("classifier")
+    (root / "mixing.yaml").write_text(yaml.safe_dump({**MIXING, "num_sources": [1, 2]}))
+    config = {
+        **tiny.quiet,
+        "network_conf": {"channels": [2] * 11},
+        "mixtures_per_epoch": 8,
+        "num_valid": 4,
+        "batch_size": 4,
+        "max_epoch": 2,
+        "best_model_criterion": [["valid", "loss", "min"]],
+    }
+    (root / "train.yaml").write_text(yaml.safe_dump(config))
+    return [
+        *("--config", root / "train.yaml"),
+        *("--mixing_config", root / "mixing.yaml"),
+        *("--train_clips", data.clips),
+        *("--valid_clips", data.clips),
+    ]
+
+
 @pytest.fixture(scope="session", params=["extraction", "regression"])
 def task(request):
     """Each task that is trained reliably: its command, arguments and model.
 
-    ``streams``, where that is asked for, is extraction on mixtures of one target and of several.
+    ``streams``, where that is asked for, is extraction on mixtures of one target and of several;
+    ``classifier``, likewise, the training of a sound classifier.
     ``many_batches``: options for five batches an epoch; ``another_model``: and for other weights.
     """
+    if request.param == "classifier":
+        return SimpleNamespace(
+            command="tsx_espnet.bin.train_classifier",
+            args=request.getfixturevalue("classifier_args"),
+            model=("tsx_espnet.training.classifier", "ClassifierModel"),
+            many_batches=["--mixtures_per_epoch", 18],
+            another_model=["--network_conf", f"{{channels: {[3] * 11}}}"],
+            written=["config.yaml"],
+        )
     if request.param != "regression":
         given = {"extraction": "train_args", "streams": "streams_args"}[request.param]
         return SimpleNamespace(

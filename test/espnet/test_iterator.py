@@ -47,17 +47,20 @@ def factory(data):
 ALL = {"num_sources": 3, "num_targets": "all", "placement": "uniform", "background": {}}
 
 
-@pytest.fixture(params=["drawn", "all targets", "planned", "streams"])
+@pytest.fixture(params=["drawn", "all targets", "planned", "remixed", "streams"])
 def any_factory(request, factory, data):
     """Of each kind of draws: one target and several, drawn and given, and two in each batch."""
     clips, config = ClipSet(data.clips), MixingConfig.from_yaml(data.mixing_config)
     one = Sampler(clips, config)
     every = Sampler(clips, dataclasses.replace(config, **ALL, enrollments=1))
     plans = [draws.draw(0, 0, number) for number in range(5) for draws in (one, every)]
+    bare = {"conditions": {}, "snr": None, "overlap": None}
+    alone = [dataclasses.replace(one.draw(0, 0, n, f"p{n}"), **bare) for n in range(10)]
     draws = {
         "drawn": one,
         "all targets": every,
         "planned": PlannedMixtures([plan.renamed(f"p{n}") for n, plan in enumerate(plans)], clips),
+        "remixed": PlannedMixtures(alone, clips, remix=True),
         "streams": Streams([(one, 0.5), (every, 0.5)], batch_size=4),
     }
     return lambda **options: factory(draws=draws[request.param], **options)

@@ -30,7 +30,10 @@ METHODS = {
 
 
 def test_these_are_all_methods():
-    assert {path.stem for path in CONF.glob("method_*.yaml")} == {f"method_{m}" for m in METHODS}
+    """But for those of ``test_sound_separation.py``, and the ideal mask, which is not trained."""
+    others = [*CONF.glob("method_*tdcn*.yaml"), CONF / "method_ideal_mask.yaml"]
+    found = set(CONF.glob("method_*.yaml")) - set(others)
+    assert {path.stem for path in found} == {f"method_{method}" for method in METHODS}
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

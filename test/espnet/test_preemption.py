@@ -6,7 +6,8 @@ import pytest
 
 from tsx_espnet.training.preemption import REQUEUE
 
-pytestmark = pytest.mark.parametrize("task", ["extraction", "streams", "regression"], indirect=True)
+TASKS = ["extraction", "streams", "regression", "classifier"]
+pytestmark = pytest.mark.parametrize("task", TASKS, indirect=True)
 # the signal at the n-th batch, of training or validation, and a note of each that is trained on
 SIGNAL = """
 import multiprocessing, os, subprocess

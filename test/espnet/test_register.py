@@ -13,10 +13,12 @@ def test_espnets_parsers_take_our_names():
     from espnet2.bin import enh_train, enh_tse_train
 
     register()
-    args = enh_tse_train.get_parser().parse_args(["--extractor", "sudormrf"])
-    assert args.extractor == "sudormrf"
-    args = enh_train.get_parser().parse_args(["--separator", "sudormrf"])
-    assert args.separator == "sudormrf"
+    for name in parts.OURS["extractor"]:
+        args = enh_tse_train.get_parser().parse_args(["--extractor", name])
+        assert args.extractor == name
+    for name in parts.OURS["separator"]:
+        args = enh_train.get_parser().parse_args(["--separator", name])
+        assert args.separator == name
     with pytest.raises(SystemExit):
         enh_train.get_parser().parse_args(["--separator", "no_such"])
 

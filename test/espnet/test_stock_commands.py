@@ -13,6 +13,8 @@ from tsx_espnet.tables import read_table
 TRAIN = "tsx_espnet.bin.train"
 ESPNET = "tsx_espnet.bin.espnet"
 EGS = Path(__file__).parents[2] / "egs"
+SPECTRA = {"n_fft": 64, "hop_length": 32}
+TDCN = {"bottleneck_channels": 6, "hidden_channels": 8, "num_repeats": 2, "num_blocks": 2}
 
 
 @pytest.fixture
@@ -112,12 +114,17 @@ def test_enh_tse_on_our_extractor(
     check_outputs(tmp_path / "out", 1, keys, data.mixtures)
 
 
-def test_enh_on_our_separator(run, data, tiny, common, tmp_path):
+@pytest.mark.parametrize("separator", ["sudormrf", "tdcn"])
+def test_enh_on_our_separators(separator, run, data, tiny, common, tmp_path):
     config = {
         **yaml.safe_load((EGS / "fsd50k" / "conf" / "enh_pit.yaml").read_text()),
         **common,
         "separator_conf": {**tiny.sudormrf, "num_spk": 2},
     }
+    if separator == "tdcn":
+        config.update(dict.fromkeys(("encoder", "decoder"), "stft"), separator="tdcn")
+        config.update(dict.fromkeys(("encoder_conf", "decoder_conf"), SPECTRA))
+        config["separator_conf"] = {**TDCN, "num_spk": 2, "consistent_masks": True}
     files = [
         (data.mixtures / "wav.scp", "speech_mix", "sound"),
         (data.mixtures / "spk1.scp", "speech_ref1", "sound"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tsx_espnet.evaluation.provenance import History, log_files
+from tsx_espnet.evaluation.provenance import History, log_files, training
 
 
 def test_curves_across_a_resumed_training(experiment):
@@ -55,3 +55,16 @@ def test_the_words_are_those_of_espnet(tmp_path):
     assert history.curve("valid", "loss")[1] == pytest.approx(1234.5, rel=1e-3)
     assert history.curve("valid", "si_sdr_text") == {1: 1e-4}
     assert re.match(r"110", history.parameters)
+
+
+def test_what_was_trained_on(tmp_path):
+    """Clips are counted by their table, mixtures as shipped by their plans."""
+    (tmp_path / "wav.scp").write_text("a a.wav\nb b.wav\nc c.wav\n")
+    (tmp_path / "mixtures.jsonl").write_text("{}\n{}\n")
+    clips = {"train_clips": str(tmp_path)}
+    given = {**clips, "train_mixtures": str(tmp_path)}
+    assert training(clips) == "3 clips, mixed on the fly"
+    assert training(given) == "2 mixtures"
+    assert training({**given, "remix": True}) == "2 mixtures, backgrounds exchanged in each epoch"
+    assert training({**given, "train_mixtures": str(tmp_path / "gone")}) == training(clips)
+    assert training({}) == ""

@@ -46,3 +46,12 @@ def test_silent_outputs_stay_in_their_order():
     noise, nothing = make("noise", 1.0, 0), np.zeros(LENGTH)
     assert metrics.fitting_outputs([noise, nothing], [nothing, nothing]) == [0, 1]
     assert metrics.fitting_outputs([noise, nothing], [nothing, noise]) == [1, 0]
+
+
+def test_a_silent_output_does_not_spare_a_source_its_bad_estimate():
+    """Passed over, it fitted better than an estimate under 0 dB, and the row left all means."""
+    target, other, nothing = make("noise", 1, 0), make("noise", 1, 1), np.zeros(LENGTH)
+    bad = 0.1 * target + other
+    assert metrics.si_sdr(target, bad) < 0
+    assert metrics.fitting_outputs([target], [nothing, bad]) == [1]
+    assert metrics.fitting_outputs([target, nothing], [nothing, bad]) == [1, 0]

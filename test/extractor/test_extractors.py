@@ -13,6 +13,12 @@ from tsx_espnet.parts import OURS, find
 SMALL = {
     "sudormrf": {"num_blocks": 2, "out_channels": 6, "hidden_channels": 8, "depth": 3},
     "conv_tasnet": {"bottleneck_dim": 6, "hidden_dim": 8, "layer": 2, "stack": 2},
+    "tdcn": {
+        "bottleneck_channels": 6,
+        "hidden_channels": 8,
+        "num_repeats": 2,
+        "num_blocks": 2,
+    },
 }
 NUM_BASES, DIM = 5, 4
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,3 +228,21 @@ class TestRefusals:
     def test_new_classes(self, speech):
         with pytest.raises(TSXError, match="new classes: only with strategy random, not clips"):
             Sampler(ClipSet(speech), CLIPS, new_classes=["Rain"])
+
+
+def test_clips_of_the_only_class_meet(make):
+    """As in FUSS, whose clips are all of the class "sound"."""
+    clips = ClipSet(make({f"c{n}": ("sound",) for n in range(5)}))
+    pairs = Path(__file__).parents[2] / "egs" / "fuss" / "conf" / "mix_clips_pairs.yaml"
+    config = MixingConfig.from_yaml(pairs)
+    assert (config.duration, config.num_sources, config.num_targets) == (3.0, 2, "all")
+    sampler = Sampler(clips, config)
+    met = Counter()
+    for index in range(200):
+        plan = sampler.draw(0, 0, index)
+        assert [one.labels for one in plan.sources] == [("sound",)] * 2
+        assert "class" not in plan.conditions  # it tells neither from the other
+        met[frozenset(one.clip for one in plan.sources)] += 1
+    assert chi_square(met, 10)  # no clip meets itself, each pair is as likely
+    with pytest.raises(TSXError, match=r"two classes are needed to mix, found 1 \(sound\)"):
+        Sampler(clips, dataclasses.replace(config, strategy="random"))

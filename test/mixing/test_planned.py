@@ -96,3 +96,57 @@ def test_plans_of_other_clips_are_refused(planned, make_clips, make_noise):
     late = dataclasses.replace(planned.plans[2], sources=(source, *planned.plans[2].sources[1:]))
     with pytest.raises(TSXError, match=rf"mix2: needs samples 1000000 to .*{source.clip}"):
         PlannedMixtures([*planned.plans[:2], late], planned.clips)
+
+
+@pytest.fixture(scope="module")
+def shipped(corpus):
+    """Plans of one to three sources, of which nothing else is known."""
+    sampler = Sampler(corpus, MixingConfig(duration=0.5, num_sources=(1, 3)))
+    drawn = [sampler.draw(0, 0, index, f"mix{index}") for index in range(9)]
+    bare = {"conditions": {}, "snr": None, "overlap": None}
+    return [dataclasses.replace(plan, **bare) for plan in drawn]
+
+
+@settings(max_examples=50)
+@given(seed=seeds, epoch=st.integers(0, 1000), turn=st.integers(0, 3))
+def test_backgrounds_and_foregrounds_are_played_once_each(shipped, corpus, seed, epoch, turn):
+    remixed = PlannedMixtures(shipped, corpus, remix=True)
+    places = range(turn * len(shipped), (turn + 1) * len(shipped))
+    plans = [remixed.draw(seed, epoch, place) for place in places]
+    firsts = [plan.sources[0] for plan in plans]
+    further = [plan.sources[1:] for plan in plans]
+    assert sorted(map(repr, firsts)) == sorted(repr(plan.sources[0]) for plan in shipped)
+    assert sorted(map(repr, further)) == sorted(repr(plan.sources[1:]) for plan in shipped)
+    # the firsts come in the order in which the plans do that are not remixed
+    straight = PlannedMixtures(shipped, corpus)
+    assert firsts == [straight.draw(seed, epoch, place).sources[0] for place in places]
+    for plan in plans:
+        assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_another_exchange_for_each_epoch(shipped, corpus):
+    remixed = PlannedMixtures(shipped, corpus, remix=True)
+    epochs = [frozenset(remixed.draw(0, epoch, n).id for n in range(9)) for epoch in range(30)]
+    assert len(set(epochs)) == 30
+    own = sum(name.split("+")[0] == name.split("+")[1] for epoch in epochs for name in epoch)
+    assert 10 < own < 60  # 30 expected
+
+
+def test_a_remixed_plan_sounds_as_its_parts(shipped, corpus):
+    remixed = PlannedMixtures(shipped, corpus, remix=True)
+    plan = remixed.draw(1, 1, 1)
+    first, further = (
+        remixed.render(next(one for one in shipped if one.id == name)).components
+        for name in plan.id.split("+")
+    )
+    expected = np.stack([first[0], *further[1:]])
+    np.testing.assert_array_equal(remixed.render(plan).components, expected)
+    assert remixed.draw(1, 1, 1, "named").id == "named"
+
+
+def test_what_is_not_of_sources_alone_is_not_remixed(shipped, planned, corpus):
+    short = dataclasses.replace(shipped[3], num_samples=shipped[3].num_samples - 1)
+    with pytest.raises(TSXError, match="remix: mix3: expected 4000 samples as mix0, found 3999"):
+        PlannedMixtures([*shipped[:3], short], corpus, remix=True)
+    with pytest.raises(TSXError, match="remix: mix0: expected sources alone, found condit"):
+        PlannedMixtures(planned.plans, corpus, remix=True)

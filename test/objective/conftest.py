@@ -50,7 +50,7 @@ class Table:
         gradient = torch.is_grad_enabled()
         self.calls += [(self.names[c], int(r), gradient) for c, r in zip(choice, rows)]
         noise = self.amplitude[choice, rows].unsqueeze(-1) * NOISE
-        return [self.references.sources[rows] + noise]
+        return [(self.references.sources[rows] + noise, condition)]
 
     criterion = Distance([(1.0, TimeDomainMSE())])
 

@@ -18,7 +18,7 @@ REFERENCES = References.of(torch.stack([TARGET, OTHER], dim=1), TARGET + OTHER)
 def separate(condition, rows):
     """The refined condition itself is the target; the rest of the mixture is the other."""
     target = condition.vector()
-    return [torch.stack([target, (TARGET + OTHER)[rows] - target], dim=1)]
+    return [(torch.stack([target, (TARGET + OTHER)[rows] - target], dim=1), condition)]
 
 
 def loss_of(text, energy, applicable=(True, True), **options):

@@ -33,7 +33,7 @@ def signals():
 def evaluate(objective, references, estimates, criterion):
     null = ConditionEmbedding.null(references[0], 4)
     return objective(
-        lambda condition, rows: [estimates[:, rows].transpose(0, 1)],
+        lambda condition, rows: [(estimates[:, rows].transpose(0, 1), condition)],
         {UNCONDITIONAL: null},
         References.of(references.transpose(0, 1), references.sum(dim=0)),
         Distance([(1.0, criterion)]),
@@ -73,7 +73,7 @@ def test_an_order_that_was_asked_for_is_not_changed(signals):
     objective = HCTObjective(("energy",))
     null = ConditionEmbedding.null(references[0], 4)
     loss, _ = objective(
-        lambda condition, rows: [estimates[:, rows].transpose(0, 1)],
+        lambda condition, rows: [(estimates[:, rows].transpose(0, 1), condition)],
         {"energy": null},
         References.of(references.transpose(0, 1), references.sum(dim=0)),
         Distance([(1.0, criterion)]),
@@ -98,7 +98,7 @@ def test_any_number_of_sources_in_any_order(number):
 
     def loss_of(sources):
         loss, _ = PITObjective((UNCONDITIONAL,))(
-            lambda condition, rows: [outputs[rows]],
+            lambda condition, rows: [(outputs[rows], condition)],
             {UNCONDITIONAL: ConditionEmbedding.null(sources, 4)},
             References.of(sources, sources.sum(dim=1)),
             Distance([(1.0, criterion)]),
@@ -126,8 +126,8 @@ def test_iterations_have_an_order_each_and_their_losses_are_added(signals):
         Distance([(1.0, criterion)]),
     )
     objective = PITObjective((UNCONDITIONAL,))
-    once, _ = objective(lambda _, rows: [both[0][rows]], *arguments)
-    twice, stats = objective(lambda _, rows: [one[rows] for one in both], *arguments)
+    once, _ = objective(lambda _, rows: [(both[0][rows], None)], *arguments)
+    twice, stats = objective(lambda _, rows: [(one[rows], None) for one in both], *arguments)
     torch.testing.assert_close(twice, 2 * once)
     last = both[1].gather(1, (~swapped).long()[:, None, None].expand(-1, 1, SAMPLES))[:, 0]
     expected = si_sdr(references[0], last.detach()).mean()

@@ -96,7 +96,7 @@ def test_outputs_that_add_up_to_the_mixture_get_no_gradient_from_it(table):
 
     def gradient(mixture_criterion):
         trials = Trials(
-            lambda condition, rows: [outputs[rows]],
+            lambda condition, rows: [(outputs[rows], condition)],
             *(table.conditions, table.references, table.criterion, mixture_criterion),
         )
         (grad,) = torch.autograd.grad(trials.run_where(trials.applicable).sum(), outputs)
@@ -114,7 +114,7 @@ def test_a_timed_condition_reaches_the_extractor_as_one(table):
 
     def separate(condition, rows):
         found.append(condition)
-        return [table.references.sources[rows]]
+        return [(table.references.sources[rows], condition)]
 
     trials = Trials(separate, {"unconditional": timed}, table.references, table.criterion)
     trials.run(torch.tensor([0, 0]), torch.tensor([4, 1]))
@@ -127,7 +127,7 @@ def test_outputs_beyond_the_sources_are_parts_of_the_rest(table):
 
     def separate(condition, rows):
         target, other = table.references.sources[rows].unbind(dim=1)
-        return [torch.stack([target, other - parts[rows], parts[rows]], dim=1)]
+        return [(torch.stack([target, other - parts[rows], parts[rows]], dim=1), condition)]
 
     trials = Trials(separate, table.conditions, table.references, table.criterion)
     loss = trials.run(torch.tensor([0, 2]), torch.tensor([0, 3]))

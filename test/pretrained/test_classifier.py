@@ -18,8 +18,8 @@ class Extremes(WindowClassifier):
 
     labels = ("first", "last", "number")
 
-    def __init__(self, window, hop, fs=100):
-        super().__init__(window, hop, fs)
+    def __init__(self, window, hop, fs=100, level=1.0):
+        super().__init__(window, hop, fs, level)
         self.unit = torch.nn.Parameter(torch.ones(()))
 
     def classify(self, clips):
@@ -56,6 +56,14 @@ def test_no_window_and_no_hop_are_refused(options):
         Extremes(**options)
 
 
+def test_the_level_is_a_factor_of_the_waveform():
+    samples = torch.rand(2, 50)
+    loud, quiet = (Extremes(0.1, 0.1, level=level)(samples) for level in (1.0, 0.25))
+    assert torch.equal(quiet[..., :2], 0.25 * loud[..., :2])
+    with pytest.raises(ValueError, match="level: expected a factor above 0, found 0"):
+        Extremes(0.1, 0.1, level=0)
+
+
 @pytest.fixture(scope="module")
 def ast(tiny_ast):
     return load(tiny_ast).eval()
@@ -85,14 +93,14 @@ def test_a_clip_by_ast_is_as_transformers_classify_it(tiny_ast, ast, seconds):
 
 def test_options_stand_in_pretrained_json(tiny_ast, tmp_path):
     directory = shutil.copytree(tiny_ast, tmp_path / "ast")
-    about = {"kind": "ast", "window": 0.5, "hop": 0.1}
+    about = {"kind": "ast", "window": 0.5, "hop": 0.1, "level": 0.5}
     (directory / "pretrained.json").write_text(json.dumps(about))
     classifier = load(directory).eval()
     assert (classifier.window, classifier.hop, classifier.fs) == (8000, 1600, 16000)
     samples = sounds(1.0)
     with torch.no_grad():
         found = classifier(samples)
-        middle = classifier.classify(samples[:, 4 * 1600 + 800 - 4000 :][:, :8000])
+        middle = classifier.classify(0.5 * samples[:, 4 * 1600 + 800 - 4000 :][:, :8000])
     assert found.shape == (2, 10, 3)
     torch.testing.assert_close(found[:, 4], middle)
 

@@ -66,14 +66,14 @@ def run(environment):
 
 @pytest.fixture(scope="session")
 def finished_mini(tmp_path_factory):
-    """``finish(*options)``: a copy of ``egs/mini`` after a run, and what that printed.
+    """``finish(*options)``: a copy of ``egs/mini`` (or ``dataset``) after a run, what that printed.
 
     With ``directory``, a copy that it made before, after one more run.
     """
 
-    def finish(*options, script="./run.sh", directory=None):
+    def finish(*options, script="./run.sh", directory=None, dataset="mini"):
         if directory is None:
-            directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / "mini"
+            directory = copy_recipes(tmp_path_factory.mktemp("recipe - 1") / "with space") / dataset
         result = run_command(recipe_environment(), directory, script, *options, timeout=900)
         assert result.returncode == 0, result.stdout + result.stderr
         return directory, result

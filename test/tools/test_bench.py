@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,6 +51,38 @@ def run_bench(name, *options, cwd):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+SPECTRA = {"n_fft": 64, "hop_length": 32}
+TDCN = {"bottleneck_channels": 4, "hidden_channels": 6, "num_repeats": 2, "num_blocks": 2}
+HEARD = {"conditioner": "classifier", "pretrained": "classifier", "hears": ["mixture"]}
+
+
+def test_methods_of_another_configuration(tmp_path):
+    """Passes, a classifier, and ESPnet's network of the same size."""
+    shared = {"extractor": "tdcn", "objective": "pit"}
+    blind = {**shared, "extractor_conf": {"fusion": "none"}}
+    blind["conditions"] = {"unconditional": {"conditioner": "null"}}
+    files = {
+        "train": {
+            **dict.fromkeys(("encoder", "decoder"), "stft"),
+            **dict.fromkeys(("encoder_conf", "decoder_conf"), SPECTRA),
+            **{"extractor_conf": TDCN, "embedding_dim": 4, "consistency": "uniform"},
+            **{"criterions": [{"name": "thresholded_snr"}], "batch_size": 2},
+        },
+        "method_one": blind,
+        "method_two": {**blind, "later": [{}]},
+        "method_heard": {**shared, "conditions": {"unconditional": HEARD}},
+    }
+    for name, options in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(options))
+    methods = ["one", "two", "heard", "espnet_tcn"]
+    options = ["--train_config", "train.yaml", "--steps", "2", "--seconds", "0.2"]
+    lines = run_bench("methods", *options, "--methods", *methods, cwd=tmp_path)
+    assert lines[0].startswith("train.yaml, a step's time relative to one")
+    ratios = {line.split()[0]: float(line.split()[1]) for line in lines[1:]}
+    assert list(ratios) == methods and ratios.pop("one") == 1
+    assert all(0.01 < ratio < 100 for ratio in ratios.values())
 
 
 def test_training(tmp_path):

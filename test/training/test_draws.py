@@ -21,6 +21,7 @@ OPTIONS = {
     **dict.fromkeys(("train_clips", "train_streams", "train_mixtures", "mixing_config")),
     **dict.fromkeys(("background_noise", "interference", "class_list")),
     "conditions": {"class": {}},
+    "remix": False,
     **{"class_level": "any", "text_variants": False, "batch_size": 4, "mixtures_per_epoch": 10},
 }
 
@@ -115,6 +116,21 @@ def test_all_sources_are_wanted_where_a_set_would_have_them(sets, streams, tmp_p
         (tmp_path / "mixtures" / file).touch()
         options = {"train_clips": sets.animals, "train_mixtures": str(tmp_path / "mixtures")}
         assert wants_all_sources(expanded(**options)) == wanted
+
+
+def test_the_plans_of_a_corpus_have_all_sources(sets, tmp_path):
+    """A formatted directory says so; its plans alone do not."""
+    shutil.copytree(sets.mixtures, tmp_path / "mixtures")
+    args = expanded(train_clips=sets.animals, train_mixtures=str(tmp_path / "mixtures"))
+    for facts, wanted in (("{}", False), ('{"as_shipped": 1}', True)):
+        (tmp_path / "mixtures" / ".done").write_text(facts)
+        assert wants_all_sources(args) == wanted
+
+
+def test_backgrounds_are_exchanged_where_that_is_wanted(sets):
+    args = expanded(train_clips=sets.animals, train_mixtures=sets.mixtures, remix=True)
+    with pytest.raises(TSXError, match="remix: mix0: expected sources alone, found conditions, s"):
+        open_draws(args)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def options(tmp_path):
             **dict.fromkeys(("train_streams", "train_mixtures", "interference")),
             **{"train_clips": str(tmp_path), "mixing_config": str(tmp_path / "mixing.yaml")},
             **{"class_level": "any", "text_variants": False, "background_noise": None},
+            "remix": False,
             **{"conditions": {}, "fs": 8000, "mixtures_per_epoch": 1, "dry_run": True},
         }
         for mode in ("train", "valid"):
@@ -75,6 +76,7 @@ def test_noise_without_clips_to_mix_is_refused(options):
             {"train_mixtures": "dir", "train_clips": None},
             "--train_mixtures is for mixtures of --train_clips, which is missing",
         ),
+        ({"remix": True}, "--remix is for --train_mixtures, which is missing"),
         ({"mixing_config": None}, "--train_clips needs --mixing_config"),
         (
             {"train_clips": None, "dry_run": False},

@@ -34,7 +34,10 @@ def make_mixtures(clips: str) -> Callable[[], List]:
     from tsx_espnet.clips.clip_set import ClipSet
     from tsx_espnet.mixing.config import MixingConfig
     from tsx_espnet.mixing.sampler import Sampler
-    from tsx_espnet.training.iterator import EpochMixtures
+    from tsx_espnet.parts import quiet_imports
+
+    with quiet_imports():  # the output has the times
+        from tsx_espnet.training.iterator import EpochMixtures
 
     sampler, epochs = Sampler(ClipSet(clips), MixingConfig()), count()
 

@@ -3,6 +3,7 @@
 
 ``stream`` is the command ``tsx-extract``, which reads, extracts and writes block by block; for
 comparison, ``call`` is ``tsx(mixture, fs, ...)`` on the whole recording, then ``soundfile.write``.
+``separate`` is ``tsx-separate`` with a model that is not queried.
 Each measurement is a separate process, with a model of the size of ``train_small.yaml`` and random
 weights.
 
@@ -31,7 +32,7 @@ for path, samples in zip(sys.argv[3:], parts):
 """
 
 
-def write_model(directory: Path) -> None:
+def write_model(directory: Path, method: str) -> None:
     """An experiment of the size of ``train_small.yaml``, with random weights."""
     import torch
     import yaml
@@ -40,8 +41,8 @@ def write_model(directory: Path) -> None:
     from tsx_espnet.tables import read_yaml
     from tsx_espnet.vocabulary import Vocabulary
 
-    config = {"fs": 8000, "refiner": None, "class_list": []}
-    for name in ("train_small.yaml", "method_single_energy.yaml"):
+    config = {"fs": 8000, "refiner": None, "class_list": [], "objective_conf": {}}
+    for name in ("train_small.yaml", f"method_{method}.yaml"):
         config.update(read_yaml(CONF / name))
     torch.manual_seed(0)
     model = build_model(config, Vocabulary())
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1 / 6, 10, 60, 120])
     parser.add_argument("--reference", type=float, default=REFERENCE, help="minutes")
     parser.add_argument("--fs", type=int, default=44100)
-    parser.add_argument("--modes", nargs="+", default=["stream", "call"])
+    parser.add_argument("--modes", nargs="+", default=["stream", "call", "separate"])
     args = parser.parse_args()
     lengths = sorted({args.reference, *args.minutes}, key=lambda m: (m != args.reference, m))
     bare, _ = peak_memory([sys.executable, "-c", "import torch"])
@@ -91,13 +92,16 @@ def main() -> None:
     reference = {}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        write_model(folder / "model")
+        write_model(folder / "model", "single_energy")
+        write_model(folder / "pit", "pit")
         wav, outputs = folder / "mixture.wav", [folder / "target.wav", folder / "rest.wav"]
         commands = {
             "stream": [sys.executable, "-m", "tsx_espnet.bin.extract", wav, "--energy", "high",
                        "--model", folder / "model", "--force", "-o", outputs[0],
                        "--rest", outputs[1]],
             "call": [sys.executable, "-c", CALL, wav, folder / "model", *outputs],
+            "separate": [sys.executable, "-m", "tsx_espnet.bin.separate", wav, "--force",
+                         "--model", folder / "pit", "-o", folder / "sounds"],
         }  # fmt: skip
         for minutes in lengths:
             write_noise(wav, minutes, args.fs)
@@ -105,7 +109,7 @@ def main() -> None:
                 memory, seconds = peak_memory(commands[mode])
                 reference.setdefault(mode, memory)
                 print(
-                    f"{mode:6} {minutes:7.2f} min {memory:6.2f} GB, "
+                    f"{mode:8} {minutes:7.2f} min {memory:6.2f} GB, "
                     f"{memory / reference[mode]:.2f} times {args.reference:g} min, "
                     f"{seconds:.0f} s",
                     flush=True,

@@ -1,4 +1,7 @@
-"""Bring the clips of a data directory to one rate (mono, 16 bit) and measure their energies."""
+"""Bring the clips of a data directory to one rate (mono, 16 bit) and measure their energies.
+
+Mixtures (a data directory with mixtures.jsonl) are checked and used as they are.
+"""
 
 import argparse
 from typing import Optional, Sequence
@@ -24,8 +27,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = get_parser().parse_args(argv)
     from tsx_espnet.clips.format import format_set
+    from tsx_espnet.mixing.shipped import format_shipped, is_mixed
 
-    format_set(args.data, args.out, args.fs, Jobs.of(args))
+    write = format_shipped if is_mixed(args.data) else format_set
+    write(args.data, args.out, args.fs, Jobs.of(args))
 
 
 if __name__ == "__main__":

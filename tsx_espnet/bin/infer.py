@@ -1,7 +1,7 @@
 """Extract every target of a set of mixtures, and its rest, by each applicable condition."""
 
 import argparse
-from typing import Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
@@ -24,6 +24,18 @@ def get_parser() -> argparse.ArgumentParser:
         type=int,
         metavar="K",
         help="query by the first K enrollments of each mixture (default: all it has)",
+    )
+    parser.add_argument(
+        "--shuffle_heard",
+        action="store_true",
+        help="a control, marked in all results: the model hears another mixture in place of each; "
+        "give it an --out of its own",
+    )
+    parser.add_argument(
+        "--num_passes",
+        type=int,
+        metavar="K",
+        help="the outputs of the K-th pass (default: of the last); give it an --out of its own",
     )
     parser.add_argument("--batch_size", type=int, default=8, help="mixtures at once")
     parser.add_argument("--audio_format", default="wav", choices=["wav", "flac"])
@@ -49,6 +61,18 @@ def chosen_conditions(names: Optional[str], known: Tuple[str, ...]) -> Tuple[str
     return tuple(name for name in known if name in chosen)
 
 
+def keep_passes(model: Any, number: int) -> None:
+    """Cut off the passes after the first ``number``.
+
+    Raises:
+        TSXError: if there are not so many.
+    """
+    total = 1 + len(model.later)
+    if not 1 <= number <= total:
+        raise TSXError(f"--num_passes: expected 1 to {total}, found {number}")
+    model.later = model.later[: number - 1]
+
+
 def main(argv: Sequence[str] = None) -> None:
     args = get_parser().parse_args(argv)
     jobs = Jobs.of(args)
@@ -57,6 +81,7 @@ def main(argv: Sequence[str] = None) -> None:
     import torch
 
     from tsx_espnet.estimates import Estimates
+    from tsx_espnet.evaluation.shuffled import ShuffledEstimates
     from tsx_espnet.experiment import load_experiment
     from tsx_espnet.mixing.mixture_set import MixtureSet
 
@@ -64,7 +89,10 @@ def main(argv: Sequence[str] = None) -> None:
     device = "cuda" if args.ngpu > 0 else "cpu"
     experiment = load_experiment(args.exp, args.model_file, device)
     conditions = chosen_conditions(args.conditions, tuple(experiment.config["conditions"]))
-    Estimates(
+    kind = ShuffledEstimates if args.shuffle_heard else Estimates
+    if args.num_passes is not None:
+        keep_passes(experiment.model, args.num_passes)
+    estimates = kind(
         experiment,
         MixtureSet(args.mixtures),
         conditions,
@@ -72,7 +100,10 @@ def main(argv: Sequence[str] = None) -> None:
         num_enrollments=args.num_enrollments,
         batch_size=args.batch_size,
         audio_format=args.audio_format,
-    ).write(jobs)
+    )
+    if args.num_passes is not None:
+        estimates.facts["num_passes"] = args.num_passes
+    estimates.write(jobs)
 
 
 if __name__ == "__main__":

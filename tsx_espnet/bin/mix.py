@@ -6,6 +6,8 @@ from typing import Optional, Sequence
 from tsx_espnet.cli import CommandParser, Jobs, add_job_arguments
 from tsx_espnet.errors import TSXError, run_command
 
+OF_DRAWN = ("--classes", "--new_classes", "--target", "--layout")  # options
+
 
 def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(description=__doc__)
@@ -49,7 +51,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rebuild",
         metavar="DIR",
-        help="make this set of mixtures again, bit for bit, from its mixtures.jsonl",
+        help="make this set of mixtures again, bit for bit, from its mixtures.jsonl, or one of "
+        "formatted mixtures as shipped",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=["fuss"],
+        help="write the mixtures as FUSS ships its own: OUT is one of its sets (ssdata/train, "
+        "ssdata/validation or ssdata/eval)",
     )
     add_job_arguments(parser)
     return parser
@@ -61,6 +70,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     _check_arguments(args)
     from tsx_espnet.clips.clip_set import ClipSet
     from tsx_espnet.clips.datadir import read_classes
+    from tsx_espnet.corpora.fuss_layout import write_as_fuss
     from tsx_espnet.mixing.config import MixingConfig
     from tsx_espnet.mixing.sampler import Sampler
     from tsx_espnet.mixing.set_writer import rebuild, write_mixtures
@@ -87,13 +97,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         target=args.target or "any",
         examples=examples,
     )
-    write_mixtures(sampler, args.num_mixtures, args.seed, args.out, jobs)
+    write = write_as_fuss if args.layout == "fuss" else write_mixtures
+    write(sampler, args.num_mixtures, args.seed, args.out, jobs)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
     """Raise ``TSXError`` for options that exclude each other, or are missing."""
     given = {"--config": args.config, "--num_mixtures": args.num_mixtures}
-    others = {name: getattr(args, name[2:]) for name in ("--classes", "--new_classes", "--target")}
+    others = {name: getattr(args, name[2:]) for name in OF_DRAWN}
     if args.rebuild is not None:
         extra = [name for name, value in {**given, **others}.items() if value]
         if extra:

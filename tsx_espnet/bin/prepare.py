@@ -4,7 +4,7 @@ import argparse
 from typing import Optional, Sequence
 
 from tsx_espnet.cli import CommandParser
-from tsx_espnet.corpora import fsd50k, fsdkaggle2018, tables
+from tsx_espnet.corpora import fsd50k, fsdkaggle2018, fuss, tables
 from tsx_espnet.corpora.examples import EXAMPLES, example_numbers
 from tsx_espnet.errors import TSXError, run_command
 
@@ -12,7 +12,7 @@ from tsx_espnet.errors import TSXError, run_command
 def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="python -m tsx_espnet.bin.prepare", description=__doc__)
     corpora = parser.add_subparsers(metavar="CORPUS", dest="corpus", required=True)
-    for add in (_add_fsd50k, _add_fsdkaggle2018, _add_mini, _add_noise):
+    for add in (_add_fsd50k, _add_fsdkaggle2018, _add_fuss, _add_mini, _add_noise):
         add(corpora)
     return parser
 
@@ -101,6 +101,29 @@ def prepare_fsdkaggle2018(args: argparse.Namespace) -> None:
         print(f"classes left out (--min_clips {args.min_clips}): {', '.join(prepared.dropped)}")
 
 
+def _add_fuss(corpora) -> None:
+    title = "FUSS as it ships: mixtures, and the clips they were made of"
+    parser = _add_corpus(corpora, "fuss", title, "train, valid, test, and clips_train, ...")
+    parser.add_argument(
+        "--fuss",
+        required=True,
+        metavar="DIR",
+        help=f"holds {fuss.DRY} or {fuss.REVERB}, and perhaps {fuss.CLIPS} ({fuss.URL})",
+    )
+    parser.add_argument("--reverb", action="store_true", help=f"the mixtures of {fuss.REVERB}")
+    _add_num_jobs(parser, "threads")
+
+
+def prepare_fuss(args: argparse.Namespace) -> None:
+    for name, summary in fuss.prepare(args.fuss, args.data, args.reverb, args.num_jobs).items():
+        print(f"{args.data}/{name}: {summary}")
+    clips = fuss.prepare_clips(args.fuss, args.data)
+    for name, number in clips.items():
+        print(f"{args.data}/{name}: {number} clips")
+    if not clips:
+        print(f"no {fuss.CLIPS} in {args.fuss}: no clips to draw mixtures from")
+
+
 def _add_mini(corpora) -> None:
     title = "generated sounds, those of egs/mini"
     parser = _add_corpus(corpora, "mini", title, "train, valid, ...")
@@ -114,13 +137,7 @@ def _add_mini(corpora) -> None:
         help="clips of each class (default: %(default)s)",
     )
     _add_new_classes(parser, (1, 5))
-    parser.add_argument(
-        "--num_jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="number of processes (default: %(default)s)",
-    )
+    _add_num_jobs(parser, "processes")
 
 
 def prepare_mini(args: argparse.Namespace) -> None:
@@ -157,6 +174,16 @@ def _add_corpus(corpora, name: str, title: str, sets: str) -> argparse.ArgumentP
     return parser
 
 
+def _add_num_jobs(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--num_jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help=f"number of {what} (default: %(default)s)",
+    )
+
+
 def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -> None:
     parser.add_argument(
         "--new_classes",
@@ -184,6 +211,7 @@ def _add_new_classes(parser: argparse.ArgumentParser, examples: Sequence[int]) -
 PREPARE = {
     "fsd50k": prepare_fsd50k,
     "fsdkaggle2018": prepare_fsdkaggle2018,
+    "fuss": prepare_fuss,
     "mini": prepare_mini,
     "noise": prepare_noise,
 }

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Un
 import numpy as np
 
 from tsx_espnet.audio import AudioFile
-from tsx_espnet.clips.clip_tables import FORMAT_AGAIN, ClipRow, read_clip_tables
+from tsx_espnet.clips.clip_tables import FORMAT_AGAIN, ClipRow, is_shipped, read_clip_tables
 from tsx_espnet.clips.datadir import PHRASES, TEXT
 from tsx_espnet.clips.energies import FILE, FRAME_BYTES, num_frames, read_energies
 from tsx_espnet.conditions import hop_length
@@ -177,9 +177,14 @@ class ClipSet:
         """Total, harmonic and percussive energy of each 10 ms frame, (F, 3) float32.
 
         Shape: F = ceil(num_samples / hop)
+
+        Raises:
+            TSXError: if they cannot be read, or there are none, as the clips are used as shipped.
         """
         number = self._number(name)
         path = self.directories[self._home[number]] / FILE
+        if self._first_frame[number] < 0:
+            raise TSXError(f"{path.parent}: clips as shipped, to be mixed by their plans alone")
         frames = num_frames(int(self._num_samples[number]), self.fs)
         try:
             found = read_energies(path, int(self._first_frame[number]), frames)
@@ -255,6 +260,9 @@ class ClipSet:
         """The directory of each clip, and its first frame in the energies there."""
         places: Dict[str, Tuple[int, int]] = {}
         for home, (directory, table) in enumerate(zip(self.directories, tables)):
+            if is_shipped(directory):  # there are none
+                places.update(dict.fromkeys(table, (home, -1)))
+                continue
             first = 0
             for name in sorted(table):
                 places[name] = (home, first)

@@ -6,9 +6,10 @@ from typing import Dict, List, NamedTuple, Optional
 
 from tsx_espnet.clips.datadir import PHRASES, RECORDINGS, text_file
 from tsx_espnet.errors import TSXError
-from tsx_espnet.tables import DONE, read_table
+from tsx_espnet.tables import DONE, read_facts, read_table
 
 FORMAT_AGAIN = "run format again"
+AS_SHIPPED = "as_shipped"  # a fact of clips that come in mixtures
 
 
 class ClipRow(NamedTuple):
@@ -78,3 +79,8 @@ def read_lengths(directory: Path) -> Dict[str, int]:
         if not whole or int(value) < 1:
             raise TSXError(f"{path}: {name}: expected a positive integer, found {value!r:.80}")
     return {name: int(value) for name, value in table.items()}
+
+
+def is_shipped(directory: Path) -> bool:
+    """Whether clips are used as they ship: in place, without energies, with plans of mixtures."""
+    return AS_SHIPPED in (read_facts(directory) or {})

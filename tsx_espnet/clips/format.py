@@ -97,8 +97,7 @@ class FormattedClips(Output):
                 except UnusableClip as reason:
                     skipped[name] = reason
                     continue
-                path = self.directory / "wav" / f"{name}.wav"
-                write_audio(path, samples, self.fs, "WAV", "PCM_16")
+                write_audio(self.audio_of(name), samples, self.fs, "WAV", "PCM_16")
                 lengths[name] = len(samples)
                 stream.write(clip_energies(samples, self.fs).astype("<f4").tobytes())
         write_table(part / "utt2num_samples", lengths)
@@ -111,7 +110,7 @@ class FormattedClips(Output):
         for part in parts:
             skipped.update(read_table(part / "skipped"))
         write_table(out / "skipped", skipped)
-        lengths = self._merge_energies(parts)
+        lengths = self.merge_lengths(parts)
         kinds = Counter(reason.partition(":")[0] for reason in skipped.values())
         findings = {"num_kept": len(lengths), "skipped": dict(sorted(kinds.items()))}
         if not lengths:
@@ -126,8 +125,12 @@ class FormattedClips(Output):
         if classes:
             with atomic_write(out / "classes.txt") as stream:
                 stream.writelines(f"{label}\n" for label in classes)
-        write_table(out / "wav.scp", {name: out / "wav" / f"{name}.wav" for name in lengths})
+        write_table(out / "wav.scp", {name: self.audio_of(name) for name in lengths})
         return findings
+
+    def audio_of(self, name: str) -> Path:
+        """The formatted audio file of a clip."""
+        return self.directory / "wav" / f"{name}.wav"
 
     def _tables(self, names: Collection[str]) -> Dict[str, Dict[str, str]]:
         """The tables about these clips that are not empty, by file."""
@@ -140,8 +143,11 @@ class FormattedClips(Output):
         }
         return {file: table for file, table in tables.items() if table}
 
-    def _merge_energies(self, parts: Sequence[Path]) -> Dict[str, int]:
-        """Each part is sorted, so that one pass over all of them sorts the whole."""
+    def merge_lengths(self, parts: Sequence[Path]) -> Dict[str, int]:
+        """The lengths of all clips; their energies to the output.
+
+        Each part is sorted, so that one pass over all of them sorts the whole.
+        """
         lengths: Dict[str, int] = {}
         with contextlib.ExitStack() as stack:
             sources = {}
@@ -161,11 +167,7 @@ class FormattedClips(Output):
         lengths = read_lengths(where)
         if {*lengths, *read_table(where / "skipped")} != set(items):
             raise TSXError(f"{where / 'utt2num_samples'}: expected the clips of {self.clips.path}")
-        wavs = self.directory / "wav"
-        files: Dict[Path, Optional[int]] = {
-            wavs / f"{name}.wav": WAV_HEADER_BYTES + 2 * n for name, n in lengths.items()
-        }
-        files[where / FILE] = FRAME_BYTES * sum(num_frames(n, self.fs) for n in lengths.values())
+        files = self.files_of(where, lengths)
         if where == self.directory:
             tables: Dict[str, Mapping[str, Any]] = {"wav.scp": lengths, **self._tables(lengths)}
             if LABELS in tables:
@@ -175,6 +177,12 @@ class FormattedClips(Output):
                 if read_table(path).keys() != table.keys():
                     raise TSXError(f"{path}: expected the clips of {self.clips.path}")
         return files
+
+    def files_of(self, where: Path, lengths: Mapping[str, int]) -> Dict[Path, Optional[int]]:
+        """Path -> bytes of the audio and the energies of some clips."""
+        audio = {self.audio_of(name): WAV_HEADER_BYTES + 2 * n for name, n in lengths.items()}
+        frames = sum(num_frames(n, self.fs) for n in lengths.values())
+        return {**audio, where / FILE: FRAME_BYTES * frames}
 
     def summary(self, facts: Mapping[str, Any]) -> str:
         """One line such as ``36790 clips kept, 6 skipped (5 silent, 1 unreadable), see FILE``."""

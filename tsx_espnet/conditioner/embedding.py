@@ -1,8 +1,8 @@
 """A condition as the extractor sees it, and the base class of what makes it."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import Mapping, Optional, Sequence, Tuple
 
 import torch
 from torch.nn import functional
@@ -17,11 +17,13 @@ class ConditionEmbedding:
         mask: (B, L) bool, True where the embedding is real; nowhere in a mixture where the
             condition is not applicable: it does not tell the target from the rest.
         timed: whether the L positions are frames, which span the mixture.
+        logits: of a condition that a classifier hears, (B, S, F, J) of each signal by name.
     """
 
     embedding: torch.Tensor
     mask: torch.Tensor
     timed: bool = False
+    logits: Optional[Mapping[str, torch.Tensor]] = None
 
     def __post_init__(self):
         if self.embedding.dim() != 3 or self.mask.shape != self.embedding.shape[:2]:
@@ -37,24 +39,25 @@ class ConditionEmbedding:
 
     def select(self, rows: torch.Tensor) -> "ConditionEmbedding":
         """The condition of some of the mixtures; ``rows`` (R,) indices."""
-        return ConditionEmbedding(self.embedding[rows], self.mask[rows], self.timed)
+        logits = self.logits and {name: one[rows] for name, one in self.logits.items()}
+        return ConditionEmbedding(self.embedding[rows], self.mask[rows], self.timed, logits)
 
     def padded(self, length: int) -> "ConditionEmbedding":
         """Padded to L = ``length``; frames cannot be padded, as they would move in time."""
         missing = length - self.mask.shape[1]
         if missing and self.timed:
             raise ValueError(f"expected {length} frames, found {self.mask.shape[1]}")
-        return ConditionEmbedding(
-            functional.pad(self.embedding, (0, 0, 0, missing)),
-            functional.pad(self.mask, (0, missing)),
-            self.timed,
+        return replace(
+            self,
+            embedding=functional.pad(self.embedding, (0, 0, 0, missing)),
+            mask=functional.pad(self.mask, (0, missing)),
         )
 
     @classmethod
     def cat(cls, parts: Sequence["ConditionEmbedding"], dim: int = 0) -> "ConditionEmbedding":
         """Join conditions of several mixtures (``dim`` 0) or several conditions of one (``dim`` 1).
 
-        The ``vector()`` of several conditions is their mean.
+        The ``vector()`` of several conditions is their mean. Logits are not joined.
         """
         timed = parts[0].timed
         if any(part.timed != timed for part in parts) or (timed and dim == 1):
@@ -114,8 +117,8 @@ class AbsConditioner(torch.nn.Module, ABC):
     Attributes:
         takes: what a value is in the batch: ``index``, ``vector`` (of a phrase), ``tokens`` (of a
             phrase) or ``samples`` (of a recording).
-        gives: what the embedding is: ``vector`` (the mean of its positions is meant), ``tokens``
-            or ``timed``.
+        gives: what the embedding is: ``vector`` (the mean of its positions is meant), ``tokens``,
+            ``timed``, or ``null``, a vector of zeros, which every extractor accepts.
         hears: for a condition that is heard instead of queried by, the signals it is made from, in
             this order: ``mixture``, ``estimates`` (of the pass before), ``sources`` (in training;
             elsewhere nobody knows them). The value is then (B, S, T), their waveforms at the level
@@ -147,6 +150,8 @@ class NullConditioner(AbsConditioner):
 
     Reference: "Optimal condition training for target source separation", Eq. 2, f(x, -).
     """
+
+    gives = "null"
 
     def __init__(self, output_dim: int):
         super().__init__()

@@ -1,9 +1,12 @@
 """The distance D between references and estimates: a weighted sum of criterions."""
 
 import inspect
-from typing import Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 import torch
+
+from tsx_espnet.errors import TSXError
+from tsx_espnet.parts import make
 
 
 class Distance(torch.nn.ModuleList):
@@ -53,6 +56,24 @@ class Distance(torch.nn.ModuleList):
                 value = function(ref, est)
             total = total + weight * value
         return total
+
+
+def build_criterions(specs: Iterable[Mapping[str, Any]], option: str = "criterions") -> Distance:
+    """The distance of ESPnet's ``--criterions`` list.
+
+    The objective decides on the order of the sources, so the wrapper must be ``fixed_order``.
+    """
+    criterions = []
+    for spec in specs:
+        wrapper = spec.get("wrapper", "fixed_order")
+        if wrapper != "fixed_order":
+            raise TSXError(
+                f"--{option} {spec['name']}: expected wrapper fixed_order (the objective decides "
+                f"on the order of the sources), found {wrapper}"
+            )
+        weight = (spec.get("wrapper_conf") or {}).get("weight", 1.0)
+        criterions.append((weight, make("criterion", spec["name"], spec.get("conf") or {})))
+    return Distance(criterions)
 
 
 def _takes_mixture(criterion: torch.nn.Module) -> bool:

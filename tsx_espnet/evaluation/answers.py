@@ -4,14 +4,16 @@ import dataclasses
 import functools
 import itertools
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.scores import (
     FILE,
+    MARKS,
     ORACLE,
     ORDER,
+    Metric,
     Score,
     check_scores,
     decibels,
@@ -26,28 +28,12 @@ ENSEMBLE = "oracle ensemble"
 SAME_AUDIO = 0.01  # dB; the same mixture scored on another machine
 
 
-class Metric(NamedTuple):
-    """A column of ``scores.csv``, or its improvement: minus ``<column>_mixture``. In dB."""
-
-    name: str
-    column: str
-    improvement: bool = False
-
-    def of(self, score: Score) -> Optional[float]:
-        """Its value; None where it, or what it improves on, is missing (silent, not computed)."""
-        values = getattr(score, self.column), self.level(score) if self.improvement else 0.0
-        return None if None in values else values[0] - values[1]
-
-    def level(self, score: Score) -> Optional[float]:
-        """That of the mixture itself."""
-        return getattr(score, f"{self.column}_mixture")
-
-
 METRICS = {
     f"{name}{suffix}": Metric(f"{name}{suffix}", name.lower().replace("-", "_"), bool(suffix))
-    for name in ("SI-SDR", "SNR", "SDR")
+    for name in ("SI-SDR", "SNR", "SDR", "SI-SNR")
     for suffix in ("", "i")
 }
+METRICS["FUSS"] = Metric("FUSS", "si_snr", improvement=True, pairs=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +44,13 @@ class ScoredExperiment:
         path: its ``scores.csv``.
         table: target -> condition -> its row.
         mixture_set: digest of the marker of the mixtures, as infer noted it; None if it did not.
-        oracle: whether the model hears the sources; tables say so beside its name.
+        marks: those of ``MARKS`` that tables put beside its name.
     """
 
     path: Path
     table: Mapping[str, Mapping[str, Score]]
     mixture_set: Optional[str]
-    oracle: bool = False
+    marks: Tuple[str, ...] = ()
 
     @property
     def conditions(self) -> Tuple[str, ...]:
@@ -157,7 +143,8 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
     for score in sorted(scores, key=lambda score: score.mixture):
         table.setdefault(score.mixture, {})[score.condition] = score
     facts = read_facts(path.parent) or {}
-    return ScoredExperiment(path, table, facts.get("mixtures"), facts.get(ORACLE) is True)
+    marks = tuple(mark for mark in MARKS if facts.get(mark) is True)
+    return ScoredExperiment(path, table, facts.get("mixtures"), marks)
 
 
 def ask(
@@ -182,17 +169,17 @@ def ask(
         rows = {target: score.of_rest() for target, score in rows.items()}
     found = {target: metric.of(score) for target, score in rows.items()}
     values = {target: value for target, value in found.items() if value is not None}
-    name = mark(name, experiment.oracle)
+    name = marked(name, experiment.marks)
     return of_one_run(name, condition, values, rows, len(rows) - len(values))
 
 
-def mark(name: str, oracle: bool) -> str:
-    """The name of a system in tables; one that hears the sources says so.
+def marked(name: str, marks: Sequence[str]) -> str:
+    """The name of a system in tables, with its ``MARKS``.
 
-    >>> mark("tdcn", True), mark("tdcn", False)
+    >>> marked("tdcn", ["oracle"]), marked("tdcn", [])
     ('tdcn (oracle)', 'tdcn')
     """
-    return f"{name} ({ORACLE})" if oracle else name
+    return f"{name} ({', '.join(marks)})" if marks else name
 
 
 def ensemble(members: Sequence[Answers]) -> Answers:

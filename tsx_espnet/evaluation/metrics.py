@@ -1,4 +1,4 @@
-"""Two signals to decibels: SI-SDR, SNR and BSS-eval's SDR, SIR and SAR, which are not the same.
+"""Two signals to decibels: SI-SDR, SI-SNR, SNR and BSS-eval's SDR, SIR, SAR: none is another.
 
 Values are limited to +-``LIMIT`` dB: an estimate that equals its reference, or is orthogonal to it,
 has an infinite ratio that rounding turns into some large number, and one such mixture would decide
@@ -19,6 +19,7 @@ FILTER_LENGTH = 512  # taps of the distortion filter that BSS-eval forgives
 # A tone or a low-passed sound has a singular autocorrelation matrix and NaN as its SDR. This much,
 # relative to the signal's energy, on the diagonal makes it regular; SDRs move by less than 0.1 dB.
 DIAGONAL = 1e-12
+EPS = 1e-8  # of SI-SNR, relative to the energy of the estimate: +-80 dB
 
 
 class BSSEval(NamedTuple):
@@ -50,16 +51,42 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     return -float(loss[0])
 
 
+def si_snr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Scale-invariant SNR in dB as the FUSS baseline measures it, the means not removed.
+
+    ``10 log10((c^2 + eps) / (1 - c^2 + eps))``, c being the cosine between the two: within +-80 dB.
+    A silent signal has c = 0.
+
+    Reference: Wisdom et al., "What's all the FUSS about free universal sound separation data?",
+    ICASSP 2021, and its code.
+
+    Shape: ``(T,), (T,)`` -> a number.
+
+    >>> round(si_snr(np.array([1.0, 0.0]), np.array([30.0, 3.0])), 4)
+    20.0
+    >>> round(si_snr(np.array([1.0, 0.0]), np.array([2.0, 0.0])), 4)
+    80.0
+    """
+    _check(reference, estimate)
+    one, other = _unit(reference), _unit(estimate)
+    cosine = one @ other
+    if not other.any():
+        return float(10 * np.log10(EPS / (1 + EPS)))
+    noise = np.sum((other - cosine * one) ** 2)  # 1 - c^2 would be rounding
+    return float(10 * np.log10((cosine**2 + EPS) / (noise + EPS)))
+
+
 def fitting_outputs(references: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> List[int]:
     """The output that fits each reference, all different: those of the highest mean SI-SDR.
 
-    Shape: S times ``(T,)``, M >= S times ``(T,)``; a silent signal fits nothing and is passed over.
+    Shape: S times ``(T,)``, M >= S times ``(T,)``; a silent reference is passed over, and a silent
+    output fits worst of all.
     """
+    silent = [is_silent(output) for output in outputs]
     pairs = [
-        [
-            0.0 if is_silent(reference) or is_silent(output) else -si_sdr(reference, output)
-            for output in outputs
-        ]
+        [LIMIT if mute else -si_sdr(reference, output) for mute, output in zip(silent, outputs)]
+        if not is_silent(reference)
+        else [0.0] * len(outputs)
         for reference in references
     ]
     return assign(torch.tensor(pairs, dtype=torch.float64)).tolist()
@@ -102,6 +129,12 @@ def bss_eval(target: np.ndarray, other: np.ndarray, estimates: np.ndarray) -> BS
         sir=_decibels(wanted, explained - wanted),
         sar=_decibels(explained, 1 - explained),
     )
+
+
+def _unit(signal: np.ndarray) -> np.ndarray:
+    """``(T,)`` float64 of energy 1, or zeros; the floor is that of the FUSS baseline."""
+    signal = signal.astype(np.float64)
+    return signal / np.sqrt(max(np.sum(signal**2), 1e-16))
 
 
 def _decibels(energy: np.ndarray, distortion: np.ndarray) -> np.ndarray:

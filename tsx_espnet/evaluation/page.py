@@ -105,7 +105,7 @@ def write_page(
         f"Read: {code_list(path.name for path in study.directories)}.",
         f"Not scored yet: {code_list(study.unscored)}." if study.unscored else "",
         "What they have in common:",
-        markdown_pairs(common_setup(study.directories)),
+        markdown_pairs(common_setup(study.trained)),
         "## Environment of this page",
         markdown_pairs(describe_environment()),
     ]

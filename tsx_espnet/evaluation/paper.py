@@ -16,8 +16,10 @@ DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new
 class ScoredSet:
     """A set of mixtures: its name, how it was mixed, and where an experiment has its scores.
 
+    ``difficulty`` is empty for mixtures as shipped, which have none.
     ``mixture`` is the paper's level of the mixtures themselves in dB; ``new_classes`` says that the
-    set is made by the stages for new classes.
+    set is made by the stages for new classes; ``sources``, from how many to how many active sources
+    the mixtures have that count, of models without queries.
     """
 
     name: str
@@ -26,11 +28,12 @@ class ScoredSet:
     scores: str
     mixture: Optional[float] = None
     new_classes: bool = False
+    sources: Optional[Tuple[int, int]] = None
 
     @property
     def kind(self) -> str:
         """What experiments and sets are named by."""
-        return f"{self.mixing}_{self.difficulty}"
+        return f"{self.mixing}_{self.difficulty}" if self.difficulty else self.mixing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Cell:
         scores: directory of ``scores.csv`` below the experiment; only ``{draw}`` is left open.
         best_of: the members of an oracle ensemble.
         seeds: of an ensemble, how many runs of each member it has: the best of all of them.
+        untrained: it has one run, whatever the seed of those it is compared with.
         output: the estimate that is taken for the target, one of ``OUTPUTS``.
     """
 
@@ -53,6 +57,7 @@ class Cell:
     scores: str = ""
     best_of: Tuple["Cell", ...] = ()
     seeds: int = 1
+    untrained: bool = False
     output: str = TARGET
 
     def models(self) -> Tuple["Cell", ...]:
@@ -184,7 +189,8 @@ class Paper:
     ) -> List[Tuple[str, ...]]:
         """The experiments that the paper needs: tag, method, mixing, difficulty, seed, new classes.
 
-        Empty ``methods``, ``mixings`` and ``difficulties`` stand for all that the paper has.
+        A set without a difficulty has "-". Empty ``methods``, ``mixings`` and ``difficulties``
+        stand for all that the paper has.
 
         Raises:
             TSXError: for one that the paper does not have.
@@ -198,13 +204,19 @@ class Paper:
         of = [(cell.method, self.sets[cell.set]) for cell in self.cells()]
         needed = {(method, one.kind) for method, one in of}
         with_new = {(method, one.kind) for method, one in of if one.new_classes}
+        untrained = {cell.method for cell in self.cells() if cell.untrained}
         lines = []
         for seed, kind, method in itertools.product(seeds, kinds, methods or known[0]):
+            if method in untrained:
+                if seed != seeds[0]:
+                    continue
+                seed = 0
             wants = all(name in (names or (name,)) for name, names in zip(kinds[kind], wanted[1:]))
             if wants and (method, kind) in needed:
                 words = [size, method, kind, f"seed{seed}" if seed else ""]
                 new = "yes" if (method, kind) in with_new else "no"
-                lines.append(("_".join(filter(None, words)), method, *kinds[kind], str(seed), new))
+                mixed = (word or "-" for word in kinds[kind])
+                lines.append(("_".join(filter(None, words)), method, *mixed, str(seed), new))
         return lines
 
 

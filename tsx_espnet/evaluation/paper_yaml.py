@@ -21,9 +21,13 @@ from tsx_espnet.evaluation.paper import (
     Table,
     check_known,
 )
+from tsx_espnet.mixing.plan import MAX_SOURCES
 from tsx_espnet.tables import PathLike, read_yaml
 
-FIELDS = ("name", "system", "method", "best_of", "seeds", "condition", "output", "set", "scores")
+FIELDS = (
+    *("name", "system", "method", "untrained", "best_of", "seeds"),
+    *("condition", "output", "set", "scores"),
+)
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]
 
@@ -175,18 +179,25 @@ class _Reader:
             raise TSXError(f"{where}: no {' and no '.join(lacking)}")
         if lacking:
             return None
+        untrained = Fields({"untrained": fields.get("untrained", False)}, where)
+        untrained.flag("untrained")
         place = scores.format(**values)
-        condition, method = str(fields["condition"]), str(fields["method"])
-        return Cell(fields["set"], condition, method, place, output=output)
+        named = str(fields["condition"]), str(fields["method"]), place
+        return Cell(fields["set"], *named, **untrained.values, output=output)
 
 
 def _test_set(found: Any, where: str) -> ScoredSet:
-    required, optional = ("name", "mixing", "difficulty", "scores"), ("mixture", "new_classes")
-    one = dict(_record(found, where, required, optional))
+    optional = ("difficulty", "mixture", "new_classes", "sources")
+    one = {"difficulty": "", **_record(found, where, ("name", "mixing", "scores"), optional)}
     if str(one["scores"]).split("/")[-2:-1] != [INFER]:
         raise TSXError(f"{where}: scores: expected .../{INFER}/NAME, found {one['scores']!r}")
     if one.get("mixture") is not None:
         one["mixture"] = _decibels("mixture", one["mixture"], where)
+    if one.get("sources") is not None:
+        number = one["sources"]
+        of = Fields({"sources": [number, number] if isinstance(number, int) else number}, where)
+        of.integers("sources", 1, MAX_SOURCES)
+        one.update(of.values)
     return ScoredSet(**one)
 
 

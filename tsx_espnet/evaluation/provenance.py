@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from tsx_espnet.errors import TSXError
-from tsx_espnet.mixing.mixture_set import MixtureSet
+from tsx_espnet.mixing.mixture_set import PLANS, MixtureSet
 from tsx_espnet.tables import PathLike, read_facts, read_table, read_yaml
 
 CONFIG = "config.yaml"
@@ -135,7 +135,7 @@ def describe_data(config: Mapping[str, Any], mixtures: MixtureSet) -> Pairs:
     facts = _mixing_facts(mixtures.directory)
     mixing = {key: facts[key] for key in _MIXING if facts.get(key) is not None}
     pairs = [
-        ("training", _count(config.get("train_clips"), "clips, mixed on the fly")),
+        ("training", training(config)),
         ("validation", _count(config.get("valid_mixtures"), "mixtures")),
         ("test", f"{len(plans)} mixtures of {len(clips)} clips, {len(labels)} classes"),
         ("test audio", f"{first.fs} Hz, {first.num_samples / first.fs:g} s (first mixture)"),
@@ -220,6 +220,16 @@ def _condition(name: str, conf: Any) -> str:
     """Its name, and what it is made with other than its conditioner."""
     options = {option: value for option, value in (conf or {}).items() if option != "conditioner"}
     return f"{name} ({words(options)})" if options else name
+
+
+def training(config: Mapping[str, Any]) -> str:
+    """What was trained on: clips, or mixtures as they were given."""
+    plans = Path(str(config.get("train_mixtures"))) / PLANS
+    if not plans.is_file():
+        return _count(config.get("train_clips"), "clips, mixed on the fly")
+    exchanged = ", backgrounds exchanged in each epoch" if config.get("remix") else ""
+    with open(plans, "rb") as lines:
+        return f"{sum(1 for _ in lines)} mixtures{exchanged}"
 
 
 def _count(directory: Any, kind: str) -> str:

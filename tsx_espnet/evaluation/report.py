@@ -10,7 +10,7 @@ from tsx_espnet.audio import write_audio
 from tsx_espnet.conditions import ASKED, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
-from tsx_espnet.evaluation.answers import mark, read_experiment
+from tsx_espnet.evaluation.answers import marked, read_experiment
 from tsx_espnet.evaluation.figures import draw_conditions, draw_learning_curves, draw_spectrograms
 from tsx_espnet.evaluation.markdown import (
     NONE,
@@ -32,7 +32,8 @@ from tsx_espnet.evaluation.provenance import (
     read_config,
 )
 from tsx_espnet.evaluation.score import read_estimate
-from tsx_espnet.evaluation.scores import ORACLE, Score, shown_condition
+from tsx_espnet.evaluation.scores import ORACLE, SHUFFLED, Score, shown_condition
+from tsx_espnet.evaluation.sources import by_count, describe_sources, sources_table
 from tsx_espnet.evaluation.statistics import (
     RESAMPLES,
     Summary,
@@ -50,14 +51,18 @@ BARS = "figures/conditions.png"
 CURVES = "figures/learning_curves.png"
 EXAMPLES = "examples"
 PICTURE = "spectrogram.png"
-HEARS = "**Oracle**: the conditions of this model are made from the true sources."
+HEARS = {
+    ORACLE: "**Oracle**: the conditions of this model are made from the true sources.",
+    SHUFFLED: "**Shuffled**: the conditions of this model are made from another mixture each, as a "
+    "control.",
+}
 _LEGEND = (
     (None, "Means over the {items} that the condition is applicable to, which differ from row to "
      "row."),
     ("mixture", '"mixture": no processing at all.'),
     (ORACLE, '"oracle": the condition of highest SI-SDR for each {item}, by the reference.'),
-    (UNCONDITIONAL, '"unconditional": no query; the references decide which of the two outputs is '
-     "the target (oracle PIT)."),
+    (UNCONDITIONAL, '"unconditional": no query; the references decide which of the outputs is the '
+     "target (oracle PIT)."),
     ("si_sdr", "SI-SDR: scale-invariant, means removed. SI-SDRi: its gain over the mixture, with "
      f"the 95 % bootstrap interval of the mean ({RESAMPLES:,} resamples of the mixtures)."),
     ("snr", "SNR: 10 log10(|target|² / |estimate - target|²), not scale-invariant."),
@@ -96,7 +101,7 @@ def report(
     config = read_config(exp)
     experiment = read_experiment(exp, test_set)
     unknown = sorted(experiment.table.keys() - mixtures.targets.keys())
-    if unknown:
+    if unknown and not mixtures.components.keys() >= set(unknown):
         raise TSXError(
             f"{experiment.path}: scores of other mixtures than {mixtures.directory}: "
             f"{len(unknown)} ids unknown (first {unknown[0]!r}); run stages 6 (infer) and 7 "
@@ -105,6 +110,7 @@ def report(
     scores = [score for rows in experiment.table.values() for score in rows.values()]
     present = by_condition(scores)
     shown = shown_condition([row.name for row in present])
+    by_sources = describe_sources(scores)
     history = History(exp)
 
     bars = BARS if any(row.count for row in present) else None
@@ -120,7 +126,7 @@ def report(
         write_example(out / EXAMPLES / name, mixtures, experiment.path.parent, rows, shown)
 
     tag = exp.resolve().name
-    title = f"{mark(tag, experiment.oracle)} on {test_set}"
+    title = f"{marked(tag, experiment.marks)} on {test_set}"
     rows = [unprocessed(scores), *present]
     items = counted(rows)
     kind = f"Data: {DATA_KINDS[data_kind]}."
@@ -128,11 +134,12 @@ def report(
     parts = [
         f"# {title}",
         f"{_headline(present, shown, test_set)} {kind}",
-        HEARS if experiment.oracle else "",
+        *(HEARS[mark] for mark in experiment.marks),
         "## Conditions",
         markdown(summary_table(rows, "condition")),
         bullets(text.format(items=items, item=items[:-1]) for key, text in _LEGEND if key in keys),
         image("Mean SI-SDRi of each condition with its 95 % interval", bars),
+        *(["## By number of sources", *by_sources] if by_sources else ()),
         *_classes(scores, shown),
         "## Learning curves",
         image("Loss and SI-SDR over the epochs", curves)
@@ -152,6 +159,8 @@ def report(
     for directory in (out, out / "figures"):
         remove_leftovers(directory)
     lines = [title, "", plain(summary_table(rows, "condition", brief=True))]
+    if by_sources:
+        lines += ["", plain(sources_table(by_count(scores)))]
     if examples:
         lines += ["", "Listen to mixture.wav, target.wav, estimate_<condition>.wav and rest.wav in"]
         lines += [f"  {out / EXAMPLES / name}" for name in examples]

@@ -13,8 +13,9 @@ from tsx_espnet.conditions import UNCONDITIONAL
 from tsx_espnet.errors import TSXError
 from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
-from tsx_espnet.evaluation.scores import FILE, ORACLE, Score, add_oracle, read_scores, write_scores
-from tsx_espnet.mixing.data_table import FURTHER, OTHER, SOUNDS, SOURCES, TARGET
+from tsx_espnet.evaluation.scores import FILE, MARKS, Score, add_oracle, read_scores, write_scores
+from tsx_espnet.evaluation.sources import measure_sources
+from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, OTHER, SOUNDS, SOURCES, TARGET
 from tsx_espnet.mixing.mixture_set import INFER, PLANS, MixtureSet, describe_difference, made_by
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output
@@ -38,9 +39,6 @@ class Scores(Output):
 
     def __init__(self, mixtures: MixtureSet, directory: PathLike, skip_bss: bool = False):
         self.mixtures = mixtures
-        self.names: Dict[str, List[str]] = {name: [] for name in sorted(mixtures.plans)}
-        for name, (mixture, _) in mixtures.targets.items():
-            self.names[mixture].append(name)
         self.estimates = find_estimates(directory, mixtures)
         self.outputs: List[Table] = []  # of a model without queries
         if UNCONDITIONAL in self.estimates:
@@ -55,13 +53,20 @@ class Scores(Output):
         self.skip_bss = skip_bss
         # stages 3 and 6 rewrite these files whenever they run
         self.further = [row for row in FURTHER if (mixtures.directory / row.file).is_file()]
+        self.places = mixtures.targets  # name -> mixture and component
+        several = len(self.outputs) > 2 or len(mixtures.targets) > len(mixtures.ids)
+        if self.outputs and SOURCES in self.further and several:
+            self.places = mixtures.components
+        self.names: Dict[str, List[str]] = {name: [] for name in sorted(mixtures.plans)}
+        for name, (mixture, _) in self.places.items():
+            self.names[mixture].append(name)
         rows = (*SOUNDS, *self.further)
         paths = [mixtures.directory / name for name in (*(row.file for row in rows), PLANS)]
         paths += [Path(directory) / condition / TARGET.file for condition in self.estimates]
         stamps = {str(path): path.stat().st_mtime_ns for path in paths}
         facts = {"skip_bss": skip_bss, "made_from": stamps}
-        if (read_facts(directory) or {}).get(ORACLE):
-            facts[ORACLE] = True
+        found = read_facts(directory) or {}
+        facts.update({mark: True for mark in MARKS if found.get(mark)})
         super().__init__(directory, facts, list(self.names))
 
     def write_part(self, part: Path, items: Sequence[str], title: str) -> None:
@@ -87,8 +92,8 @@ class Scores(Output):
 
     def summary(self, facts: Mapping[str, Any]) -> str:
         counts = ", ".join(f"{name} {len(table)}" for name, table in self.estimates.items())
-        mark = f", {ORACLE}: the model hears the sources" if facts.get(ORACLE) else ""
-        return f"{FILE} of {len(self.items)} mixtures ({counts}){mark}"
+        marks = "".join(f", {mark}: {why}" for mark, why in MARKS.items() if facts.get(mark))
+        return f"{FILE} of {len(self.items)} mixtures ({counts}){marks}"
 
     def _asked(self, condition: str, mixture: str) -> List[str]:
         """The targets of a mixture that there are estimates of."""
@@ -108,9 +113,12 @@ class Scores(Output):
         expected = {"dtype": "float64", "fs": plan.fs, "length": plan.num_samples}
         outputs = [read_estimate(table[mixture], plan) for table in self.outputs]
         fitting: List[int] = []  # of each component
+        of_sources: List[Dict[str, Any]] = []
         if SOURCES in self.further and len(plan.partition) <= len(outputs):
-            sources = self.mixtures.read(SOURCES, mixture, **expected)
-            fitting = metrics.fitting_outputs(sources.T, outputs)
+            sources = self.mixtures.read(SOURCES, mixture, **expected).T
+            fitting = metrics.fitting_outputs(sources, outputs)
+            signal = self.mixtures.read(MIXTURE, mixture, **expected)
+            of_sources = measure_sources(signal, sources, np.stack(outputs), fitting)
         scores: List[Score] = []
         for name in self.names[mixture]:
             conditions = [c for c in self.estimates if name in self._asked(c, mixture)]
@@ -121,7 +129,7 @@ class Scores(Output):
             for condition in conditions:
                 if condition == UNCONDITIONAL:
                     fits = fitting or metrics.fitting_outputs(sounds[1:], outputs)
-                    number = fits[self.mixtures.targets[name][1] if fitting else 0]
+                    number = fits[self.places[name][1] if fitting else 0]
                     estimates[condition], values[condition] = outputs[number], f"spk{number + 1}"
                 else:
                     estimates[condition] = read_estimate(self.estimates[condition][name], plan)
@@ -135,6 +143,8 @@ class Scores(Output):
                 "in_mixture": "" if name == mixture else mixture,
             }
             for condition, found in measure(*sounds, estimates, self.skip_bss, rests).items():
+                if condition == UNCONDITIONAL and of_sources:
+                    found.update(of_sources[self.places[name][1]])
                 scores.append(Score(condition=condition, value=values[condition], **about, **found))
         return scores
 

@@ -5,7 +5,18 @@ import dataclasses
 import itertools
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from tsx_espnet.conditions import ASKED, CONDITIONS, UNCONDITIONAL
 from tsx_espnet.errors import TSXError
@@ -13,7 +24,11 @@ from tsx_espnet.tables import PathLike, atomic_write
 
 FILE = "scores.csv"
 ORACLE = "oracle"
+SHUFFLED = "shuffled"
+# what tables say beside the name of a system, and why; facts of its estimates
+MARKS = {ORACLE: "the model hears the sources", SHUFFLED: "the model hears other mixtures"}
 ORDER = (*ASKED, ORACLE)
+YES, NO = "yes", "no"
 ROUNDING = 2e-4  # dB; a gain and what it is the difference of have four decimals each
 _AGAIN = "run score again"
 
@@ -35,6 +50,11 @@ class Score:
 
     ``rest_si_sdr`` is the SI-SDR of the estimate of the rest, measured against the target: how well
     a queried model would have done with its outputs exchanged.
+
+    Only for a model without queries, in sets that have all sources, see ``sources.py``: ``si_snr``
+    of FUSS, the ``count`` of sources of the mixture and the number of its ``active_outputs``, and
+    whether the one of this target is ``active`` (yes, no). The mixture of a single source is that
+    source: it has no ``si_snr_mixture``. A source of zeros has neither.
     """
 
     mixture: str
@@ -54,6 +74,11 @@ class Score:
     clip: str = ""
     in_mixture: str = ""
     rest_si_sdr: Optional[float] = None
+    si_snr: Optional[float] = None
+    si_snr_mixture: Optional[float] = None
+    count: Optional[int] = None
+    active_outputs: Optional[int] = None
+    active: str = ""
 
     @property
     def mixture_id(self) -> str:
@@ -70,6 +95,33 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
 METRICS = COLUMNS[5:14]
 OPTIONAL = COLUMNS[14:]
 REST = "rest_si_sdr"
+OF_SOURCES = COLUMNS[17:]
+_DECIBELS = (*METRICS, REST, "si_snr", "si_snr_mixture")
+_COUNTS = ("count", "active_outputs")
+
+
+class Metric(NamedTuple):
+    """A column of ``scores.csv``, or its improvement: minus ``<column>_mixture``. In dB.
+
+    ``pairs``: as FUSS has it, only of active outputs, and without improvement on a single source.
+    """
+
+    name: str
+    column: str
+    improvement: bool = False
+    pairs: bool = False
+
+    def of(self, score: Score) -> Optional[float]:
+        """Its value; None where it, or what it improves on, is missing (silent, not computed)."""
+        if self.pairs and score.active != YES:
+            return None
+        improves = self.improvement and not (self.pairs and score.count == 1)
+        values = getattr(score, self.column), self.level(score) if improves else 0.0
+        return None if None in values else values[0] - values[1]
+
+    def level(self, score: Score) -> Optional[float]:
+        """That of the mixture itself."""
+        return getattr(score, f"{self.column}_mixture")
 
 
 def add_oracle(scores: Iterable[Score]) -> List[Score]:
@@ -107,8 +159,11 @@ def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
     """Write ``scores`` in the given order, atomically; decibels with four decimals."""
     scores = list(scores)
-    unused = {n for n in ("in_mixture", REST) if all(getattr(s, n) in ("", None) for s in scores)}
-    columns = [column for column in COLUMNS if column not in unused]
+    rare = ("in_mixture", REST)
+    left_out = {name for name in rare if all(getattr(one, name) in ("", None) for one in scores)}
+    if not any(score.count for score in scores):
+        left_out |= set(OF_SOURCES)
+    columns = [column for column in COLUMNS if column not in left_out]
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
@@ -170,15 +225,15 @@ def _score(row: Dict[str, str], where: str) -> Score:
         )
     fields: Dict[str, Any] = {column: row[column] for column in COLUMNS[:5]}
     fields.update({column: row.get(column, "") for column in OPTIONAL})
-    for column in (*METRICS, REST):
-        text = row.get(column, "")
+    for column in (*_DECIBELS, *_COUNTS):
+        text = fields[column] = row.get(column, "")
+        kind, expected = (int, "a number") if column in _COUNTS else (float, "a number of dB")
         try:
-            fields[column] = float(text) if text else None
+            fields[column] = kind(text) if text else None
         except ValueError:
             fields[column] = math.nan
         if not math.isfinite(fields[column] or 0):
-            found = f"{text!r:.80}"
-            raise TSXError(f"{where}: {column} is {found}; expected a number of dB; {_AGAIN}")
+            raise TSXError(f"{where}: {column} is {text!r:.80}; expected {expected}; {_AGAIN}")
     return Score(**fields)
 
 

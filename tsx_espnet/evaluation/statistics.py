@@ -205,7 +205,8 @@ def unprocessed(scores: Sequence[Score]) -> Summary:
     for score in scores:
         first.setdefault(score.mixture, score)
     heard = [score for score in first.values() if score.si_sdr_mixture is not None]
-    found = _means(heard, ("si_sdr_mixture", "snr_mixture", "sdr_mixture"))
+    levels = (f"{name}_mixture" for name in ("si_sdr", "snr", "sdr", "si_snr"))
+    found = _means(heard, tuple(levels))
     means = {metric.replace("_mixture", ""): value for metric, value in found.items()}
     mixtures = {score.mixture_id for score in heard}
     return Summary("mixture", len(heard), len(mixtures), len(first) - len(heard), means)

@@ -1,5 +1,6 @@
 """The experiments behind the tables of a paper, as far as they were run, and what each cell is."""
 
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -16,11 +17,11 @@ from tsx_espnet.evaluation.answers import (
     check_same_set,
     check_same_targets,
     ensemble,
-    mark,
+    marked,
     read_experiment,
 )
 from tsx_espnet.evaluation.paper import DRAW, REST, Cell, Claim, Paper, Row, Table
-from tsx_espnet.evaluation.scores import FILE, Score
+from tsx_espnet.evaluation.scores import FILE, MARKS, Score
 from tsx_espnet.tables import PathLike
 
 _DRAW = r"(?:_draw([1-9]\d*))?"
@@ -50,6 +51,7 @@ class Study:
 
     Attributes:
         directories: the experiments that were read.
+        trained: those of them that are not of ``untrained`` systems.
         unscored: tags without any scores.
         metric: the paper's, or the first of its others if that was not scored.
 
@@ -64,6 +66,7 @@ class Study:
             raise TSXError(f"{directory}: no such directory; expected one of experiments")
         self.paper = paper
         self.directories: List[Path] = []
+        self.trained: List[Path] = []
         self.unscored: List[str] = []
         self._experiments: Dict[Cell, Dict[Run, ScoredExperiment]] = {}
         self._sets: Dict[str, Dict[str, List[ScoredExperiment]]] = {}
@@ -122,7 +125,7 @@ class Study:
 
     def shared_runs(self, claim: Claim, metric: Metric) -> List[Run]:
         """The runs that both sides of a claim have."""
-        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        above, below = self._sides(claim, metric)
         return [run for run in above if run in below]
 
     def difference(self, claim: Claim, metric: Metric) -> Optional[Answers]:
@@ -130,7 +133,7 @@ class Study:
 
         The mean over the runs that both have; where they have none in common, that of the means.
         """
-        above, below = (self.runs(cell, metric) for cell in (claim.above, claim.below))
+        above, below = self._sides(claim, metric)
         common = self.shared_runs(claim, metric)
         if common:
             return average([above[run].minus(below[run]) for run in common])
@@ -164,10 +167,11 @@ class Study:
         }
 
     def mark(self, name: str, *cells: Optional[Cell]) -> str:
-        """``name``, marked if a model of ``cells`` is an oracle."""
+        """``name``, with the marks of the models of ``cells``."""
         models = (model for cell in cells if cell is not None for model in cell.models())
         runs = (run for model in models for run in self._experiments.get(model, {}).values())
-        return mark(name, any(run.oracle for run in runs))
+        found = {mark for run in runs for mark in run.marks}
+        return marked(name, [mark for mark in MARKS if mark in found])
 
     @functools.cached_property
     def counted(self) -> str:
@@ -181,7 +185,7 @@ class Study:
         kinds = dict.fromkeys(self.paper.sets[cell.set].kind for cell in cells)
         names = "|".join(map(re.escape, self.paper.methods())), "|".join(map(re.escape, kinds))
         tag = re.compile("(?:(.+)_)?({})_({})(?:_seed([0-9]+))?".format(*names))
-        read: Dict[Path, ScoredExperiment] = {}
+        read: Dict[Tuple[Path, str], ScoredExperiment] = {}
         sizes = set()
         for path in sorted(directory.iterdir()):
             match = tag.fullmatch(path.name)
@@ -194,15 +198,22 @@ class Study:
             for cell in cells:
                 fits = (cell.method, self.paper.sets[cell.set].kind) == (match[2], match[3])
                 for scores, draw in _places(path, cell.scores) if fits else ():
-                    if scores not in read:
-                        read[scores] = read_experiment(scores.parents[1], scores.name)
+                    key = (scores, cell.set)
+                    first = key not in read
+                    if first:
+                        read[key] = self._read(scores, cell.set)
+                    if not read[key].table:  # it has no such mixtures
+                        continue
+                    if first:
                         place = scores.relative_to(path).as_posix()
                         places = self._sets.setdefault(cell.set, {})
-                        places.setdefault(place, []).append(read[scores])
+                        places.setdefault(place, []).append(read[key])
                     run = Run(match[4] or "", draw)
-                    self._experiments.setdefault(cell, {})[run] = read[scores]
+                    self._experiments.setdefault(cell, {})[run] = read[key]
             if len(read) > before:
                 self.directories.append(path)
+                if any(cell.method == match[2] and not cell.untrained for cell in cells):
+                    self.trained.append(path)
             else:
                 self.unscored.append(path.name)
         if not read:
@@ -216,6 +227,27 @@ class Study:
                 f"{', '.join(kinds)}, with {FILE} (score writes it) in one of {', '.join(places)}"
                 + (f"; there are some of {', '.join(found)}" if found else "")
             )
+
+    def _read(self, directory: Path, test_set: str) -> ScoredExperiment:
+        scored = read_experiment(directory.parents[1], directory.name)
+        sources = self.paper.sets[test_set].sources
+        if sources is None:
+            return scored
+        few, many = sources
+        counts = {name: next(iter(rows.values())).count for name, rows in scored.table.items()}
+        if not any(counts.values()):
+            raise TSXError(f"{scored.path}: no column count, by which {test_set} is chosen")
+        table = {name: scored.table[name] for name in counts if few <= (counts[name] or 0) <= many}
+        return dataclasses.replace(scored, table=table)
+
+    def _sides(self, claim: Claim, metric: Metric) -> List[Dict[Run, Answers]]:
+        """The runs of both; what is not trained has the same answers in each run of the other."""
+        cells = claim.above, claim.below
+        sides = [self.runs(cell, metric) for cell in cells]
+        return [
+            dict.fromkeys(other, next(iter(own.values()))) if cell.untrained and own else own
+            for cell, own, other in zip(cells, sides, reversed(sides))
+        ]
 
     def _queried(self, cell: Cell) -> Dict[Run, ScoredExperiment]:
         runs = self._experiments.get(cell, {})

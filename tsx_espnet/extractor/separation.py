@@ -105,20 +105,32 @@ class Pass(torch.nn.Module):
         return self._encode(mixture / level, lengths, level, None, sources)
 
     def again(
-        self, encoded: Encoded, estimates: torch.Tensor, condition: ConditionEmbedding
-    ) -> torch.Tensor:
-        """The outputs of a later pass, given those of the one before: (B, M, T) -> (B, M, T).
+        self,
+        encoded: Encoded,
+        estimates: torch.Tensor,
+        condition: ConditionEmbedding,
+        heard: Optional[ConditionEmbedding] = None,
+    ) -> Tuple[torch.Tensor, ConditionEmbedding]:
+        """The outputs of a later pass, given those of the one before, and its condition.
 
         It hears a condition of its own, or has that of the first pass.
+
+        Args:
+            heard: a condition in place of these.
+
+        Shape:
+            estimates (B, M, T) -> (B, M, T)
         """
         if self.stop_gradient:
             estimates = estimates.detach()
         estimates = estimates / encoded.level.unsqueeze(1)
         encoded = self._encode(*encoded[:3], estimates, encoded.sources)
-        if self.conditioners:
+        if heard is not None:
+            condition = heard
+        elif self.conditioners:
             (name,) = self.conditioners
             condition = self.hear(encoded, name)
-        return self.run(encoded, condition)
+        return self.run(encoded, condition), condition
 
     def hear(self, encoded: Encoded, name: str) -> ConditionEmbedding:
         """A heard condition of all mixtures, from waveforms where the mixture has unit RMS."""

@@ -1,33 +1,15 @@
 """Sudo rm -rf: an extractor with a condition, a separator without one (ESPnet's task ``enh``)."""
 
-import inspect
-from collections import OrderedDict
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
-from espnet2.enh.separator.abs_separator import AbsSeparator
 
 from tsx_espnet.conditioner.embedding import ConditionEmbedding
 from tsx_espnet.extractor.abs_extractor import AbsTSXExtractor
+from tsx_espnet.extractor.mask_separator import MaskSeparator
 from tsx_espnet.layers.fusion import FiLM
 from tsx_espnet.layers.sudormrf import SudoRMRF
-
-SIZES = [
-    parameter
-    for name, parameter in inspect.signature(SudoRMRF).parameters.items()
-    if name not in ("input_dim", "num_masks", "condition_dim", "further_dim")
-]
-
-
-def with_sizes(init: Callable) -> Callable:
-    """Give an ``__init__`` with ``**sizes`` a signature that names those of ``SudoRMRF``.
-
-    ESPnet lists the options of a part by its signature; their defaults are in ``SudoRMRF`` alone.
-    """
-    signature = inspect.signature(init)
-    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    init.__signature__ = signature.replace(parameters=[*own, *SIZES])
-    return init
+from tsx_espnet.parts import with_options_of
 
 
 class SudoRMRFExtractor(AbsTSXExtractor):
@@ -47,7 +29,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
 
     accepts = FiLM.accepts
 
-    @with_sizes
+    @with_options_of(SudoRMRF, "num_masks")
     def __init__(
         self,
         input_dim: int,
@@ -82,7 +64,7 @@ class SudoRMRFExtractor(AbsTSXExtractor):
         return self.masked(feature).unsqueeze(1) * masks
 
 
-class SudoRMRFSeparator(AbsSeparator):
+class SudoRMRFSeparator(MaskSeparator):
     """One mask per source, without a condition; train it with ESPnet's ``pit`` loss wrapper.
 
     Args:
@@ -91,21 +73,6 @@ class SudoRMRFSeparator(AbsSeparator):
         sizes: see ``tsx_espnet.layers.sudormrf.SudoRMRF``.
     """
 
-    @with_sizes
+    @with_options_of(SudoRMRF, "num_masks", "condition_dim", "further_dim")
     def __init__(self, input_dim: int, num_spk: int = 2, **sizes: Any):
-        super().__init__()
-        self._num_spk = num_spk
-        self.network = SudoRMRF(input_dim, num_masks=num_spk, **sizes)
-
-    def forward(
-        self, input: torch.Tensor, ilens: torch.Tensor, additional: Optional[Dict] = None
-    ) -> Tuple[List[torch.Tensor], torch.Tensor, OrderedDict]:
-        masks = self.network(input)
-        others = OrderedDict(
-            (f"mask_spk{index + 1}", masks[:, index]) for index in range(self._num_spk)
-        )
-        return [input * mask for mask in others.values()], ilens, others
-
-    @property
-    def num_spk(self) -> int:
-        return self._num_spk
+        super().__init__(SudoRMRF(input_dim, num_masks=num_spk, **sizes), num_spk)

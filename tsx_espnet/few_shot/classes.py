@@ -19,13 +19,12 @@ from typing import Dict, List, Mapping, Sequence
 import numpy as np
 import torch
 
-from tsx_espnet.build import build_criterions
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import progress
 from tsx_espnet.conditioner.onehot import OneHotConditioner
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE, find
 from tsx_espnet.conditions.enrollment import Recordings, recording_paths
-from tsx_espnet.criterion.distance import Distance
+from tsx_espnet.criterion.distance import Distance, build_criterions
 from tsx_espnet.errors import TSXError
 from tsx_espnet.experiment import Experiment
 from tsx_espnet.few_shot.mixtures import AdaptationMixture, AdaptationOptions

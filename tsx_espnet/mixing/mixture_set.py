@@ -93,9 +93,26 @@ class MixtureSet:
                     raise TSXError(f"{where}: {name} is a mixture and a target of another")
         return dict(sorted(names.items()))
 
+    @functools.cached_property
+    def components(self) -> Dict[str, Tuple[str, int]]:
+        """Name -> its mixture and component, of the targets and of all that is not queried.
+
+        The components without a query are what a model that asks for nothing is scored by too.
+        """
+        names = {
+            plan.target_name(number): (name, number)
+            for name, plan in self.plans.items()
+            for number in range(len(plan.partition))
+        }
+        for name in names.keys() & self.plans.keys():
+            if names[name][0] != name:
+                where = self.directory / PLANS
+                raise TSXError(f"{where}: {name} is a mixture and a component of another")
+        return dict(sorted(names.items()))
+
     def mixture_of(self, name: str) -> str:
-        """The id of the mixture of a target."""
-        return name if name in self._tables[MIXTURE.file] else self.targets[name][0]
+        """The id of the mixture of a target or component."""
+        return name if name in self._tables[MIXTURE.file] else self._place(name)[0]
 
     def paths(self, sound: DataEntry) -> Dict[str, str]:
         """Id -> audio file of one of ``SOUNDS``, or of ``SOURCES``."""
@@ -112,7 +129,7 @@ class MixtureSet:
         mixture = self.mixture_of(name)
         if mixture != name and sound in ESTIMATES:
             sources = self.read(SOURCES, mixture, dtype, **expected)
-            target = sources[:, self.targets[name][1]]
+            target = sources[:, self._place(name)[1]]
             if sound is TARGET:
                 return target
             return self.read(MIXTURE, mixture, dtype, **expected) - target
@@ -136,7 +153,7 @@ class MixtureSet:
 
     def members(self, name: str) -> Tuple[Placement, ...]:
         """The sources of a target."""
-        mixture, component = self.targets[name]
+        mixture, component = self._place(name)
         return self.plans[mixture].members(component)
 
     def label(self, name: str) -> str:
@@ -195,6 +212,9 @@ class MixtureSet:
                 )
             queries[ENROLLMENT][name] = json.dumps(paths[:num_enrollments])
         return queries
+
+    def _place(self, name: str) -> Tuple[str, int]:
+        return self.targets[name] if name in self.targets else self.components[name]
 
     @functools.cached_property
     def _queries(self) -> Tuple[Query, ...]:

@@ -10,6 +10,12 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.mixing.render import Rendered
 
+# what holds of a mixture, not of its sources
+_OF_MIXTURES = (
+    *("conditions", "snr", "overlap", "background"),
+    *("enrollments", "components", "queries"),
+)
+
 
 class PlannedMixtures:
     """Plays plans in an order that is drawn anew for each (seed, epoch).
@@ -22,10 +28,13 @@ class PlannedMixtures:
         clips: what they are made from.
         noise: recordings of noise, if backgrounds are made from them.
         examples: what enrollments are taken from, if not from ``clips``.
+        remix: exchange the first sources (FUSS: backgrounds) of the plans: each is played once with
+            the further sources of another plan, drawn anew as the order is.
 
     Raises:
         TSXError: if there is no plan, or one needs a clip that is not there or is too short, or
-            the first one cannot be rendered.
+            the first one cannot be rendered; to ``remix``, if their lengths differ or more is known
+            of one than its sources.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class PlannedMixtures:
         clips: ClipSet,
         noise: Optional[ClipSet] = None,
         examples: Optional[ClipSet] = None,
+        remix: bool = False,
     ):
         if not plans:
             raise TSXError("expected one plan or more, found none")
@@ -41,10 +51,11 @@ class PlannedMixtures:
         self.clips = clips
         self.noise = noise
         self.examples = examples or clips
+        self.remix = remix
         for plan in plans:
             self._check(plan)
         self.render(plans[0])  # are these the clips, and is there noise?
-        self._order: Tuple[Tuple[int, ...], np.ndarray] = ((), np.zeros(0, dtype=np.int64))
+        self._order: Tuple[Tuple[int, ...], np.ndarray] = ((), np.zeros((2, 0), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.plans)
@@ -60,8 +71,15 @@ class PlannedMixtures:
         order = (seed, epoch, turn)
         if self._order[0] != order:
             rng = np.random.default_rng(np.random.SeedSequence(order))
-            self._order = (order, rng.permutation(len(self.plans)))
-        plan = self.plans[self._order[1][place]]
+            orders = [rng.permutation(len(self.plans)) for _ in range(2)]
+            self._order = (order, np.stack(orders))
+        first, further = self._order[1][:, place]
+        plan = self.plans[first]
+        if self.remix:
+            other = self.plans[further]
+            sources = (plan.sources[0], *other.sources[1:])
+            name_of_both = f"{plan.id}+{other.id}"
+            plan = dataclasses.replace(plan, id=name_of_both, sources=sources, target=0)
         plan = dataclasses.replace(plan, seed=seed, epoch=epoch, index=index)
         return plan if name is None else plan.renamed(name)
 
@@ -70,6 +88,8 @@ class PlannedMixtures:
         return Rendered.of(plan, self.clips, self.noise, self.examples)
 
     def _check(self, plan: Plan) -> None:
+        if self.remix:
+            self._check_remix(plan)
         used = [(self.clips, one) for one in plan.sources]
         used += [(self.examples, one) for one in plan.enrollments]
         for clips, one in used:
@@ -83,3 +103,14 @@ class PlannedMixtures:
                     f"{plan.id}: needs samples {one.start} to {end} of clip {one.clip!r}, which "
                     f"has {total} in {clips}"
                 )
+
+    def _check_remix(self, plan: Plan) -> None:
+        length = self.plans[0].num_samples
+        if plan.num_samples != length:
+            raise TSXError(
+                f"remix: {plan.id}: expected {length} samples as {self.plans[0].id}, found "
+                f"{plan.num_samples}"
+            )
+        known = [name for name in _OF_MIXTURES if getattr(plan, name) not in (None, (), {})]
+        if known:
+            raise TSXError(f"remix: {plan.id}: expected sources alone, found {', '.join(known)}")

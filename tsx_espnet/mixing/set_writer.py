@@ -15,6 +15,7 @@ from tsx_espnet.audio import HEADER_BYTES, write_float_wav
 from tsx_espnet.checks import check_at_least
 from tsx_espnet.cli import ALL, Jobs, progress
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.clip_tables import is_shipped
 from tsx_espnet.conditions import ENROLLMENT, NOT_APPLICABLE
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.data_table import (
@@ -52,6 +53,14 @@ def write_mixtures(
     def plan_of(number: int) -> Plan:
         return sampler.draw(seed, 0, number, f"mix{number + 1:0{width}d}")
 
+    facts = drawn_facts(sampler, num_mixtures, seed)
+    clips = (sampler.clips, sampler.noise, sampler.examples)
+    further = sampler.config.has_sources
+    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
+
+
+def drawn_facts(sampler: Sampler, num_mixtures: int, seed: int) -> Dict[str, Any]:
+    """What determines the mixtures that are drawn, but for the clips."""
     config = sampler.config.to_dict()
     del config["superclasses"]  # a path; what it holds counts
     (config["background"] or {}).pop("noise", None)
@@ -64,9 +73,7 @@ def write_mixtures(
     }
     if sampler.new_classes is not None:
         facts.update(new_classes=sampler.new_classes, target=sampler.target)
-    clips = (sampler.clips, sampler.noise, sampler.examples)
-    further = sampler.config.has_sources
-    WrittenMixtures(out, facts, plan_of, num_mixtures, *clips, further=further).write(jobs)
+    return facts
 
 
 def rebuild(
@@ -77,7 +84,8 @@ def rebuild(
     noise: Optional[ClipSet] = None,
     examples: Optional[ClipSet] = None,
 ) -> None:
-    """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it).
+    """Make a set again from its plans (``mixtures.jsonl`` or the directory that holds it), or make
+    one of mixtures as shipped.
 
     Raises:
         TSXError: if a plan is bad, or the clips are not those that it was made from.
@@ -93,7 +101,8 @@ def rebuild(
     render_sources(plans[0], clips, noise)  # are these the clips? before anything is written
     facts: Dict[str, Any] = {"plans": of_plans}
     further = any(plan.components or plan.further for plan in plans)
-    if not further and (path.parent / SOURCES.file).is_file():
+    has_sources = (path.parent / SOURCES.file).is_file() or is_shipped(path.parent)
+    if not further and has_sources:
         facts["write_sources"] = further = True
     plan_of, number = plans.__getitem__, len(plans)
     used = (clips, noise, examples)

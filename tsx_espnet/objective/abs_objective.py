@@ -1,16 +1,17 @@
 """The base class of all objectives."""
 
 from abc import ABC, abstractmethod
-from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 
 from tsx_espnet.checks import one_of
-from tsx_espnet.conditioner.embedding import ConditionEmbedding
+from tsx_espnet.conditioner.embedding import AbsConditioner, ConditionEmbedding
 from tsx_espnet.criterion.distance import Distance
 from tsx_espnet.objective.references import References
 
-Separate = Callable[[ConditionEmbedding, torch.Tensor], Sequence[torch.Tensor]]
+Passes = List[Tuple[torch.Tensor, ConditionEmbedding]]
+Separate = Callable[[ConditionEmbedding, torch.Tensor], Passes]
 
 
 class AbsObjective(torch.nn.Module, ABC):
@@ -38,12 +39,20 @@ class AbsObjective(torch.nn.Module, ABC):
         """Loss of a batch of B items, and what the log shows of it.
 
         Args:
-            separate: ``(condition, rows) -> waveforms (R, M, T)``, once for each iteration of the
-                model; the condition is that of the ``rows`` (R,), indices of items.
+            separate: ``(condition, rows) -> [(waveforms (R, M, T), condition)]``, the outputs of
+                each pass of the model and the condition that it had; the condition is that of
+                the ``rows`` (R,), indices of items.
             conditions: C conditions by name, each for all items.
             references: of all items.
             criterion: D.
             mixture_criterion: D_x, of the mixture and the sum of the outputs.
+        """
+
+    def check_heard(self, passes: Sequence[Mapping[str, AbsConditioner]]) -> None:
+        """For subclasses: raise ``TSXError`` if they cannot train what the passes of a model hear.
+
+        Args:
+            passes: the conditioners of each, by name of the condition.
         """
 
     def _check_name(self, name: str, option: str) -> str:

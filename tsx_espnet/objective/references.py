@@ -36,12 +36,14 @@ class References(NamedTuple):
         active: (Q, S) bool: the sources that are there; the others are zeros.
         mixture: (Q, T).
         queries: None for one query a mixture, for a whole source.
+        lengths: (Q,) samples, beyond which all is zero; None if nothing is padded.
     """
 
     sources: torch.Tensor
     active: torch.Tensor
     mixture: torch.Tensor
     queries: Optional[Queries] = None
+    lengths: Optional[torch.Tensor] = None
 
     @classmethod
     def of(

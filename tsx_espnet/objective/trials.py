@@ -74,7 +74,7 @@ class Trials:
         unordered = choice == self._unconditional
         some_unordered = bool(unordered.any())
         loss = 0.0
-        for outputs in self._separate(self.condition(choice, rows), rows):
+        for outputs, _ in self._separate(self.condition(choice, rows), rows):
             estimates = outputs
             if outputs.shape[1] > sources.shape[1]:
                 estimates = target_and_rest(outputs)
@@ -93,24 +93,12 @@ class Trials:
         """Of D of each source that counts."""
         return (1.0, *([self._other_weight] * (num_sources - 1) if self._other_weight else ()))
 
-    @torch.no_grad()
-    def _assigned(self, sources, outputs, mixture) -> torch.Tensor:
-        """The output of each source: (R, S)."""
-        weights = self._weights(sources.shape[1])
-        cost = sources.new_zeros(*sources.shape[:2], outputs.shape[1])
-        for source, weight in enumerate(weights):
-            for output in range(outputs.shape[1]):
-                cost[:, source, output] = weight * self._criterion.cost(
-                    sources[:, source], outputs[:, output], mixture
-                )
-        return assign(cost)
-
     def _ordered(self, sources, outputs, mixture, unordered) -> torch.Tensor:
         """The outputs of ``unordered`` pairs as they are assigned to the sources: (R, S, T)."""
         fixed = torch.arange(sources.shape[1], device=sources.device)
-        order = torch.where(
-            unordered.unsqueeze(1), self._assigned(sources, outputs, mixture), fixed
-        )
+        weights = self._weights(sources.shape[1])
+        best = best_order(self._criterion, sources, outputs, mixture, weights)
+        order = torch.where(unordered.unsqueeze(1), best, fixed)
         return outputs.gather(1, order.unsqueeze(-1).expand(-1, -1, outputs.shape[-1]))
 
     def condition(self, choice: torch.Tensor, rows: torch.Tensor) -> ConditionEmbedding:
@@ -151,6 +139,31 @@ class Trials:
                 share = (best == index).to(self.loss.dtype).mean()
             stats[f"best_{name}"] = share
         return {**stats, **self.extra}
+
+
+@torch.no_grad()
+def best_order(
+    criterion: Distance,
+    sources: torch.Tensor,
+    outputs: torch.Tensor,
+    mixture: torch.Tensor,
+    weights: Sequence[float],
+) -> torch.Tensor:
+    """The output of each source, all different, that together cost least: (R, S).
+
+    Args:
+        weights: of the first sources; the others cost nothing.
+
+    Shape:
+        sources (R, S, T), outputs (R, M, T), mixture (R, T)
+    """
+    cost = sources.new_zeros(*sources.shape[:2], outputs.shape[1])
+    for source, weight in enumerate(weights):
+        for output in range(outputs.shape[1]):
+            cost[:, source, output] = weight * criterion.cost(
+                sources[:, source], outputs[:, output], mixture
+            )
+    return assign(cost)
 
 
 class TrialsObjective(AbsObjective):

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import logging
 from abc import ABC
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
@@ -38,9 +39,19 @@ class AbsPretrained(torch.nn.Module, ABC):
         waveform = waveform.to(next(self.parameters()).dtype)
         if fs in (None, self.fs):
             return waveform
+        if fs < self.fs:
+            _warn_of_rate(type(self).__name__, self.fs, fs)
         from torchaudio.functional import resample
 
         return resample(waveform, fs, self.fs)
+
+
+@functools.lru_cache(maxsize=None)  # once in a process
+def _warn_of_rate(network: str, fs: int, lower: int) -> None:
+    logging.warning(
+        f"{network} was trained at {fs} Hz: of sounds at {lower} Hz it hears nothing above "
+        f"{lower / 2000:g} kHz; prefer one of that rate"
+    )
 
 
 def without_autocast(method: Callable) -> Callable:

@@ -40,13 +40,18 @@ class WindowClassifier(AbsClassifier):
 
     Args:
         window, hop: in seconds.
+        level: factor of the waveforms. Models let classifiers hear mixtures at unit RMS, which is
+            louder than the recordings that most were trained on.
 
     Raises:
         ValueError: if they are not above 0.
     """
 
-    def __init__(self, window: float, hop: float, fs: int):
+    def __init__(self, window: float, hop: float, fs: int, level: float = 1.0):
         super().__init__()
+        if not level > 0:
+            raise ValueError(f"level: expected a factor above 0, found {level}")
+        self.level = level
         for name, seconds in (("window", window), ("hop", hop)):
             if not round(seconds * fs) >= 1:
                 raise ValueError(f"{name}: expected seconds, at least 1 / {fs}, found {seconds}")
@@ -60,7 +65,7 @@ class WindowClassifier(AbsClassifier):
 
     @without_autocast
     def forward(self, waveform: torch.Tensor, fs: Optional[int] = None) -> torch.Tensor:
-        waveform = self.heard(waveform, fs)
+        waveform = self.level * self.heard(waveform, fs)
         num_samples = waveform.shape[1]
         window = min(self.window, num_samples)
         num_frames = -(-num_samples // self.hop)
@@ -78,7 +83,7 @@ class AudioSpectrogramTransformer(WindowClassifier):
 
     Args:
         directory: as ``save_pretrained`` of the model and of ``ASTFeatureExtractor`` write it.
-        window, hop: in seconds.
+        window, hop, level: see ``WindowClassifier``.
 
     Raises:
         TSXError: if it cannot be loaded.
@@ -88,9 +93,11 @@ class AudioSpectrogramTransformer(WindowClassifier):
 
     files = ("*.json", "*.safetensors")
 
-    def __init__(self, directory: Path, window: float = 10.24, hop: float = 10.24):
+    def __init__(
+        self, directory: Path, window: float = 10.24, hop: float = 10.24, level: float = 1.0
+    ):
         extractor = load_extractor("ASTFeatureExtractor", directory)
-        super().__init__(window, hop, extractor.sampling_rate)
+        super().__init__(window, hop, extractor.sampling_rate, level)
         self.frame, self.step = self.fs // 40, self.fs // 100  # 25 and 10 ms
         filters = kaldi_filters(self.frame, extractor.num_mel_bins, self.fs)
         self.register_buffer("filters", filters)

@@ -20,7 +20,7 @@ class Cnn14(WindowClassifier):
     Args:
         directory: with one checkpoint (``.pth``, or its state dict as ``.safetensors``) and
             AudioSet's ``class_labels_indices.csv``.
-        window, hop: in seconds.
+        window, hop, level: see ``WindowClassifier``.
 
     Raises:
         TSXError: if a file is missing or damaged, or the checkpoint is of another network.
@@ -34,7 +34,9 @@ class Cnn14(WindowClassifier):
     POOLED = (2, 2, 2, 2, 2, 1)  # frames by each block
     CHANNELS = (1, 64, 128, 256, 512, 1024, 2048)
 
-    def __init__(self, directory: Path, window: float = 0.96, hop: float = 0.48):
+    def __init__(
+        self, directory: Path, window: float = 0.96, hop: float = 0.48, level: float = 1.0
+    ):
         paths = find_files(directory, ("*.pth", "*.safetensors"))
         if len(paths) != 1:
             found = ", ".join(path.name for path in paths) or "none"
@@ -44,7 +46,7 @@ class Cnn14(WindowClassifier):
         n_fft = 2 * (len(filters) - 1) if filters is not None and filters.dim() == 2 else 0
         if n_fft not in self.RATES or "fc_audioset.weight" not in state:
             raise TSXError(f"{paths[0]}: expected the weights of CNN14 of PANNs")
-        super().__init__(window, hop, self.RATES[n_fft])
+        super().__init__(window, hop, self.RATES[n_fft], level)
         self.step = self.fs // 100
         self.register_buffer("filters", filters)
         self.bn0 = torch.nn.BatchNorm2d(filters.shape[1])

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Sequence, Union
 
 from tsx_espnet.checks import Fields, check_at_least
 from tsx_espnet.clips.clip_set import ClipSet
+from tsx_espnet.clips.clip_tables import is_shipped
 from tsx_espnet.errors import TSXError
 from tsx_espnet.mixing.config import MixingConfig
 from tsx_espnet.mixing.data_table import FURTHER
@@ -16,7 +17,7 @@ from tsx_espnet.mixing.planned import PlannedMixtures
 from tsx_espnet.mixing.render import Draws
 from tsx_espnet.mixing.sampler import Sampler
 from tsx_espnet.mixing.streams import Streams
-from tsx_espnet.tables import digest, read_yaml
+from tsx_espnet.tables import PathLike, digest, read_yaml
 from tsx_espnet.vocabulary import takes_of
 
 
@@ -114,7 +115,7 @@ def open_draws(args: argparse.Namespace) -> Draws:
     if args.train_plans is not None:
         noise = None if args.background_noise is None else ClipSet(args.background_noise)
         clips = ClipSet(args.train_clips, interference=args.interference)
-        return PlannedMixtures(_read_plans(args), clips, noise)
+        return PlannedMixtures(_read_plans(args), clips, noise, remix=args.remix)
     clips = ClipSet(args.train_clips, classes=labels)
     return Sampler(clips, MixingConfig.from_dict(args.mixing_conf))
 
@@ -122,12 +123,13 @@ def open_draws(args: argparse.Namespace) -> Draws:
 def wants_all_sources(args: argparse.Namespace) -> bool:
     """Whether batches have all sources of each mixture, as a set with ``write_sources`` has."""
     if args.train_plans is not None:
-        return has_queries(args.train_mixtures)
+        mixtures = Path(args.train_mixtures)
+        return has_queries(mixtures) or is_shipped(mixtures)
     confs = [args.mixing_conf, *(stream["mixing_conf"] for stream in args.stream_confs or ())]
     return any(conf is not None and conf.get("write_sources", False) for conf in confs)
 
 
-def has_queries(mixtures: str) -> bool:
+def has_queries(mixtures: PathLike) -> bool:
     """Whether a mixture set has all sources and queries of its mixtures."""
     return all((Path(mixtures) / row.file).is_file() for row in FURTHER)
 

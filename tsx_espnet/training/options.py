@@ -99,8 +99,15 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--train_mixtures",
         type=str_or_none,
-        help="a mixture set: its plans are mixed again from --train_clips, in another order in "
-        "each epoch (instead of --mixing_config)",
+        help="a mixture set, or mixtures as shipped: its plans are mixed again from --train_clips, "
+        "in another order in each epoch (instead of --mixing_config)",
+    )
+    group.add_argument(
+        "--remix",
+        type=str2bool,
+        default=False,
+        help="in each epoch, exchange the first sources (FUSS: backgrounds) of the mixtures of "
+        "--train_mixtures",
     )
     group.add_argument(
         "--train_streams",
@@ -223,6 +230,8 @@ def _check_sources(args: argparse.Namespace) -> None:
     for option in ("background_noise", "interference", "train_mixtures"):
         if args.train_clips is None and getattr(args, option) is not None:
             raise TSXError(f"--{option} is for mixtures of --train_clips, which is missing")
+    if args.remix and args.train_mixtures is None:
+        raise TSXError("--remix is for --train_mixtures, which is missing")
     if args.valid_mixtures is not None:
         mixtures = Path(args.valid_mixtures) / MIXTURE.file
         if not mixtures.is_file():

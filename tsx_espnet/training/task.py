@@ -1,11 +1,11 @@
 """Target sound extraction as an ESPnet task."""
 
 import argparse
+import functools
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.tasks.abs_task import IteratorOptions
 from espnet2.tasks.enh import decoder_choices, encoder_choices
 from espnet2.tasks.enh_tse import extractor_choices
 from espnet2.torch_utils.initialize import initialize
@@ -21,7 +21,7 @@ from tsx_espnet.model import ESPnetTSXModel
 from tsx_espnet.objective.abs_objective import AbsObjective
 from tsx_espnet.pretrained.frozen import pretrained_kept
 from tsx_espnet.training.draws import open_draws, wants_all_sources
-from tsx_espnet.training.examples import Collate, TSXPreprocessor
+from tsx_espnet.training.examples import Collate, TSXPreprocessor, values_of
 from tsx_espnet.training.frozen_parts import keep_frozen_parts, read_vocabulary
 from tsx_espnet.training.iterator import MixtureIterFactory
 from tsx_espnet.training.options import (
@@ -177,22 +177,11 @@ class TSXTask(ReliableTask):
     ) -> AbsIterFactory:
         if mode != "train" or (args.train_clips is None and args.train_streams is None):
             return super().build_iter_factory(args, distributed_option, mode, kwargs)
-        options: IteratorOptions = cls.build_iter_options(args, distributed_option, mode)
-        world_size = distributed_option.dist_world_size if options.distributed else None
-        num_mixtures = args.mixtures_per_epoch
-        if args.drop_last_iter:
-            num_mixtures -= num_mixtures % options.batch_size
-        return MixtureIterFactory(
+        return MixtureIterFactory.of_task(
             open_draws(args),
-            options.preprocess_fn,
-            options.collate_fn,
-            num_mixtures=num_mixtures,
-            batch_size=options.batch_size,
-            seed=args.seed,
-            num_workers=args.num_workers,
-            rank=(distributed_option.dist_rank or 0) if world_size else 0,
-            world_size=world_size or 1,
-            num_iters_per_epoch=options.num_iters_per_epoch,
-            pin_memory=args.ngpu > 0,
-            all_sources=wants_all_sources(args),
+            args,
+            cls.build_iter_options(args, distributed_option, mode),
+            distributed_option,
+            args.mixtures_per_epoch,
+            values=functools.partial(values_of, all_sources=wants_all_sources(args)),
         )

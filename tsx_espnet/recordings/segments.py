@@ -12,15 +12,91 @@ CROSSFADE = 1.0  # seconds
 Progress = Callable[[List[int]], Iterable[int]]
 
 
+def lengths(fs: int) -> Tuple[int, int]:
+    """Samples of a segment, and of what it shares with the next one, at ``fs`` Hz."""
+    return int(SEGMENT * fs), int(CROSSFADE * fs)
+
+
 class RecordingInSegments:
     """One recording passing through a model: resampled, and cut into segments.
 
     Neighbouring segments of 20 s share one second, over which one is faded into the next.
 
     Args:
-        extract: (n,) -> (n,), for any n up to 20 s at the model's rate.
+        extract: (n, C) -> (n, K), K signals from a segment, for any n up to 20 s at the model's
+            rate; called for one segment after the other.
+        split: (m, C) of the mixture and (m, K) of these signals, at its rate -> its parts, (m, C)
+            each.
         model_fs: the model's rate in Hz.
         fs: the recording's.
+        channels: C.
+        signals: K; by default C.
+    """
+
+    def __init__(
+        self,
+        extract: Callable[[np.ndarray], np.ndarray],
+        split: Callable[[np.ndarray, np.ndarray], Tuple[np.ndarray, ...]],
+        model_fs: int,
+        fs: float,
+        channels: int,
+        signals: Optional[int] = None,
+    ):
+        self.extract, self.split = extract, split
+        self.segment, self.fade = lengths(model_fs)
+        signals = channels if signals is None else signals
+        self.resample = fs != model_fs
+        if self.resample:
+            self.down = soxr.ResampleStream(fs, model_fs, channels, dtype="float32")
+            self.up = soxr.ResampleStream(model_fs, fs, signals, dtype="float32")
+        self.mixture = np.zeros((0, channels), dtype=np.float32)  # at fs, not given back yet
+        self.heard = self.mixture  # at the model's rate, not extracted yet
+        self.signals = self.nothing = np.zeros((0, signals), dtype=np.float32)  # as the mixture
+        self.tail: Optional[np.ndarray] = None  # to be faded into the next segment
+
+    def push(
+        self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
+    ) -> Tuple[np.ndarray, ...]:
+        """As much of all parts as is ready: (n, C) -> (m, C) each."""
+        self.mixture = _join(self.mixture, block)
+        heard = self.down.resample_chunk(block, last) if self.resample else block
+        signals = self._segments(heard, last, progress)
+        if self.resample:
+            signals = self.up.resample_chunk(signals, last)
+        signals = _join(self.signals, signals)
+        ready = len(self.mixture) if last else min(len(self.mixture), len(signals))
+        mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
+        self.signals = signals[ready:]
+        missing = max(0, ready - len(signals))  # resampling may round down
+        padding = np.zeros((missing, signals.shape[1]), dtype=np.float32)
+        return self.split(mixture, _join(signals[:ready], padding))
+
+    def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
+        heard = _join(self.heard, heard)
+        if last and not len(heard):  # shorter than one sample at the model's rate
+            return self.nothing
+        # a segment that is not the last one has a successor, which needs more than the fade
+        end = max(1, len(heard) - self.fade) if last else max(0, len(heard) - self.segment)
+        hop = self.segment - self.fade
+        starts = list(range(0, end, hop))
+        self.heard = heard[len(starts) * hop :]
+        found = [self.nothing]
+        for start in progress(starts) if starts else ():
+            signals = self.extract(heard[start : start + self.segment]) + 0.0
+            if self.tail is not None:
+                rise = np.linspace(0, 1, self.fade, dtype=np.float32)[:, None]
+                signals[: self.fade] = self.tail * (1 - rise) + signals[: self.fade] * rise
+            self.tail = signals[hop:]
+            found.append(signals if last and start == starts[-1] else signals[:hop])
+        return np.concatenate(found)
+
+
+class TargetInSegments(RecordingInSegments):
+    """A recording from which one sound is extracted: the parts are target and rest.
+
+    Args:
+        extract: (n,) -> (n,), applied to each channel.
+        model_fs, fs, channels: as above.
         negative: what is extracted is the rest.
     """
 
@@ -32,64 +108,26 @@ class RecordingInSegments:
         channels: int,
         negative: bool = False,
     ):
-        self.extract = extract
-        self.negative = negative
-        self.segment, self.fade = int(SEGMENT * model_fs), int(CROSSFADE * model_fs)
-        self.resample = fs != model_fs
-        if self.resample:
-            self.down = soxr.ResampleStream(fs, model_fs, channels, dtype="float32")
-            self.up = soxr.ResampleStream(model_fs, fs, channels, dtype="float32")
-        nothing = np.zeros((0, channels), dtype=np.float32)
-        self.mixture = self.target = nothing  # at fs, not given back yet
-        self.heard = nothing  # at the model's rate, not extracted yet
-        self.tail: Optional[np.ndarray] = None  # to be faded into the next segment
+        def extract_all(part: np.ndarray) -> np.ndarray:
+            return np.stack([extract(channel) for channel in part.T], axis=1)
 
-    def push(
-        self, block: np.ndarray, last: bool = False, progress: Progress = lambda starts: starts
-    ) -> Tuple[np.ndarray, np.ndarray]:
-        """As much of target and rest as is ready: (n, channels) -> (m, channels) each."""
-        self.mixture = _join(self.mixture, block)
-        heard = self.down.resample_chunk(block, last) if self.resample else block
-        target = self._segments(heard, last, progress)
-        if self.resample:
-            target = self.up.resample_chunk(target, last)
-        target = _join(self.target, target)
-        ready = len(self.mixture) if last else min(len(self.mixture), len(target))
-        mixture, self.mixture = self.mixture[:ready], self.mixture[ready:]
-        self.target = target[ready:]
-        missing = np.zeros_like(mixture[: max(0, ready - len(target))])  # resampling may round down
-        target = _join(target[:ready], missing)
-        parts = target, mixture - target
-        return parts[::-1] if self.negative else parts
+        def split(mixture: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, ...]:
+            parts = target, mixture - target
+            return parts[::-1] if negative else parts
 
-    def _segments(self, heard: np.ndarray, last: bool, progress: Progress) -> np.ndarray:
-        heard = _join(self.heard, heard)
-        if last and not len(heard):  # shorter than one sample at the model's rate
-            return heard
-        # a segment that is not the last one has a successor, which needs more than the fade
-        end = max(1, len(heard) - self.fade) if last else max(0, len(heard) - self.segment)
-        hop = self.segment - self.fade
-        starts = list(range(0, end, hop))
-        self.heard = heard[len(starts) * hop :]
-        targets = [heard[:0]]
-        for start in progress(starts) if starts else ():
-            part = heard[start : start + self.segment]
-            target = np.stack([self.extract(channel) for channel in part.T], axis=1) + 0.0
-            if self.tail is not None:
-                rise = np.linspace(0, 1, self.fade, dtype=np.float32)[:, None]
-                target[: self.fade] = self.tail * (1 - rise) + target[: self.fade] * rise
-            self.tail = target[hop:]
-            targets.append(target if last and start == starts[-1] else target[:hop])
-        return np.concatenate(targets)
+        super().__init__(extract_all, split, model_fs, fs, channels)
 
 
 def in_blocks(
     blocks: Iterable[np.ndarray], fs: float, start: Callable[[int], RecordingInSegments]
-) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """Target and rest of a recording of blocks (n,) or (n, channels), as soon as they are ready.
+) -> Iterator[Tuple[np.ndarray, ...]]:
+    """The parts of a recording of blocks (n,) or (n, channels), as soon as they are ready.
 
     Args:
         start: the number of channels -> the recording.
+
+    Shape:
+        (m,) or (m, channels) each part
 
     Raises:
         TSXError: for a block that ``check_mixture`` refuses or of another shape than the first, or
@@ -109,14 +147,14 @@ def in_blocks(
             raise TSXError(f"mixture: expected blocks of shape {wanted}, found {block.shape}")
         gathered.append(block.reshape(len(block), -1))
         if sum(map(len, gathered)) >= fs:  # a second at a time, however small the blocks
-            target, rest = recording.push(np.concatenate(gathered))
+            parts = recording.push(np.concatenate(gathered))
             gathered = []
-            if len(target):
-                yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+            if len(parts[0]):
+                yield tuple(part.reshape(-1, *shape) for part in parts)
     if recording is None:
         check_mixture(np.zeros(0), fs)  # raises
-    target, rest = recording.push(np.concatenate(gathered or [target[:0]]), last=True)
-    yield target.reshape(-1, *shape), rest.reshape(-1, *shape)
+    parts = recording.push(np.concatenate(gathered or [parts[0][:0]]), last=True)
+    yield tuple(part.reshape(-1, *shape) for part in parts)
 
 
 def check_mixture(mixture: np.ndarray, fs: float) -> np.ndarray:

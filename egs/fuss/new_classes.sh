@@ -1,0 +1,1 @@
+../TEMPLATE/new_classes.sh

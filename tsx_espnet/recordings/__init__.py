@@ -1,0 +1,1 @@
+"""Recordings of any length: cut into segments, their outputs in tracks, and what these hold."""
