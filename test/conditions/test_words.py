@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from tsx_espnet.conditions import Sources, phrase, phrases_of, read_conditions, synonyms, words
+from tsx_espnet.conditions import (
+    Sources,
+    first_name,
+    phrase,
+    phrases_of,
+    read_conditions,
+    synonyms,
+    words,
+)
 
 LABELS = (("Bark", "Dog", "Animal"), ("Meow", "Cat", "Animal"))
 
@@ -100,6 +108,20 @@ def test_the_name_of_a_drawn_label_fits_no_other_source():
     assert "text" not in read(labels, drawn=["Boat_and_Water_vehicle", "Boat"])
     labels = (("Boat",), ("Boat_and_Ship",))
     assert "text" not in read(labels, drawn=["Boat", "Boat_and_Ship"])
+
+
+@pytest.mark.parametrize(
+    "label, name",  # as in the list of the authors of the OCT paper
+    [
+        ("Bathtub_(filling_or_washing)", "bathtub"), ("Coin_(dropping)", "coin"),
+        ("Cupboard_open_or_close", "cupboard open or close"), ("Crying_and_sobbing", "crying"),
+        ("Fixed-wing_aircraft_and_airplane", "fixed-wing aircraft"), ("Tick-tock", "tick-tock"),
+        ("Motor_vehicle_(road)", "motor vehicle"), ("Rattle_(instrument)", "rattle"),
+        ("Whoosh_and_swoosh_and_swish", "whoosh"),
+    ],
+)  # fmt: skip
+def test_the_first_name_of_a_label(label, name):
+    assert first_name(label) == name
 
 
 def test_variants_of_the_drawn_label(synonym_file):

@@ -2,8 +2,17 @@
 
 Everything goes through the commands, from recordings of whole numbers to scores, so that no module
 need stay where it was. ``stored/unchanged.json`` holds sums that any machine must come near to, and
-hashes for machines of the kind that it was made on. To make it anew, after a change of what the
-models are meant to do: ``TSX_STORE_UNCHANGED=1 pytest test/espnet/test_unchanged.py``.
+hashes for machines of the kind that it was made on. To make all anew, after a change of what the
+models are meant to do: ``TSX_STORE_UNCHANGED=all pytest test/espnet/test_unchanged.py``. After one
+that rounds otherwise, ``TSX_STORE_UNCHANGED=hashes`` makes the hashes alone: sums and experiments
+remain those of before.
+
+Rounding has changed once. Two outputs that are made consistent in equal shares are computed from
+one decoding, (x ± D(a - b)) / 2, where it was two, and what precedes the first condition in the
+mask network is computed once for all conditions (``test/extractor/test_decoding.py`` compares with
+two decodings). At the sizes of ``egs/fsd50k``, the estimates of all methods differed from those of
+before by at most 7.1e-7 of their peak, the gradients of a step by 4.8e-7 of their norm. So all
+hashes of trained models are new, but for ``mixed``, which has one output.
 """
 
 import hashlib
@@ -23,7 +32,7 @@ from safetensors.numpy import save_file
 
 STORED = Path(__file__).parent / "stored"
 RECORDS = STORED / "unchanged.json"
-STORE = os.environ.get("TSX_STORE_UNCHANGED") == "1"
+STORE = os.environ.get("TSX_STORE_UNCHANGED", "")
 FS = 8000
 LABELS = {"bark": "Bark,Dog", "meow": "Meow,Cat", "rain": "Rain", "horn": "Horn,Vehicle"}
 CONV = {"channel": 16, "kernel_size": 16, "stride": 8}
@@ -139,6 +148,8 @@ def records():
     yield found
     if STORE:
         notes = {"machine": machine(), "hashes": found.hashes, "sums": found.sums}
+        if STORE == "hashes":
+            notes["sums"] = json.loads(RECORDS.read_text())["sums"]
         RECORDS.write_text(json.dumps(notes, indent=1) + "\n")
 
 
@@ -193,9 +204,11 @@ def weights(path):
 
 def compare(records, names):
     stored = json.loads(RECORDS.read_text())
-    for name in names:
+    for name in names if STORE != "all" else ():
         if name in records.sums:
             assert records.sums[name] == pytest.approx(stored["sums"][name], rel=1e-3), name
+    if STORE:
+        return
     if stored["machine"] != machine():
         pytest.skip(f"hashes are of {stored['machine']}, this is {machine()}")
     for name in names:
@@ -203,8 +216,7 @@ def compare(records, names):
 
 
 def test_clips_plans_and_mixtures(data, records):
-    if not STORE:
-        compare(records, ["clips", "plans", "mixtures"])
+    compare(records, ["clips", "plans", "mixtures"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -219,21 +231,18 @@ def test_gradients_a_resumed_training_and_estimates(run, data, records, tmp_path
     records.arrays(f"{method}: one step", weights(step / "1epoch.pth"))
     records.arrays(f"{method}: two epochs", weights(exp / "2epoch.pth"))
     records.audio(f"{method}: estimates", out.rglob("*.wav"))
-    if STORE:
+    if STORE == "all":
         keep_experiment(exp, STORED / method)
-    else:
-        compare(records, [name for name in records.hashes if name.startswith(f"{method}: ")])
+    compare(records, [f"{method}: {what}" for what in ("one step", "two epochs", "estimates")])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_experiment_from_before_is_loaded(run, data, records, tmp_path, method):
-    if STORE:
-        return
     out = tmp_path / "estimates"
     exp = STORED / method
     run("tsx_espnet.bin.infer", "--exp", exp, "--mixtures", data / "mixtures", "--out", out)
-    records.audio(f"{method}: estimates", out.rglob("*.wav"))
-    compare(records, [f"{method}: estimates"])
+    records.audio(f"{method}: estimates of before", out.rglob("*.wav"))
+    compare(records, [f"{method}: estimates of before"])
 
 
 def keep_experiment(exp, out):

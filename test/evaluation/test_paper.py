@@ -1,5 +1,6 @@
 """``paper.yaml``: the papers' numbers as printed, every printed pair a claim, mistakes by name."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.paper_yaml import read_paper
 
 ROOT = Path(__file__).parents[2]
-PAPERS = sorted([*ROOT.glob("egs/*/paper.yaml"), *ROOT.glob("egs/*/new_classes.yaml")])
+NAMES = ("paper.yaml", "controls.yaml", "new_classes.yaml")
+PAPERS = sorted(path for name in NAMES for path in ROOT.glob(f"egs/*/{name}"))
 FSD50K, FSDKAGGLE = (ROOT / f"egs/{name}/paper.yaml" for name in ("fsd50k", "fsdkaggle2018"))
 
 # the tables as printed, read off the pages a second time
@@ -103,18 +105,18 @@ def test_every_printed_pair_is_a_claim_once():
     """8 rows: 28 pairs a column; Tables 1 and 2 of SoundBeam: counted by hand."""
     groups = read_paper(FSD50K).all_claims()
     assert list(groups)[0] == "Primary contrasts"
-    # four of the primary contrasts are printed, in three columns
-    assert [len(group) for group in groups.values()] == [6 * 3, 84 - 4 * 3, 84, 6]
+    # five of the primary contrasts are printed, in three columns
+    assert [len(group) for group in groups.values()] == [9 * 3, 84 - 5 * 3, 84, 3]
     # Table 1: 3 + 3 in rows, 1 + 1 in columns; Table 2: 6 Seen, 10 for each K, 3 in each of 5 rows
     groups = read_paper(FSDKAGGLE).all_claims().values()
-    assert [len(group) for group in groups] == [8, 6 + 3 * 10 + 5 * 3, 7]
+    assert [len(group) for group in groups] == [11, 8 - 3, 6 + 3 * 10 + 5 * 3 - 8, 7]
     for path in PAPERS:
         every = [c for group in read_paper(path).all_claims().values() for c in group]
         assert len({frozenset((c.above, c.below)) for c in every}) == len(every)
         assert all(c.above.set == c.below.set for c in every)
 
 
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: "/".join(path.parts[-2:]))
 def test_rows_are_methods_and_columns_ways_of_mixing_of_the_recipe(path):
     paper, conf = read_paper(path), path.parent / "conf"
     methods = {f"method_{method}.yaml" for method in paper.methods()}
@@ -140,6 +142,26 @@ def test_the_runs_of_oct(capsys):
         for mixing in ("random", "same")
         for method in ("octpp", "pit")
     ]
+
+
+def test_the_controls_of_oct_are_printed_as_in_its_table(capsys):
+    """The same numbers for the same systems, and runs of sets that the paper does not have."""
+    path = FSD50K.parent / "controls.yaml"
+    runs = listed(capsys, path)
+    assert {(run[2], run[3]) for run in runs} == {
+        *(("random", "bits"), ("different", "bits")),
+        *(("random", "drawn"), ("different", "drawn"), ("same", "drawn")),
+    }
+    assert len(runs) == 2 * 3 + 3 * 4
+    table = read_paper(FSD50K).tables[0]
+    printed = {(row.name, row.printed) for row in table.rows}
+    drawn = read_paper(path).tables[1]
+    assert drawn.columns == tuple(f"{column}, drawn" for column in table.columns)
+    assert {(row.name, row.printed) for row in drawn.rows} < printed
+    known = read_paper(FSD50K)
+    assert {row.name for table in read_paper(path).tables for row in table.rows} <= {
+        row.name for table in known.tables for row in table.rows
+    }
 
 
 def test_the_runs_of_soundbeam(capsys):
@@ -228,6 +250,26 @@ def test_the_best_of_several_runs_is_of_an_ensemble(tmp_path):
     single = {"name": "Ours", "method": "oct", "condition": "text", "seeds": 2}
     with pytest.raises(TSXError, match="seeds: only with best_of"):
         write(tmp_path, set_to("systems", "best", value=single))
+
+
+def test_the_other_output_of_a_system(tmp_path):
+    rest = {"name": "Rest", "method": "oct", "condition": "text", "output": "rest"}
+    paper = write(tmp_path, set_to("systems", "best", value=rest))
+    cells = {row.name: row.cells[0] for row in paper.tables[0].rows}
+    assert cells["Rest"].output == "rest" and cells["Ours"].output == "target"
+    assert cells["Rest"] != cells["Ours"]
+    assert dataclasses.replace(cells["Rest"], output="target") == cells["Ours"]
+    with pytest.raises(TSXError, match="output: no estimate 'rests'; did you mean rest"):
+        write(tmp_path, set_to("systems", "best", value={**rest, "output": "rests"}))
+    several = {"name": "Best", "best_of": ["ours"], "output": "rest"}
+    with pytest.raises(TSXError, match="output: only of a single system, in SI-SDR"):
+        write(tmp_path, set_to("systems", "best", value=several))
+
+    def in_snr(found):
+        found["systems"]["best"], found["metric"] = rest, "SNR"
+
+    with pytest.raises(TSXError, match="output: only of a single system, in SI-SDR"):
+        write(tmp_path, in_snr)
 
 
 def set_to(*keys, value):

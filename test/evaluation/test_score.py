@@ -1,5 +1,6 @@
 """Stage 7 on a made-up experiment: the numbers, the jobs, and what is refused."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,10 +48,12 @@ def test_every_row_is_what_a_second_library_measures(experiment):
                 estimate(experiment, condition, row.mixture),
                 read_table(experiment.mixtures / "wav.scp")[row.mixture],
                 read_table(experiment.mixtures / "spk1.scp")[row.mixture],
+                read_table(experiment.estimates / condition / "spk2.scp")[row.mixture],
             )
         ]
         assert row.si_sdr == pytest.approx(theirs(read[0], read[2], True).item(), abs=2e-4)
         assert row.si_sdr_mixture == pytest.approx(theirs(read[1], read[2], True).item(), abs=2e-4)
+        assert row.rest_si_sdr == pytest.approx(theirs(read[3], read[2], True).item(), abs=2e-4)
         assert row.si_sdri == pytest.approx(row.si_sdr - row.si_sdr_mixture, abs=2e-4)
         assert None not in (row.snr, row.snr_mixture, row.sdr, row.sdr_mixture, row.sir, row.sar)
         if row.condition != "oracle":
@@ -107,6 +110,24 @@ def test_without_bss_eval_its_cells_are_empty(experiment):
     for row in scores_of(experiment):
         assert (row.sdr, row.sdr_mixture, row.sir, row.sar) == (None,) * 4
         assert row.si_sdr is not None and row.snr is not None
+
+
+def test_the_rest_is_measured_where_there_is_an_estimate_of_it(experiment):
+    (experiment.estimates / "text" / "spk2.scp").unlink()
+    path = read_table(experiment.estimates / "class" / "spk2.scp")["mix00000"]
+    soundfile.write(path, np.zeros(soundfile.info(path).frames), RATE, "FLOAT")
+    run(experiment, "--skip_bss")
+    for row in scores_of(experiment):
+        condition = row.value if row.condition == "oracle" else row.condition
+        silent = condition == "class" and row.mixture == "mix00000"
+        assert (row.rest_si_sdr is None) == (silent or condition == "text")
+        assert row.silent == ""
+    for condition in experiment.estimates.glob("*/spk2.scp"):
+        condition.unlink()
+    shutil.rmtree(experiment.estimates / "text")
+    (experiment.estimates / "scores.json").unlink()
+    run(experiment, "--skip_bss")
+    assert "rest_si_sdr" not in (experiment.estimates / "scores.csv").read_text()
 
 
 def test_conditions_that_were_not_extracted_are_left_out(make_experiment):

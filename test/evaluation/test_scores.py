@@ -30,6 +30,7 @@ score = st.builds(
     **dict.fromkeys(METRICS, number),
     clip=line,
     in_mixture=st.just("") | line,
+    rest_si_sdr=number,
 )
 
 
@@ -44,6 +45,13 @@ def test_what_is_written_is_read(tmp_path_factory, scores):
 def test_columns_of_the_contract_come_first():
     assert COLUMNS[:3] == ("mixture", "condition", "value")
     assert {"label", "silent", "si_sdr", "si_sdr_mixture", "si_sdri", "snr"} <= set(COLUMNS)
+
+
+def test_the_rest_is_measured_by_nothing_but_si_sdr():
+    numbers = dict.fromkeys(("si_sdr", "si_sdri", "snr", "sdr", "sir", "sar"), 1.0)
+    levels = {"si_sdr_mixture": 0.5, "snr_mixture": 0.25}
+    rest = Score("a", "text", "bell", "Bell", **numbers, **levels, rest_si_sdr=7.0).of_rest()
+    assert rest == Score("a", "text", "bell", "Bell", si_sdr=7.0, **levels, rest_si_sdr=7.0)
 
 
 def test_oracle_takes_the_best_condition_of_each_mixture():

@@ -24,6 +24,23 @@ def test_outputs_are_the_feature_under_the_networks_masks(num_outputs):
             assert (outputs[:, output] - outputs[:, before]).abs().max() > 1e-3
 
 
+def test_what_stands_before_the_first_condition_is_prepared_once(make_model):
+    """Computed by ``encode``; from then on, the network sees neither norm nor bottleneck."""
+    model = make_model()
+    mixture = 0.1 * torch.randn(3, 400, generator=torch.Generator().manual_seed(0))
+    encoded = model.encode(mixture, torch.full((3,), 400))
+    runs = []
+    model.extractor.network.bottleneck.register_forward_hook(lambda *_: runs.append(1))
+    for number in range(2):
+        value = torch.full((2, 1, 6), float(number))
+        condition = ConditionEmbedding(value, torch.ones(2, 1).bool())
+        rows = torch.tensor([2, 0])
+        found = model.separate(encoded, condition, rows)
+        assert not runs
+        torch.testing.assert_close(found, model.extract(mixture[rows], condition))
+        assert len(runs) == 1 and not runs.clear()
+
+
 def test_the_defaults_are_the_papers_sizes():
     network = SudoRMRFExtractor(512).network
     assert len(network.blocks) == len(network.films) == 8

@@ -15,43 +15,56 @@ from tsx_espnet.experiment import load_experiment
 from tsx_espnet.inference import TargetSoundExtractor
 from tsx_espnet.mixing.data_table import MIXTURE, TARGET
 from tsx_espnet.mixing.mixture_set import MixtureSet
+from tsx_espnet.mixing.plan import Placement, Plan, write_plans
 from tsx_espnet.tables import write_table
 
 TOOL = Path(__file__).parents[2] / "tools" / "refiner.py"
 CHANNELS = 8
 FS = 8000
+COUNT = ("--count", "3")
+OWN, OTHER = "SI-SDR by text (dB)", "with φ of another mixture (dB)"
 
 
 @pytest.fixture
 def mixtures(mixture_set):
-    """With a target in each mixture."""
+    """With a target in each mixture, and what they were made from."""
     rng = np.random.default_rng(1)
-    found, paths = MixtureSet(mixture_set.directory), {}
+    found, paths, plans = MixtureSet(mixture_set.directory), {}, []
     for name in found.ids:
         mixture = found.read(MIXTURE, name)
         target = mixture / 2 + 0.05 * rng.standard_normal(len(mixture)).astype(np.float32)
         paths[name] = str(mixture_set.directory / f"{name}-1.wav")
         write_float_wav(paths[name], target, FS)
+        length, number = len(mixture), len(plans)
+        sources = tuple(
+            Placement(f"clip{number}_{k}", "Sound", ("Sound",), 0, length, 0, 1.0) for k in range(2)
+        )
+        plans.append(Plan(name, FS, length, sources, 0, {}, 0.0, 1.0, 1, 0, number))
     write_table(mixture_set.directory / TARGET.file, paths)
+    write_plans(mixture_set.directory / "mixtures.jsonl", plans)
     return MixtureSet(mixture_set.directory)
 
 
 @pytest.fixture
 def look(make_experiment, mixtures, tmp_path, capsys):
-    """``look(blind)``: the deviations over texts and over mixtures that are printed, and the
-    SI-SDR with φ of the mixture and of another one."""
+    """``look(blind)``: a row of the table, by column."""
     main = runpy.run_path(str(TOOL))["main"]
 
-    def run(blind=None, **options):
+    def run(blind=None, bias=None, **options):
         exp = make_experiment(tmp_path / "exp", **options)
         weights = torch.load(exp / "valid.loss.ave.pth", weights_only=True)
+        if blind is not None or bias is not None:
+            weights["refiner.map.0.weight"] *= 100  # what it sees is to be heard
         if blind is not None:
             weights["refiner.map.0.weight"][:, blind] = 0
-            torch.save(weights, exp / "valid.loss.ave.pth")
-        main(["--exp", str(exp), "--mixtures", str(mixtures.directory), "--count", "3"])
-        printed = capsys.readouterr().out
-        numbers = re.findall(r"(?:deviation|SI-SDR) .* (-?[\d.]+)(?: dB)?$", printed, re.M)
-        return [float(number) for number in numbers]
+        if bias is not None:
+            weights["refiner.map.0.bias"] = bias
+        torch.save(weights, exp / "valid.loss.ave.pth")
+        main(["--exp", str(exp), str(exp), "--mixtures", str(mixtures.directory), *COUNT])
+        table = [re.findall(r"\| ([^|]*) ", line) for line in capsys.readouterr().out.splitlines()]
+        header, _, row, again = table
+        assert row == again and row[:2] == ["exp", "3"]
+        return dict(zip(header, row))
 
     return run
 
@@ -60,22 +73,25 @@ REFINED = {"refiner": "mixture", "refiner_conf": {"channels": CHANNELS, "depth":
 
 
 def test_a_refiner_looks_at_both(look):
-    texts, mixtures, own, shuffled = look(**REFINED)
-    assert texts > 0 and mixtures > 0
-    assert own != shuffled
+    row = look(**REFINED)
+    assert float(row["r over texts"]) > 0 and float(row["r over mixtures"]) > 0
+    assert row[OWN] != row[OTHER] and 0 < float(row["difference (dB)"]) + 20 < 40
+    assert row["95 % interval (dB)"] == "–"  # of three mixtures
 
 
 @pytest.mark.parametrize(
-    "blind, unseen", [(slice(CHANNELS), 1), (slice(CHANNELS, None), 0)], ids=["mixture", "text"]
+    "blind, unseen",
+    [(slice(CHANNELS), "r over mixtures"), (slice(CHANNELS, None), "r over texts")],
 )
 def test_what_it_is_blind_to_changes_nothing(look, blind, unseen):
-    *deviations, own, shuffled = look(blind, **REFINED)
-    assert deviations[unseen] == 0 and deviations[1 - unseen] > 0
-    assert (own == shuffled) == (unseen == 1)
+    row = look(blind, **REFINED)
+    assert float(row.pop(unseen)) == 0
+    assert all(float(number) > 0 for name, number in row.items() if name.startswith("r over"))
+    assert (row[OWN] == row[OTHER]) == (row["difference (dB)"] == "0.00") == ("mix" in unseen)
 
 
 def test_the_score_is_that_of_the_model(look, tmp_path, mixtures):
-    own = look(**REFINED)[2]
+    own = float(look(**REFINED)[OWN])
     tsx = TargetSoundExtractor(load_experiment(tmp_path / "exp"))
     values = mixtures.applicable("text")
     expected = []
@@ -84,7 +100,20 @@ def test_the_score_is_that_of_the_model(look, tmp_path, mixtures):
         estimate, _ = tsx(audio, FS, text=values[name])
         target = mixtures.read(TARGET, name, dtype="float64")
         expected.append(si_sdr(target, estimate))
-    assert own == pytest.approx(np.mean(expected), abs=2e-3)
+    assert own == pytest.approx(np.mean(expected), abs=6e-3)
+
+
+def test_dead_units_are_counted(look, make_experiment, tmp_path):
+    """Half of them by a bias that no input can outweigh, all by that of the others."""
+    exp = make_experiment(tmp_path / "exp", **REFINED)
+    bias = torch.load(exp / "valid.loss.ave.pth", weights_only=True)["refiner.map.0.bias"]
+
+    def dead(number):
+        values = torch.full_like(bias, 1e6)
+        values[:number] = -1e6
+        return look(bias=values, **REFINED)["dead units"]
+
+    assert [dead(number) for number in (0, len(bias) // 2, len(bias))] == ["0.00", "0.50", "1.00"]
 
 
 def test_a_model_without_a_refiner(look):

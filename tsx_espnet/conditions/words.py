@@ -104,12 +104,12 @@ def phrase(label: str) -> str:
 
 
 def first_name(label: str) -> str:
-    """The first of the names that a label of FSD50K joins by "and", in words.
+    """The first of the names that a label of FSD50K joins by "and", in words, without remarks.
 
     >>> first_name("Boat_and_Water_vehicle"), first_name("Fill_(with_liquid)")
-    ('boat', 'fill with liquid')
+    ('boat', 'fill')
     """
-    return phrase(label.split("_and_")[0])
+    return phrase(label.split("_and_")[0].split("_(")[0])
 
 
 @functools.lru_cache(maxsize=None)

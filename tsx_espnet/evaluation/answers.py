@@ -148,9 +148,13 @@ def read_experiment(directory: PathLike, test_set: str) -> ScoredExperiment:
 
 
 def ask(
-    experiment: ScoredExperiment, condition: str, name: str, metric: Metric = METRICS["SI-SDR"]
+    experiment: ScoredExperiment,
+    condition: str,
+    name: str,
+    metric: Metric = METRICS["SI-SDR"],
+    rest: bool = False,
 ) -> Answers:
-    """The answers of ``experiment`` when queried by ``condition``.
+    """The answers of ``experiment`` to ``condition``; with ``rest``, its estimates of the rest.
 
     Raises:
         TSXError: if the experiment has no scores under it.
@@ -161,6 +165,8 @@ def ask(
             f"{experiment.path}: no scores under {condition!r}; expected one of "
             f"{', '.join(experiment.conditions)}"
         )
+    if rest:
+        rows = {target: score.of_rest() for target, score in rows.items()}
     found = {target: metric.of(score) for target, score in rows.items()}
     values = {target: value for target, value in found.items() if value is not None}
     name = marked(name, experiment.marks)

@@ -8,6 +8,7 @@ from tsx_espnet.checks import did_you_mean
 from tsx_espnet.errors import TSXError
 
 PRIMARY = "Primary contrasts"
+OUTPUTS = (TARGET, REST) = ("target", "rest")
 DRAW = "{draw}"  # left in a path: one of several draws of the recordings of new classes
 
 
@@ -47,6 +48,7 @@ class Cell:
         best_of: the members of an oracle ensemble.
         seeds: of an ensemble, how many runs of each member it has: the best of all of them.
         untrained: it has one run, whatever the seed of those it is compared with.
+        output: the estimate that is taken for the target, one of ``OUTPUTS``.
     """
 
     set: str
@@ -56,6 +58,7 @@ class Cell:
     best_of: Tuple["Cell", ...] = ()
     seeds: int = 1
     untrained: bool = False
+    output: str = TARGET
 
     def models(self) -> Tuple["Cell", ...]:
         """The members of an ensemble, or the cell itself."""

@@ -10,6 +10,8 @@ from tsx_espnet.errors import TSXError
 from tsx_espnet.evaluation.answers import INFER, METRICS
 from tsx_espnet.evaluation.paper import (
     DRAW,
+    OUTPUTS,
+    TARGET,
     Cell,
     Claim,
     Panel,
@@ -24,7 +26,7 @@ from tsx_espnet.tables import PathLike, read_yaml
 
 FIELDS = (
     *("name", "system", "method", "untrained", "best_of", "seeds"),
-    *("condition", "set", "scores"),
+    *("condition", "output", "set", "scores"),
 )
 LIMIT = 100.0  # dB
 Values = Dict[str, Any]
@@ -157,6 +159,11 @@ class _Reader:
         if "set" not in fields:
             raise TSXError(f"{where}: no set")
         test_set = self.sets[fields["set"]]
+        output = fields.get("output", TARGET)
+        check_known(output, OUTPUTS, f"{where}: output: no estimate")
+        alone = "best_of" not in fields and self.top["metric"].startswith("SI-SDR")
+        if "output" in fields and not alone:
+            raise TSXError(f"{where}: output: only of a single system, in SI-SDR")
         if "best_of" in fields:
             members = [self.named({"system": name}, where)[1] for name in fields["best_of"]]
             cells = [self.cell({**one, "set": fields["set"]}, where) for one in members]
@@ -176,7 +183,7 @@ class _Reader:
         untrained.flag("untrained")
         place = scores.format(**values)
         named = str(fields["condition"]), str(fields["method"]), place
-        return Cell(fields["set"], *named, **untrained.values)
+        return Cell(fields["set"], *named, **untrained.values, output=output)
 
 
 def _test_set(found: Any, where: str) -> ScoredSet:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from tsx_espnet.estimates import output_tables
 from tsx_espnet.evaluation import metrics
 from tsx_espnet.evaluation.scores import FILE, MARKS, Score, add_oracle, read_scores, write_scores
 from tsx_espnet.evaluation.sources import measure_sources
-from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, SOUNDS, SOURCES, TARGET
+from tsx_espnet.mixing.data_table import FURTHER, MIXTURE, OTHER, SOUNDS, SOURCES, TARGET
 from tsx_espnet.mixing.mixture_set import INFER, PLANS, MixtureSet, describe_difference, made_by
 from tsx_espnet.mixing.plan import Plan
 from tsx_espnet.output import Output
@@ -45,6 +46,10 @@ class Scores(Output):
             files = (f"spk{number}.scp" for number in range(1, count + 1))
             tables = (find_estimates(directory, mixtures, file) for file in files)
             self.outputs = [table[UNCONDITIONAL] for table in tables]
+        # other programs may write the target alone
+        rests = {name: Path(directory) / name / OTHER.file for name in self.estimates}
+        rests.pop(UNCONDITIONAL, None)
+        self.rests = {name: read_table(path) for name, path in rests.items() if path.is_file()}
         self.skip_bss = skip_bss
         # stages 3 and 6 rewrite these files whenever they run
         self.further = [row for row in FURTHER if (mixtures.directory / row.file).is_file()]
@@ -120,7 +125,7 @@ class Scores(Output):
             if not conditions:
                 continue
             sounds = [self.mixtures.read(row, name, **expected) for row in SOUNDS]
-            estimates, values = {}, {}
+            estimates, values, rests = {}, {}, {}
             for condition in conditions:
                 if condition == UNCONDITIONAL:
                     fits = fitting or metrics.fitting_outputs(sounds[1:], outputs)
@@ -129,13 +134,15 @@ class Scores(Output):
                 else:
                     estimates[condition] = read_estimate(self.estimates[condition][name], plan)
                     values[condition] = self.mixtures.applicable(condition)[name]
+                    if name in self.rests.get(condition, ()):
+                        rests[condition] = read_estimate(self.rests[condition][name], plan)
             about = {
                 "mixture": name,
                 "label": self.mixtures.label(name),
                 "clip": self.mixtures.clip(name),
                 "in_mixture": "" if name == mixture else mixture,
             }
-            for condition, found in measure(*sounds, estimates, self.skip_bss).items():
+            for condition, found in measure(*sounds, estimates, self.skip_bss, rests).items():
                 if condition == UNCONDITIONAL and of_sources:
                     found.update(of_sources[self.places[name][1]])
                 scores.append(Score(condition=condition, value=values[condition], **about, **found))
@@ -185,8 +192,12 @@ def measure(
     other: np.ndarray,
     estimates: Mapping[str, np.ndarray],
     skip_bss: bool = False,
+    rests: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Dict[str, Dict[str, Any]]:
     """Condition -> the fields of its ``Score`` that are measured, of each estimate of a target.
+
+    Args:
+        rests: the estimates of the rest, as far as there are any.
 
     Shape: all sounds (T,).
     """
@@ -202,6 +213,9 @@ def measure(
         si_sdr = metrics.si_sdr(target, estimates[condition])
         after[condition].update(si_sdr=si_sdr, si_sdri=si_sdr - before["si_sdr_mixture"])
         after[condition]["snr"] = metrics.snr(target, estimates[condition])
+    for condition, rest in rests.items():
+        if not silent and not metrics.is_silent(rest):
+            after[condition]["rest_si_sdr"] = metrics.si_sdr(target, rest)
     if not silent and not skip_bss:
         # one call: the filters of the references are solved for once
         bss = metrics.bss_eval(target, other, np.stack([mixture, *(estimates[c] for c in audible)]))

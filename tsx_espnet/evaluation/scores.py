@@ -48,6 +48,9 @@ class Score:
     value of the mixture itself, ``si_sdri`` the gain over it. ``clip`` is the clip of the target,
     which other mixtures may share; it is empty in scores from before this column.
 
+    ``rest_si_sdr`` is the SI-SDR of the estimate of the rest, measured against the target: how well
+    a queried model would have done with its outputs exchanged.
+
     Only for a model without queries, in sets that have all sources, see ``sources.py``: ``si_snr``
     of FUSS, the ``count`` of sources of the mixture and the number of its ``active_outputs``, and
     whether the one of this target is ``active`` (yes, no). The mixture of a single source is that
@@ -70,6 +73,7 @@ class Score:
     sar: Optional[float] = None
     clip: str = ""
     in_mixture: str = ""
+    rest_si_sdr: Optional[float] = None
     si_snr: Optional[float] = None
     si_snr_mixture: Optional[float] = None
     count: Optional[int] = None
@@ -81,12 +85,18 @@ class Score:
         """The mixture of the target; targets that share one are not independent."""
         return self.in_mixture or self.mixture
 
+    def of_rest(self) -> "Score":
+        """The score of the estimate of the rest, if that is taken for the target."""
+        others = {name: None for name in METRICS if not name.endswith("_mixture")}
+        return dataclasses.replace(self, **{**others, "si_sdr": self.rest_si_sdr})
+
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Score))
 METRICS = COLUMNS[5:14]
 OPTIONAL = COLUMNS[14:]
-OF_SOURCES = COLUMNS[16:]
-_DECIBELS = (*METRICS, "si_snr", "si_snr_mixture")
+REST = "rest_si_sdr"
+OF_SOURCES = COLUMNS[17:]
+_DECIBELS = (*METRICS, REST, "si_snr", "si_snr_mixture")
 _COUNTS = ("count", "active_outputs")
 
 
@@ -149,7 +159,8 @@ def shown_condition(present: Sequence[str], wanted: Optional[str] = None) -> str
 def write_scores(path: PathLike, scores: Iterable[Score]) -> None:
     """Write ``scores`` in the given order, atomically; decibels with four decimals."""
     scores = list(scores)
-    left_out = set() if any(score.in_mixture for score in scores) else {"in_mixture"}
+    rare = ("in_mixture", REST)
+    left_out = {name for name in rare if all(getattr(one, name) in ("", None) for one in scores)}
     if not any(score.count for score in scores):
         left_out |= set(OF_SOURCES)
     columns = [column for column in COLUMNS if column not in left_out]

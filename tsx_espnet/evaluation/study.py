@@ -20,7 +20,7 @@ from tsx_espnet.evaluation.answers import (
     marked,
     read_experiment,
 )
-from tsx_espnet.evaluation.paper import DRAW, Cell, Claim, Paper, Row, Table
+from tsx_espnet.evaluation.paper import DRAW, REST, Cell, Claim, Paper, Row, Table
 from tsx_espnet.evaluation.scores import FILE, MARKS, Score
 from tsx_espnet.tables import PathLike
 
@@ -255,7 +255,7 @@ class Study:
 
     def _asked(self, cell: Cell, metric: Metric) -> Dict[Run, Answers]:
         found = {
-            run: ask(scored, cell.condition, str(cell.method), metric)
+            run: ask(scored, cell.condition, str(cell.method), metric, cell.output == REST)
             for run, scored in self._queried(cell).items()
         }
         return {run: answers for run, answers in found.items() if answers.values}

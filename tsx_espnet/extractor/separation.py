@@ -82,6 +82,12 @@ class Pass(torch.nn.Module):
         """The conditions that are heard, not queried by."""
         return tuple(name for name, one in self.conditioners.items() if one.hears)
 
+    @property
+    def decodes_difference(self) -> bool:
+        """Whether two outputs are known from the mixture and the difference of their features."""
+        uniform = self.consistency is not None and self.consistency.kind == "uniform"
+        return uniform and is_linear(self.decoder)
+
     def encode(
         self,
         mixture: torch.Tensor,
@@ -155,6 +161,11 @@ class Pass(torch.nn.Module):
         features = self.extractor.extract(
             encoded.feature, encoded.frames, condition, encoded.prepared
         )
+        if features.shape[1] == 2 and self.decodes_difference:
+            # a + (x - a - b) / 2 = (x + a - b) / 2
+            difference = self._decode(features[:, 0] - features[:, 1], scaled.shape[1])
+            estimates = torch.stack([scaled + difference, scaled - difference], dim=1) / 2
+            return estimates * encoded.level.unsqueeze(1)
         # one by one, so that the gradients of the decoder are summed in the same order
         waveforms = [self._decode(one, scaled.shape[1]) for one in features.unbind(dim=1)]
         if len(waveforms) == 1:
@@ -199,6 +210,18 @@ class Pass(torch.nn.Module):
         before = kernel_size - stride
         rest = (num_samples + 2 * before - kernel_size) % stride
         return before, before + (stride - rest) % stride
+
+
+def is_linear(decoder: torch.nn.Module) -> bool:
+    """Whether to decode a difference is to subtract what was decoded, as far as is known."""
+    from espnet2.enh.decoder.conv_decoder import ConvDecoder
+
+    if type(decoder) is ConvDecoder:  # which has no bias
+        return True
+    # imported only if needed, as it takes longer
+    from espnet2.enh.decoder.stft_decoder import STFTDecoder
+
+    return type(decoder) is STFTDecoder and decoder.spec_transform_type in (None, "none")
 
 
 def target_and_rest(outputs: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Sudo rm -rf: an extractor with a condition, a separator without one (ESPnet's task ``enh``)."""
 
-from typing import Any
+from typing import Any, Optional, Tuple
 
 import torch
 
@@ -49,14 +49,18 @@ class SudoRMRFExtractor(AbsTSXExtractor):
             **sizes,
         )
 
+    def prepare(self, feature: torch.Tensor, lengths: torch.Tensor) -> Tuple[torch.Tensor]:
+        """The bottleneck's output: (B, F, N) -> (B, out_channels, F)."""
+        return (self.network.prepare(feature),)
+
     def extract(
         self,
         feature: torch.Tensor,
         lengths: torch.Tensor,
         condition: ConditionEmbedding,
-        prepared: None = None,
+        prepared: Optional[Tuple[torch.Tensor]] = None,
     ) -> torch.Tensor:
-        masks = self.network(feature, condition)
+        masks = self.network(feature, condition, *(prepared or ()))
         return self.masked(feature).unsqueeze(1) * masks
 
 

@@ -161,10 +161,17 @@ class SudoRMRF(torch.nn.Module):
             get_activation(activation), torch.nn.Conv1d(out_channels, num_masks * input_dim, 1)
         )
 
+    def prepare(self, feature: torch.Tensor) -> torch.Tensor:
+        """What stands before the first FiLM layer: (B, F, N + K) -> (B, out_channels, F)."""
+        return self.bottleneck(magnitude(feature).transpose(1, 2))
+
     def forward(
-        self, feature: torch.Tensor, condition: Optional["ConditionEmbedding"] = None
+        self,
+        feature: torch.Tensor,
+        condition: Optional["ConditionEmbedding"] = None,
+        prepared: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
-        x = self.bottleneck(magnitude(feature).transpose(1, 2))
+        x = self.prepare(feature) if prepared is None else prepared
         for index, block in enumerate(self.blocks):
             if self.films is not None:
                 x = self.films[index](x, condition)
