@@ -57,7 +57,7 @@ def loss_and_gradients(model, batch):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("changes", [{}, CONV_TASNET], ids=["sudormrf", "conv_tasnet"])
-@pytest.mark.parametrize("objective", sorted(OURS["objective"]))
+@pytest.mark.parametrize("objective", sorted(set(OURS["objective"]) - {"guided"}))  # no queries
 def test_loss_and_gradients_are_those_of_separate_mixtures(
     make_model, objective, changes, training
 ):

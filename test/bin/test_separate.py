@@ -293,6 +293,7 @@ def test_what_is_interrupted_leaves_nothing(directory, tmp_path):
     (tmp_path / "there").mkdir()
     program = f"""
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background of a shell
 from tsx_espnet.bin import separate
 from tsx_espnet import separation
 before, count = separation.shares, []

@@ -98,7 +98,9 @@ def test_training(tmp_path):
 
 def test_memory(tmp_path):
     lines = run_bench("memory", "--minutes", "0.05", "--reference", "0.1", cwd=tmp_path)
-    assert len(lines) == 5 and lines[1].startswith("stream    0.10 min")
+    kinds = [line.split()[0] for line in lines[1:]]
+    assert kinds == ["stream", "call", "separate"] * 2
+    assert lines[1].split()[1:3] == ["0.10", "min"]
     assert "1.00 times 0.1 min" in lines[1] and not list(tmp_path.iterdir())
 
 
