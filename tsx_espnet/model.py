@@ -145,15 +145,6 @@ class ESPnetTSXModel(Pass, AbsESPnetModel):
         """
         return self.passes(encoded, condition, rows, heard)[-1][0]
 
-    def iterate(
-        self,
-        encoded: Encoded,
-        condition: ConditionEmbedding,
-        rows: Optional[torch.Tensor] = None,
-    ) -> List[torch.Tensor]:
-        """The outputs of every pass, (R, M, T) each."""
-        return [outputs for outputs, _ in self.passes(encoded, condition, rows)]
-
     def passes(
         self,
         encoded: Encoded,

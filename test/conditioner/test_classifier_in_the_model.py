@@ -221,7 +221,7 @@ def test_the_classifier_hears_the_mixture_at_unit_rms_and_the_estimates_beside_i
     heard.register_forward_pre_hook(lambda _, inputs: values.append(inputs[0]))
     mixture = 7.0 * noise(2, 800)
     encoded = model.encode(mixture, torch.full((2,), 800))
-    first, _ = model.iterate(encoded, model.hear(encoded, UNCONDITIONAL))
+    (first, _), _ = model.passes(encoded, model.hear(encoded, UNCONDITIONAL))
     level = mixture.square().mean(dim=1).sqrt()[:, None, None]
     expected = torch.cat([mixture.unsqueeze(1), first], dim=1) / level
     torch.testing.assert_close(values[0], expected)

@@ -39,7 +39,7 @@ def null(model, size):
 def iterate(model, mixture, condition=None, sources=None):
     encoded = model.encode(mixture, torch.full((len(mixture),), mixture.shape[1]), sources)
     condition = model.hear(encoded, UNCONDITIONAL) if condition is None else condition
-    return model.iterate(encoded, condition)
+    return [outputs for outputs, _ in model.passes(encoded, condition)]
 
 
 @pytest.mark.parametrize("length", [1, 7, 400])

@@ -39,7 +39,8 @@ def noise(*shape, seed=0, level=0.1):
 def passes(model, mixture):
     encoded = model.encode(mixture, torch.full((len(mixture),), mixture.shape[1]))
     batch = {UNCONDITIONAL: torch.zeros(len(mixture), 1).long()}
-    return model.iterate(encoded, model.embed(batch, encoded)[UNCONDITIONAL])
+    condition = model.embed(batch, encoded)[UNCONDITIONAL]
+    return [outputs for outputs, _ in model.passes(encoded, condition)]
 
 
 @pytest.fixture(params=[1, 2, 3, 4])

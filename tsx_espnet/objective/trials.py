@@ -68,7 +68,7 @@ class Trials:
         """Try pairs; the loss of each is ``D(target) + other_weight · D(other)`` (Eq. 3), (R,).
 
         Without a condition the best assignment of outputs to sources counts (Eq. 2). The loss of a
-        model that iterates is the sum over its iterations, the SI-SDR that of the last.
+        model of several passes is the sum over them, the SI-SDR that of the last.
         """
         sources, mixture = self._references.sources[rows], self._references.mixture[rows]
         unordered = choice == self._unconditional
