@@ -290,6 +290,6 @@ def test_recorded_noise_goes_into_the_mixing(recipes, run):
     assert any("bin.format --data data/noise --out dump/8k/noise" in line for line in asked)
     mixed = [line for line in asked if "bin.mix" in line]
     assert len(mixed) == 2 * 5 and all("--noise dump/8k/noise" in line for line in mixed)
-    (trained,) = [line for line in asked if "bin.train" in line and "--print_takes" not in line]
+    (trained,) = [line for line in asked if "bin.train " in line and "--print_" not in line]
     assert "--mixing_config conf/mix_random_soundbeam.yaml" in trained
     assert "--background_noise dump/8k/noise" in trained and "--text_embeddings" not in trained
