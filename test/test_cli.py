@@ -13,7 +13,7 @@ from tsx_espnet.errors import TSXError
 COMMANDS = [
     module.name
     for module in pkgutil.iter_modules(tsx_espnet.bin.__path__)
-    if module.name not in ("train", "espnet")  # ESPnet's options: test/espnet/test_mistakes.py
+    if module.name not in ("train", "train_classifier", "espnet")  # ESPnet's: test/espnet
 ]
 
 
