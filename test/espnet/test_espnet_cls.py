@@ -61,12 +61,12 @@ BEATS = {
 
 def parts_of(config, stats=None):
     """The parts of ESPnet's model, made as its task makes them."""
-    from espnet2.asr.encoder.beats_encoder import BeatsEncoder
     from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
     from espnet2.asr.frontend.default import DefaultFrontend
     from espnet2.cls.decoder.linear_decoder import LinearDecoder
     from espnet2.layers.global_mvn import GlobalMVN
     from espnet2.layers.utterance_mvn import UtteranceMVN
+    from espnet2.tasks.cls import BeatsEncoder  # elsewhere in each ESPnet
 
     parts = {}
     if config["frontend"]:
@@ -182,8 +182,8 @@ def test_gradients_reach_the_waveform_by_finite_differences(tmp_path, config, fs
     loss(waveform).backward()
     step = waveform.grad / waveform.grad.norm()
     with torch.no_grad():
-        slope = (loss(waveform + 1e-2 * step) - loss(waveform - 1e-2 * step)) / 2e-2
-    torch.testing.assert_close(waveform.grad.norm(), slope, rtol=0.05, atol=0)
+        slope = (loss(waveform + 1e-3 * step) - loss(waveform - 1e-3 * step)) / 2e-3
+    torch.testing.assert_close(waveform.grad.norm(), slope, rtol=0.01, atol=0)
 
 
 def spoil(**changes):
