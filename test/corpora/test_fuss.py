@@ -150,6 +150,8 @@ def test_a_bad_file_is_named_with_its_line(copy, tmp_path, kind):
 
 LINES = {  # what a line of the list becomes, and what is said
     "space": (lambda line: line.replace("e0002_s", "e0002 s"), "expected paths without spaces"),
+    "absolute": (lambda line: f"/etc/{line}", "expected files below .*ssdata, found /etc/"),
+    "outside": (lambda line: f"train/../../{line}", "expected files below .*ssdata, found train/"),
     "empty field": (lambda line: line.replace("\t", "\t\t", 1), "expected paths without spaces"),
     "no source": (lambda line: line.split("\t")[0], "expected a mixture and its sources"),
     "one twice": (lambda line: f"{line}\t{line.split()[-1]}", "foreground1 occurs twice"),

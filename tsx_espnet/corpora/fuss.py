@@ -100,8 +100,9 @@ def prepare(
 
     Raises:
         TSXError: naming list and line, if a file is missing or damaged, is not mono, or has another
-            rate or length than the rest, an id occurs twice, a path holds a space, or a mixture
-            differs from the sum of its sources by more than 1 % of its RMS.
+            rate or length than the rest, an id occurs twice, a path holds a space or leads out of
+            the corpus, or a mixture differs from the sum of its sources by more than 1 % of its
+            RMS.
     """
     check_at_least(1, num_jobs=num_jobs)
     folder = REVERB if reverb else DRY
@@ -179,6 +180,8 @@ def _parse(line: str, folder: Path, where: str, set_name: str) -> Example:
     for file in fields:
         if file.split() != [file]:
             raise TSXError(f"{where}: expected paths without spaces, with tabs, found {file!r}")
+        if os.path.isabs(file) or ".." in Path(file).parts:
+            raise TSXError(f"{where}: expected files below {folder}, found {file}")
         if not (folder / file).is_file():
             raise TSXError(f"{where}: {folder / file}: no such file")
     name = check_id(f"{set_name}_{Path(mixture).stem}", where)
